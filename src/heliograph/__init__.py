@@ -1,0 +1,1 @@
+"""Data consistent across sites: regions, gateway senders and receivers, in the manner of GemFire."""

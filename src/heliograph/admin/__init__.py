@@ -1,0 +1,1 @@
+"""Face: the locator's HTTP admin API."""

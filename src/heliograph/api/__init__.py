@@ -1,0 +1,1 @@
+"""Face: what Python programs import."""

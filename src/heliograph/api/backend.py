@@ -1,0 +1,41 @@
+"""What a `Region` needs of whatever stands behind it: a thin client's connection pool, or a member in this process."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from heliograph.link.messages import Changed, Condition
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.keys import Key
+
+
+class Backend(Protocol):
+    """Operations on the regions of one site. Values are msgpack encodings; an empty one means "no entry".
+
+    All raise RegionNotFoundError, and UnavailableError when no primary can be reached in time (the outcome of a write
+    is then unknown).
+    """
+
+    async def attributes(self, region: str) -> RegionAttributes:
+        """Return a region's attributes."""
+        ...
+
+    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+        """Put entries; returns when all are in the log and readable here."""
+        ...
+
+    async def change(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
+        """Do an operation whose result depends on the entry."""
+        ...
+
+    async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
+        """Return the values in the order of the keys."""
+        ...
+
+    async def keys(self, region: str) -> list[Key]:
+        """Return all keys."""
+        ...
+
+    async def size(self, region: str) -> int:
+        """Return the number of entries."""
+        ...

@@ -1,0 +1,1 @@
+"""Core: what a bucket's primary and its other copies decide."""

@@ -1,0 +1,1 @@
+"""Seam: Log, Blobs and Registry, the distributed engine under a site."""

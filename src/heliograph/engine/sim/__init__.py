@@ -1,0 +1,1 @@
+"""The engine in memory, on virtual time, with faults on demand."""

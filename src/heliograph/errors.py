@@ -1,0 +1,60 @@
+"""Errors, named by who must act on them.
+
+Every error that heliograph raises on purpose derives from `HeliographError`; `retriable` says whether the same call
+may succeed later without anything being changed by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HeliographError(Exception):
+    """Base of all of heliograph's errors."""
+
+    retriable: ClassVar[bool] = False
+
+
+class UsageError(HeliographError):
+    """The caller must change something: an option, a name, a value. The message names what."""
+
+
+class RegionNotFoundError(UsageError):
+    """The named region does not exist at this site."""
+
+
+class PeerError(HeliographError):
+    """The other end of a link broke the protocol or refused it; the link is closed."""
+
+
+class UnavailableError(HeliographError):
+    """Something needed cannot be reached now (engine, primary, locator); the outcome of a write may be unknown."""
+
+    retriable = True
+
+
+class FencedError(HeliographError):
+    """Another member is primary: an append was refused by the log, the caller steps down."""
+
+
+class ConflictError(HeliographError):
+    """A compare-and-set found another revision than the expected one."""
+
+    retriable = True
+
+
+class ClockSkewError(HeliographError):
+    """A batch carries timestamps further ahead of this site's clock than `max-clock-skew`."""
+
+    retriable = True
+
+
+class InvariantViolation(HeliographError):  # noqa: N818  (a bug of ours, not a condition)
+    """A state that must never exist; the process stops rather than go on with it."""
+
+
+def invariant(condition: bool, message: str, *context: object) -> None:
+    """Raise `InvariantViolation` unless `condition` holds; stays on under `python -O`."""
+    if not condition:
+        details = ", ".join(map(repr, context))
+        raise InvariantViolation(f"{message} [{details}]" if details else message)

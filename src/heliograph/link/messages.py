@@ -1,0 +1,322 @@
+"""What heliograph's processes and clients say to each other, inside request and reply frames (architecture §6).
+
+Frozen tagged structs; fields are only ever appended, with defaults, so that a peer of another version can skip what it
+does not know. Values are msgpack encodings (`model.keys.encode_values`). A request that fails is answered by `Failure`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.batch import Part
+from heliograph.model.ids import Address
+from heliograph.model.members import MemberInfo, ReceiverInfo, RegionPlacement
+
+WireKey = Any
+"""A str, int or bytes key: a union that msgspec has no type for; the receiving member checks it."""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of everything inside a request or reply frame."""
+
+
+# --- region operations: client or member to member ---------------------------------------------------------------
+
+
+class PutAll(Message, frozen=True):
+    """Put entries; all keys of one request belong to one bucket. Answer: `Done`."""
+
+    region: str
+    bucket: int
+    keys: list[WireKey]
+    values: list[bytes]
+    forwarded: bool = False
+
+
+Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_if"]
+
+
+class Change(Message, frozen=True):
+    """One operation whose result depends on the entry (semantics as in `bucket.primary`). Answer: `Changed`.
+
+    expected: encoding of the value that `remove_if` and `replace_if` ask for.
+    """
+
+    region: str
+    bucket: int
+    op: Condition
+    key: WireKey
+    value: bytes = b""
+    expected: bytes = b""
+    forwarded: bool = False
+
+
+class ApplyParts(Message, frozen=True):
+    """Parts that came from another site, for the primary of their bucket to judge and append. Answer: `Done`."""
+
+    region: str
+    bucket: int
+    parts: tuple[Part, ...]
+    forwarded: bool = False
+
+
+class GetAll(Message, frozen=True):
+    """Read entries. Keys may belong to any buckets that the member holds. Answer: `Values`."""
+
+    region: str
+    keys: list[WireKey]
+
+
+class Keys(Message, frozen=True):
+    """List the keys of some buckets of a region that the member holds. Answer: `KeyList`."""
+
+    region: str
+    buckets: list[int]
+
+
+class Size(Message, frozen=True):
+    """Count the entries of some buckets of a region that the member holds. Answer: `Count`."""
+
+    region: str
+    buckets: list[int]
+
+
+class Done(Message, frozen=True):
+    """Appended, with this sequence; `primary` names the bucket's primary when another member was asked."""
+
+    seq: int
+    primary: str = ""
+
+
+class Changed(Message, frozen=True):
+    """The outcome of a `Change`: whether it was done, and the entry's value before it (empty: there was none)."""
+
+    done: bool
+    old: bytes
+    seq: int
+    primary: str = ""
+
+
+class Values(Message, frozen=True):
+    """Values in the order of the keys asked for; empty where there is no entry."""
+
+    values: list[bytes]
+
+
+class KeyList(Message, frozen=True):
+    """Keys of the buckets asked for."""
+
+    keys: list[WireKey]
+
+
+class Count(Message, frozen=True):
+    """Number of entries in the buckets asked for."""
+
+    count: int
+
+
+# --- anyone to a locator ------------------------------------------------------------------------------------------
+
+
+class SiteQuery(Message, frozen=True):
+    """Ask a locator about its site. Answer: `SiteView`."""
+
+
+class SiteView(Message, frozen=True):
+    """A site as its locator sees it now; clients learn members and primaries from it."""
+
+    dsid: int
+    members: list[MemberInfo]
+    regions: list[RegionAttributes]
+    placements: list[RegionPlacement]
+    http_url: str
+
+
+class JoinQuery(Message, frozen=True):
+    """A starting member asks how to reach the site's engine. Answer: `JoinView`."""
+
+    name: str
+
+
+class JoinView(Message, frozen=True):
+    """The site's identity and its private engine; given to members only."""
+
+    dsid: int
+    engine_url: str
+    replicas: int
+    member_timeout_ms: int
+
+
+class ReceiversQuery(Message, frozen=True):
+    """A gateway sender asks its own site's locator for the receivers of a remote site. Answer: `Receivers`."""
+
+    dsid: int
+
+
+class Receivers(Message, frozen=True):
+    """The receivers of a site as known here; `known` says whether any locator of that site ever answered."""
+
+    dsid: int
+    known: bool
+    receivers: list[ReceiverInfo]
+
+
+class LocatorInfo(msgspec.Struct, frozen=True, array_like=True):
+    """A locator of some site: where others reach it, and when (ms) it said so; the newest word on a name wins."""
+
+    name: str
+    dsid: int
+    address: Address
+    said_ms: int
+
+
+class SiteReceivers(msgspec.Struct, frozen=True, array_like=True):
+    """All receivers of one site as one of its locators said at `said_ms`; the newest word wins as a whole."""
+
+    dsid: int
+    said_ms: int
+    receivers: tuple[ReceiverInfo, ...]
+
+
+class Exchange(Message, frozen=True):
+    """Locator to locator: everything the asking one knows about locators and receivers. Answer: `Exchange` too."""
+
+    sender: LocatorInfo
+    locators: list[LocatorInfo]
+    receivers: list[SiteReceivers]
+
+
+# --- a locator, or an operator's command, to one member -----------------------------------------------------------
+
+
+class StatusQuery(Message, frozen=True):
+    """Ask any process for its state block. Answer: `Status`."""
+
+
+class Status(Message, frozen=True):
+    """A process's state block (gfsh.md §3.5)."""
+
+    kind: str
+    name: str
+    address: Address
+    pid: int
+    uptime_ms: int
+    version: str
+    directory: str
+    log_file: str
+    details: dict[str, str]
+
+
+class Apply(Message, frozen=True):
+    """Ask a member to take up the cluster configuration at `revision` or later, and say how it went. Answer: `Outcome`.
+
+    subject: what was created, altered or destroyed ("region customer"), to which the outcome refers.
+    """
+
+    subject: str
+    revision: int
+
+
+SenderAction = Literal["start", "stop", "pause", "resume", "load-balance"]
+ReceiverAction = Literal["start", "stop"]
+
+
+class SenderCommand(Message, frozen=True):
+    """Ask a member to act on its instance of a gateway sender. Answer: `Outcome`."""
+
+    id: str
+    action: SenderAction
+
+
+class ReceiverCommand(Message, frozen=True):
+    """Ask a member to act on its gateway receiver. Answer: `Outcome`."""
+
+    action: ReceiverAction
+
+
+class Outcome(Message, frozen=True):
+    """How one member fared with a command: a row of a member-status or action table."""
+
+    ok: bool
+    message: str
+
+
+class GatewayQuery(Message, frozen=True):
+    """Ask a member for the state of its gateway senders and receiver. Answer: `Gateways`."""
+
+
+class SenderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway sender's state at one member; the field values are those of gfsh.md §6.5 and §6.9.
+
+    queued: events accepted and not yet acknowledged by the remote site, as this member counts them.
+    error: why nothing moves now, empty when all is well.
+    """
+
+    id: str
+    member: str
+    remote_dsid: int
+    type: Literal["Serial", "Parallel"]
+    policy: Literal["Primary", "Secondary", ""]
+    status: Literal["Not Running", "Paused", "Running and Connected", "Running, not Connected"]
+    queued: int
+    receiver: str
+    error: str = ""
+    counters: dict[str, int] = {}
+
+
+class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway receiver's state at one member."""
+
+    member: str
+    port: int
+    status: Literal["Running", "Not Running"]
+    senders: tuple[str, ...]
+    counters: dict[str, int] = {}
+
+
+class Gateways(Message, frozen=True):
+    """All gateways of one member."""
+
+    senders: list[SenderStatus]
+    receiver: ReceiverStatus | None
+
+
+class Failure(Message, frozen=True):
+    """A request failed. `error` is the name of an error class of `heliograph.errors`."""
+
+    error: str
+    message: str
+
+
+# --- gateway sender to gateway receiver: the body of a batch frame --------------------------------------------------
+
+
+class WanBatch(msgspec.Struct, frozen=True, array_like=True):
+    """Event batches of one region, in the order of their buckets' logs, for the remote site to append.
+
+    buckets: total-num-buckets at the sending site; where the remote site has as many, a part keeps its bucket.
+    items: (bucket, part) with birth and recipients filled in.
+    """
+
+    region: str
+    buckets: int
+    items: list[tuple[int, Part]]
+
+
+Request = (
+    PutAll | Change | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | Exchange
+    | StatusQuery | Apply | SenderCommand | ReceiverCommand | GatewayQuery
+)  # fmt: skip
+Reply = (
+    Done | Changed | Values | KeyList | Count | SiteView | JoinView | Receivers | Exchange | Status | Outcome
+    | Gateways | Failure
+)  # fmt: skip
+Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
+
+encode = msgspec.msgpack.Encoder().encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_reply = msgspec.msgpack.Decoder(Reply).decode
+decode_wan_batch = msgspec.msgpack.Decoder(WanBatch).decode

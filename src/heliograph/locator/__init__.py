@@ -1,0 +1,1 @@
+"""Shell: the locator, a site's discovery, cluster configuration and private engine."""

@@ -1,0 +1,1 @@
+"""Shell: the member, which hosts buckets, gateway senders and a gateway receiver."""

@@ -1,0 +1,1 @@
+"""Core: keys, versions, events, batches, and the attributes of regions, gateway senders and receivers."""

@@ -1,0 +1,135 @@
+"""Attributes of regions, gateway senders and gateway receivers, with their defaults and rules.
+
+One frozen struct each, filled alike from command options, keyword arguments and files. Names, defaults and rules are
+those of spec configuration.md §1, §2 and §4. An option that heliograph does not have yet is not listed here, so it is
+refused as unknown rather than ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from heliograph.errors import UsageError
+from heliograph.model.ids import check_name, check_region_name, check_site_id
+
+TOTAL_NUM_BUCKETS_DEFAULT = 16
+TOTAL_NUM_BUCKETS_MAX = 4096
+REDUNDANT_COPIES_MAX = 3
+DEFAULT_STORE = "DEFAULT"
+
+REGION_TYPES: dict[str, tuple[str, int, bool]] = {
+    "REPLICATE": ("REPLICATE", 0, False),
+    "REPLICATE_PERSISTENT": ("REPLICATE", 0, True),
+    "PARTITION": ("PARTITION", 0, False),
+    "PARTITION_PERSISTENT": ("PARTITION", 0, True),
+    "PARTITION_REDUNDANT": ("PARTITION", 1, False),
+    "PARTITION_REDUNDANT_PERSISTENT": ("PARTITION", 1, True),
+}
+"""Region shortcut -> data policy, redundant copies, persistent (configuration.md §4.1)."""
+
+
+class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A region's definition. Raises UsageError when it breaks a rule.
+
+    redundant_copies: None means what the type says.
+    """
+
+    name: str
+    type: str = "PARTITION"
+    gateway_sender_ids: tuple[str, ...] = ()
+    redundant_copies: int | None = None
+    total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT
+
+    def __post_init__(self) -> None:
+        check_region_name(self.name)
+        if self.type not in REGION_TYPES:
+            raise UsageError(f"region type {self.type!r} is not known: use one of {', '.join(REGION_TYPES)}")
+        if not 1 <= self.total_num_buckets <= TOTAL_NUM_BUCKETS_MAX:
+            raise UsageError(f"total-num-buckets {self.total_num_buckets}: use 1 to {TOTAL_NUM_BUCKETS_MAX}")
+        if self.redundant_copies is not None:
+            if self.replicated:
+                raise UsageError("redundant-copies is for PARTITION types: a replicated region is on every member")
+            if not 0 <= self.redundant_copies <= REDUNDANT_COPIES_MAX:
+                raise UsageError(f"redundant-copies {self.redundant_copies}: use 0 to {REDUNDANT_COPIES_MAX}")
+        for sender in self.gateway_sender_ids:
+            check_name("gateway sender", sender)
+
+    @property
+    def replicated(self) -> bool:
+        """Say whether every hosting member holds every bucket."""
+        return REGION_TYPES[self.type][0] == "REPLICATE"
+
+    @property
+    def copies(self) -> int:
+        """Redundant copies of a partitioned region's buckets."""
+        return REGION_TYPES[self.type][1] if self.redundant_copies is None else self.redundant_copies
+
+
+OrderPolicy = Literal["key", "partition"]
+
+
+class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A gateway sender's definition. Raises UsageError when it breaks a rule (configuration.md §1.2).
+
+    batch_size: events; a batch closes when it holds as many (an event batch of the log is never cut for it).
+    batch_time_interval: ms that a batch may wait to fill; 0 sends at once.
+    enable_persistence: the queue survives a restart of the whole site; today every queue does, being the log itself.
+    maximum_queue_memory: MB of queued events held in memory by one member; the rest is re-read from the log.
+    """
+
+    id: str
+    remote_distributed_system_id: int
+    parallel: bool = False
+    manual_start: bool = False
+    batch_size: int = 100
+    batch_time_interval: int = 0
+    enable_batch_conflation: bool = False
+    enable_persistence: bool = False
+    disk_store_name: str = DEFAULT_STORE
+    alert_threshold: int = 0
+    maximum_queue_memory: int = 100
+    dispatcher_threads: int = 5
+    order_policy: OrderPolicy = "key"
+
+    def __post_init__(self) -> None:
+        check_name("gateway sender", self.id)
+        check_site_id(self.remote_distributed_system_id)
+        if self.batch_size < 1 and self.batch_size != -1:
+            raise UsageError(f"batch-size {self.batch_size}: use 1 or more, or -1 for no limit")
+        if self.batch_time_interval < -1:
+            raise UsageError(f"batch-time-interval {self.batch_time_interval}: use 0 or more ms, or -1 to never wait")
+        if self.enable_batch_conflation:
+            raise UsageError("enable-batch-conflation=true is not available yet: leave it out")
+        if self.alert_threshold:
+            raise UsageError("alert-threshold is not available yet: leave it out")
+        if self.disk_store_name != DEFAULT_STORE:
+            raise UsageError(f"disk store {self.disk_store_name!r} does not exist: leave disk-store-name out")
+        if self.maximum_queue_memory < 1:
+            raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 MB or more")
+        if not 1 <= self.dispatcher_threads <= 64:
+            raise UsageError(f"dispatcher-threads {self.dispatcher_threads}: use 1 to 64")
+
+
+class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A gateway receiver's definition. Raises UsageError when it breaks a rule (configuration.md §2).
+
+    maximum_time_between_pings: ms of silence after which a sender's connection is closed.
+    """
+
+    start_port: int = 5000
+    end_port: int = 5500
+    bind_address: str = ""
+    hostname_for_senders: str = ""
+    maximum_time_between_pings: int = 60000
+    manual_start: bool = False
+
+    def __post_init__(self) -> None:
+        for option, port in (("start-port", self.start_port), ("end-port", self.end_port)):
+            if not 1 <= port <= 65535:
+                raise UsageError(f"{option} {port}: use 1 to 65535")
+        if self.start_port > self.end_port:
+            raise UsageError(f"start-port {self.start_port} is above end-port {self.end_port}")
+        if self.maximum_time_between_pings < 1000:
+            raise UsageError(f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 ms or more")

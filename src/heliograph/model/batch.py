@@ -1,0 +1,148 @@
+"""Event batches as columns, and the records that a bucket's log is made of.
+
+A *record* is one message of a bucket's log: the event batches that the primary accepted together. Batches that were
+born at different sites, or travelled different ways, stay apart in it as *parts*, because loop prevention and birth
+are properties of a part, not of an event (architecture §3, §5). A part's columns are bytes that are never re-encoded
+on their way: the bytes that the first primary appended are the bytes that every other site appends.
+
+    Record(epoch, parts | primary)  -->  Part(origin, recipients, birth, count, columns)  -->  Columns(ops, keys, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from heliograph.errors import PeerError
+from heliograph.model.clock import VERSION_STEP, version_of
+from heliograph.model.keys import KEY_TYPES
+
+# The operations of a batch, one byte an event; the numbers are GemFire's (semantics.md §1).
+CREATE, UPDATE, DESTROY = 0, 1, 2
+
+Stamps = int | list[int]
+"""The first stamp of events stamped one after the other, or every event's own."""
+
+
+class Columns(msgspec.Struct, array_like=True, frozen=True):
+    """The events of a part, column by column; all columns have one length.
+
+    Keys are str, int or bytes, a union that msgspec has no type for; `decode_columns` checks them.
+    `values[i]` is the msgpack encoding of the value, or empty for a destroy.
+    """
+
+    ops: bytes
+    keys: list[Any]
+    values: list[bytes]
+    stamps: Stamps
+
+    def versions(self, origin: int) -> Sequence[int]:
+        """Return the version of every event; a range when the stamps follow one another."""
+        if isinstance(self.stamps, int):
+            first = version_of(self.stamps, origin)
+            return range(first, first + VERSION_STEP * len(self.keys), VERSION_STEP)
+        return [version_of(stamp, origin) for stamp in self.stamps]
+
+    def stamp_max(self) -> int:
+        """Return the newest stamp (0 without events)."""
+        if isinstance(self.stamps, int):
+            return self.stamps + len(self.keys) - 1
+        return max(self.stamps, default=0)
+
+    def take(self, positions: Sequence[int]) -> Columns:
+        """Return the events at `positions`, in that order."""
+        base = self.stamps
+        stamps = [base + i for i in positions] if isinstance(base, int) else [base[i] for i in positions]
+        return Columns(
+            bytes(self.ops[i] for i in positions),
+            [self.keys[i] for i in positions],
+            [self.values[i] for i in positions],
+            stamps,
+        )
+
+    def has_destroys(self) -> bool:
+        """Say whether any event is a destroy."""
+        return DESTROY in self.ops
+
+
+class Part(msgspec.Struct, array_like=True, frozen=True):
+    """Events of one birth and one way.
+
+    origin: dsid of the site of birth.
+    recipients: dsids the events were already sent to when they came here; empty for events born here.
+    birth_bucket, birth_seq: where the site of birth appended them first; `birth_seq` 0 means in this very record.
+    count: number of events, so that queues count without decoding.
+    columns: the encoded `Columns`.
+    """
+
+    origin: int
+    recipients: tuple[int, ...]
+    birth_bucket: int
+    birth_seq: int
+    count: int
+    columns: bytes
+
+
+class Record(msgspec.Struct, array_like=True, frozen=True):
+    """One message of a bucket's log.
+
+    epoch: of the primary that appended it.
+    parts: the accepted batches, in the order in which they are applied; none in a control record.
+    primary: the name of the member that became primary with this record; empty in an event record.
+    """
+
+    epoch: int
+    parts: tuple[Part, ...]
+    primary: str = ""
+
+    @property
+    def count(self) -> int:
+        """Number of events."""
+        return sum(part.count for part in self.parts)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_columns = msgspec.msgpack.Decoder(Columns).decode
+_decode_record = msgspec.msgpack.Decoder(Record).decode
+
+
+def encode_columns(columns: Columns) -> bytes:
+    """Encode columns as they travel and are logged."""
+    return _encode(columns)
+
+
+def decode_columns(data: bytes) -> Columns:
+    """Decode and validate columns from the network or the log. Raises PeerError when they are malformed."""
+    try:
+        columns = _decode_columns(data)
+    except msgspec.DecodeError as exc:
+        raise PeerError(f"malformed event columns: {exc}") from exc
+    count = len(columns.keys)
+    lengths = {len(columns.ops), len(columns.values), count}
+    if not isinstance(columns.stamps, int):
+        lengths.add(len(columns.stamps))
+    if len(lengths) != 1 or (count and max(columns.ops) > DESTROY):
+        raise PeerError("malformed event columns: lengths differ or an operation is unknown")
+    if not KEY_TYPES.issuperset(map(type, columns.keys)):
+        raise PeerError("malformed event columns: a key is no str, int or bytes")
+    return columns
+
+
+def encode_record(record: Record) -> bytes:
+    """Encode a record as it is appended to the log."""
+    return _encode(record)
+
+
+def decode_record(data: bytes) -> Record:
+    """Decode a record of the log. Raises PeerError when it is malformed."""
+    try:
+        return _decode_record(data)
+    except msgspec.DecodeError as exc:
+        raise PeerError(f"malformed log record: {exc}") from exc
+
+
+def count_events(records: Iterable[Record]) -> int:
+    """Return the number of events in records."""
+    return sum(record.count for record in records)

@@ -1,0 +1,70 @@
+"""The names and numbers that identify things: sites, buckets, epochs, sequences, addresses, members."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+import msgspec
+
+from heliograph.errors import UsageError
+
+SiteId = NewType("SiteId", int)
+"""distributed-system-id of a site, 0..255 (spec: configuration.md, member properties)."""
+BucketId = NewType("BucketId", int)
+"""Number of a bucket within its region, 0..total-num-buckets-1."""
+Epoch = NewType("Epoch", int)
+"""Counts the primaries of one bucket; grows by one with every take-over."""
+Seq = NewType("Seq", int)
+"""Position in a disk store's log, 1-based; 0 means "before the first"."""
+
+SITE_ID_MAX = 255
+NO_SEQ = Seq(0)
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}\Z")
+_BRACKETS = re.compile(r"(?P<host>[^\[\]]+)\[(?P<port>\d{1,5})\]\Z")
+_COLON = re.compile(r"\[?(?P<host>[^\[\]]+?)\]?:(?P<port>\d{1,5})\Z")
+
+
+class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """A host and a TCP port, written `host[port]`."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `host[port]` or `host:port`. Raises UsageError naming the text."""
+        match = _BRACKETS.match(text.strip()) or _COLON.match(text.strip())
+        if match is None or int(match["port"]) > 65535:
+            raise UsageError(f"{text!r} is not an address: write host[port] or host:port, port 0 to 65535")
+        return cls(match["host"], int(match["port"]))
+
+    def __str__(self) -> str:
+        return f"{self.host}[{self.port}]"
+
+
+def parse_addresses(text: str) -> tuple[Address, ...]:
+    """Read a comma-separated list of addresses; an empty text is an empty list."""
+    return tuple(Address.parse(part) for part in text.split(",") if part.strip())
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name`, or raise UsageError when it can't name a `kind` (region, gateway sender, member...)."""
+    if not _NAME.match(name):
+        raise UsageError(
+            f"{name!r} can't name a {kind}: use letters, digits, '_' and '-' (1 to 128, not starting with '-')"
+        )
+    return name
+
+
+def check_region_name(name: str) -> str:
+    """Return the region's name without its leading '/'. Raises UsageError."""
+    return check_name("region", name.removeprefix("/"))
+
+
+def check_site_id(site: int) -> SiteId:
+    """Return `site` as a SiteId, or raise UsageError when it is not within 0..255."""
+    if not 0 <= site <= SITE_ID_MAX:
+        raise UsageError(f"distributed-system-id {site} is out of range: use 0 to {SITE_ID_MAX}")
+    return SiteId(site)

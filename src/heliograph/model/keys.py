@@ -1,0 +1,111 @@
+"""Keys and values: what may be one, how a key finds its bucket, how a value is carried.
+
+`bucket = crc32(routing key) % total-num-buckets` (architecture §2). A value is carried everywhere as the bytes of its
+msgpack encoding, so that members, logs and sites move it without looking inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+from zlib import crc32
+
+import msgspec
+
+from heliograph.errors import UsageError
+from heliograph.model.ids import BucketId
+
+Key: TypeAlias = str | int | bytes
+
+KEY_BYTES_MAX = 32 * 1024
+_KEY_LENGTH_SAFE = KEY_BYTES_MAX
+VALUE_BYTES_MAX = 4 * 1024 * 1024
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+
+decode_value = _decoder.decode
+"""The value that `encode_value` encoded."""
+
+
+_encode = _encoder.encode
+KEY_TYPES = frozenset({str, bytes, int})
+_NONE = _encode(None)
+
+
+def check_keys(keys: Sequence[object]) -> None:
+    """Raise UsageError unless every key is a str, an int of 64 bits or bytes, of allowed size."""
+    kinds = set(map(type, keys))
+    if not kinds <= KEY_TYPES:
+        unfit = min(kind.__name__ for kind in kinds - KEY_TYPES)
+        raise UsageError(f"a {unfit} can't be a key: keys are str, int or bytes")
+    for key in keys:
+        if type(key) is int:
+            if not INT_MIN <= key <= INT_MAX:
+                raise UsageError(f"the key {key} is out of range: an int key has 64 bits")
+        elif len(key) > _KEY_LENGTH_SAFE or (type(key) is str and not key.isascii()):  # type: ignore[arg-type]
+            _check_key_bytes(key)  # type: ignore[arg-type]
+
+
+def _check_key_bytes(key: str | bytes) -> None:
+    try:
+        size = len(_key_bytes(key))
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"the key {key!r} can't be encoded as UTF-8") from exc
+    if size > KEY_BYTES_MAX:
+        raise UsageError(f"a key of {size} bytes is too large: a key may have {KEY_BYTES_MAX} bytes")
+
+
+def encode_values(values: Iterable[Any]) -> list[bytes]:
+    """Encode values as msgpack.
+
+    Raises UsageError for None, for a type that msgpack can't carry, and for a value over `VALUE_BYTES_MAX`.
+    """
+    try:
+        encoded = list(map(_encode, values))
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise UsageError(f"a value can't be stored: {exc}; values are what msgpack carries") from exc
+    if _NONE in encoded:
+        raise UsageError("None can't be a value: use remove() to delete an entry")
+    size = max(map(len, encoded), default=0)
+    if size > VALUE_BYTES_MAX:
+        raise UsageError(f"a value of {size} bytes is too large: a value may have {VALUE_BYTES_MAX} bytes")
+    return encoded
+
+
+def encode_value(value: Any) -> bytes:
+    """Encode one value; see `encode_values`."""
+    return encode_values((value,))[0]
+
+
+def bucket_of(key: Key, total_num_buckets: int) -> BucketId:
+    """Return the bucket of a key."""
+    return BucketId(crc32(_key_bytes(key)) % total_num_buckets)
+
+
+def group_by_bucket(keys: Iterable[Key], total_num_buckets: int) -> dict[BucketId, list[Key]]:
+    """Sort keys into their buckets, keeping their order within a bucket."""
+    groups: dict[BucketId, list[Key]] = {}
+    for key in keys:
+        data = key if isinstance(key, bytes) else key.encode() if isinstance(key, str) else b"%d" % key
+        bucket = crc32(data) % total_num_buckets
+        if bucket in groups:
+            groups[bucket].append(key)  # type: ignore[index]
+        else:
+            groups[BucketId(bucket)] = [key]
+    return groups
+
+
+def positions_by_bucket(keys: Sequence[Key], total_num_buckets: int) -> dict[BucketId, list[int]]:
+    """Sort the positions of keys into the keys' buckets, ascending within a bucket."""
+    groups: dict[BucketId, list[int]] = {}
+    for position, key in enumerate(keys):
+        groups.setdefault(bucket_of(key, total_num_buckets), []).append(position)
+    return groups
+
+
+def _key_bytes(key: Key) -> bytes:
+    if isinstance(key, bytes):
+        return key
+    return key.encode() if isinstance(key, str) else b"%d" % key

@@ -1,0 +1,86 @@
+"""What stands where in a site's registry, and how it is encoded.
+
+| key | value |
+|---|---|
+| `members.<name>` | `MemberInfo`, with a time to live of `member-timeout` |
+| `config.region.<name>` | `RegionAttributes` |
+| `config.sender.<id>` | `GatewaySenderAttributes` |
+| `config.receiver` | `GatewayReceiverAttributes`, for every server |
+| `placement.<region>` | `RegionPlacement`, written by the oldest server |
+| `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
+| `cursors.<sender>.<region>.<bucket>` | `Cursor` |
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from heliograph.errors import PeerError
+
+REGISTRY = "site"
+MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
+CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Who runs a serial gateway sender; `epoch` grows with every holder."""
+
+    member: str
+    incarnation: str
+    epoch: int
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a gateway sender's queue of one bucket is acknowledged.
+
+    seq: every record of the bucket's log up to and including it is delivered.
+    epoch: of the owner that stored it (bucket epoch of a parallel sender, lease epoch of a serial one); an older
+    owner never overwrites a newer one's cursor.
+    """
+
+    seq: int
+    epoch: int
+
+
+def member_key(name: str) -> str:
+    """Return the key of a member."""
+    return f"{MEMBERS}.{name}"
+
+
+def region_key(name: str) -> str:
+    """Return the key of a region's attributes."""
+    return f"{CONFIG_REGIONS}.{name}"
+
+
+def sender_key(sender: str) -> str:
+    """Return the key of a gateway sender's attributes."""
+    return f"{CONFIG_SENDERS}.{sender}"
+
+
+def placement_key(region: str) -> str:
+    """Return the key of a region's placement."""
+    return f"{PLACEMENT}.{region}"
+
+
+def lease_key(sender: str) -> str:
+    """Return the key of a serial gateway sender's lease."""
+    return f"{LEASES}.sender.{sender}"
+
+
+def cursor_key(sender: str, region: str, bucket: int) -> str:
+    """Return the key of a gateway sender's cursor in a bucket's log."""
+    return f"{CURSORS}.{sender}.{region}.{bucket}"
+
+
+T = TypeVar("T")
+encode_entry = msgspec.msgpack.Encoder().encode
+
+
+def decode_entry(data: bytes, kind: type[T]) -> T:
+    """Decode a registry value. Raises PeerError when it is malformed."""
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except msgspec.DecodeError as exc:
+        raise PeerError(f"malformed {kind.__name__} in the registry: {exc}") from exc

@@ -1,0 +1,1 @@
+"""Seam: clock, randomness, sockets; real and simulated."""
