@@ -1,1 +1,42 @@
-"""Face: the locator's HTTP admin API."""
+"""Face: the HTTP admin API of a site, served by its locator, and the client that the shell uses.
+
+Every route answers a `model.results.Result` as JSON, whatever the status code: 200 for OK; 400 for what the caller must
+change, 404 for a name that does not exist, 409 when another command changed the same thing at the same time, 502 when
+every member refused, 503 when something can't be reached now. Unknown body fields and unknown query parameters are
+refused. All paths stand under `/api/v1`; the OpenAPI page is `/schema`.
+
+| method | path | body | query |
+|---|---|---|---|
+| GET | /ping | | |
+| GET | /version | | |
+| GET | /members | | group |
+| GET | /members/{name} | | |
+| GET | /regions | | |
+| POST | /regions | RegionAttributes | if_not_exists |
+| GET | /regions/{name} | | |
+| PATCH | /regions/{name} | RegionAlteration | |
+| DELETE | /regions/{name} | | if_exists |
+| GET | /regions/{name}/entry | | key |
+| PUT | /regions/{name}/entry | EntryValue | key, if_not_exists |
+| DELETE | /regions/{name}/entry | | key |
+| POST | /gateway-senders | GatewaySenderAttributes | |
+| GET | /gateway-senders/{id} | | member, group |
+| PATCH | /gateway-senders/{id} | SenderAlteration | |
+| DELETE | /gateway-senders/{id} | | if_exists |
+| POST | /gateway-senders/{id}/actions/{action} | | member, group |
+| POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists |
+| GET | /gateway-receivers | | member, group |
+| DELETE | /gateway-receivers | | if_exists |
+| POST | /gateway-receivers/actions/{action} | | member, group |
+| GET | /gateways | | senders_only, receivers_only, member, group |
+
+`{name}` of a region is written without its leading `/`. A sender's `action` is start, stop, pause, resume or
+load-balance; a receiver's is start or stop. `member` and `group` are comma-separated names and exclude each other;
+flags are `true` or `false`. A key is a query parameter because any text can be one, also one with slashes.
+
+Bodies are the structs of `model.attributes`, and from `locator.requests`:
+
+* `RegionAlteration`: `gateway_sender_ids` (list of ids; an empty list removes all senders);
+* `SenderAlteration`: `batch_size`, `batch_time_interval` (at least one of them);
+* `EntryValue`: `value` (text).
+"""
