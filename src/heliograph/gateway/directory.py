@@ -1,0 +1,125 @@
+"""Core: what a site's locator knows of every site's locators and gateway receivers (architecture §6, semantics.md §11).
+
+Locators tell each other everything they know, again and again, so that knowledge travels over any number of hops and
+whoever starts late, moves or returns is found. What is known is a set of *words*; each is stamped by the one it is
+about, and only stamps of the same one are ever compared, so that no two sites' clocks need to agree:
+
+* a `LocatorInfo` is a locator's word about itself: the newest one on a (dsid, name) wins;
+* a `SiteReceivers` is a site's word about its own receivers: the newest one wins as a whole.
+
+Merging words is commutative, associative and idempotent, so the order and number of exchanges do not matter. A word is
+never forgotten: a locator or site that is away keeps its place until it says something newer.
+
+Of the own site only the own word counts. When another locator returns an own word that is newer than the present time
+(the clock was set back, or it ran ahead before a restart), the own words go on from there, or nobody would listen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from heliograph.link.messages import Exchange, LocatorInfo, Receivers, SiteReceivers
+from heliograph.model.ids import Address
+from heliograph.model.members import ReceiverInfo
+
+
+class Directory:
+    """Everything one locator knows.
+
+    name, dsid, address: of this locator; the address is the one that it gives to others.
+    remote_locators: configured addresses; they are contacted whether or not anybody ever answered there.
+    """
+
+    def __init__(self, name: str, dsid: int, address: Address, remote_locators: Iterable[Address] = ()) -> None:
+        self._place = (dsid, name)
+        self._address = address
+        self._remote_locators = frozenset(remote_locators) - {address}
+        self._own_receivers: tuple[ReceiverInfo, ...] = ()
+        self._said_ms = 0
+        self._locators: dict[tuple[int, str], LocatorInfo] = {}
+        self._receivers: dict[int, SiteReceivers] = {}
+
+    @property
+    def dsid(self) -> int:
+        """The own site."""
+        return self._place[0]
+
+    @property
+    def own(self) -> LocatorInfo:
+        """The own word about this locator."""
+        dsid, name = self._place
+        return LocatorInfo(name, dsid, self._address, self._said_ms)
+
+    def say(self, receivers: Iterable[ReceiverInfo], now_ms: int) -> None:
+        """Renew the own words: this locator lives, and these are its site's receivers now."""
+        ordered = tuple(sorted(receivers, key=_receiver_key))
+        news = ordered != self._own_receivers
+        self._said_ms = max(now_ms, self._said_ms + news)
+        self._own_receivers = ordered
+
+    def merge(self, heard: Exchange) -> list[LocatorInfo]:
+        """Take up what another locator knows; returns the locators whose address is news, in a fixed order."""
+        known = {place: word.address for place, word in self._locators.items()}
+        for locator in (heard.sender, *heard.locators):
+            self._hear_locator(locator)
+        for receivers in heard.receivers:
+            self._hear_receivers(receivers)
+        return [word for place, word in sorted(self._locators.items()) if known.get(place) != word.address]
+
+    def exchange(self) -> Exchange:
+        """Return everything known, to be told to any locator."""
+        receivers = {**self._receivers, self.dsid: self._own_word()}
+        return Exchange(
+            self.own,
+            [word for _, word in sorted(self._locators.items())],
+            [word for _, word in sorted(receivers.items())],
+        )
+
+    def receivers(self, dsid: int) -> Receivers:
+        """Answer a gateway sender that asks for the receivers of a site."""
+        word = self._own_word() if dsid == self.dsid else self._receivers.get(dsid)
+        if word is None:
+            return Receivers(dsid, known=False, receivers=[])
+        return Receivers(dsid, known=True, receivers=list(word.receivers))
+
+    def contacts(self) -> list[Address]:
+        """Return whom to contact: the configured remote locators and every locator of another site, sorted."""
+        learned = {word.address for word in self._locators.values()}
+        return sorted((self._remote_locators | learned) - {self._address})
+
+    def locators(self) -> list[LocatorInfo]:
+        """Return the known locators of all sites with this one, sorted by dsid and name."""
+        return sorted((self.own, *self._locators.values()), key=lambda word: (word.dsid, word.name))
+
+    def _own_word(self) -> SiteReceivers:
+        return SiteReceivers(self.dsid, self._said_ms, self._own_receivers)
+
+    def _hear_locator(self, word: LocatorInfo) -> None:
+        place = (word.dsid, word.name)
+        if place == self._place:
+            self._outbid(word.said_ms)
+        elif word.dsid != self.dsid:
+            known = self._locators.get(place)
+            if known is None or (word.said_ms, word.address) > (known.said_ms, known.address):
+                self._locators[place] = word
+
+    def _hear_receivers(self, word: SiteReceivers) -> None:
+        if word.dsid == self.dsid:
+            self._outbid(word.said_ms)
+            return
+        known = self._receivers.get(word.dsid)
+        if known is None or _receivers_rank(word) > _receivers_rank(known):
+            self._receivers[word.dsid] = word
+
+    def _outbid(self, heard_ms: int) -> None:
+        if heard_ms > self._said_ms:
+            self._said_ms = heard_ms + 1
+
+
+def _receiver_key(receiver: ReceiverInfo) -> tuple[str, Address, int, str]:
+    return (receiver.member, receiver.address, receiver.port, receiver.bind_address)
+
+
+def _receivers_rank(word: SiteReceivers) -> tuple[int, list[tuple[str, Address, int, str]]]:
+    """Order words of one site by time; equal times are told apart by content, so that every locator picks the same."""
+    return (word.said_ms, [_receiver_key(receiver) for receiver in word.receivers])
