@@ -1,0 +1,278 @@
+"""A lane: which records a dispatcher's connection sends next, in which batches, and what became of them.
+
+A bucket belongs to one lane (`lane_of`), so a lane keeps the order of its buckets by being one connection. A batch
+holds records of one region, of several of the lane's buckets. Several batches are in flight, bounded by a window in
+bytes, so that throughput does not fall with the round-trip time; while the window is full what arrives waits and makes
+the next batches larger by itself. A region is in one of three states at a lane:
+
+    open ──refused──> waiting ──(back-off over)──> probing, one batch in flight ──acknowledged──> open
+                         ^───────────────refused───────────┘
+
+so a region that the remote site refuses costs one batch per back-off, and other regions of the lane go on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from heliograph.gateway.queue import BucketQueue, Flight
+from heliograph.gateway.retry import Backoff
+from heliograph.link.messages import WanBatch
+from heliograph.model.batch import Part
+
+WINDOW_BYTES = 4 * 1024 * 1024
+"""Of columns in flight on a lane; a batch may begin below it, so one batch more can be out."""
+WINDOW_BATCHES = 1024
+BATCH_BYTES_MAX = 1024 * 1024
+"""Of columns in a batch; a larger record makes a batch of its own (a record is below the engine's append limit)."""
+BATCH_EVENTS_MAX = 1 << 30
+"""Stands for `batch-size` -1: no limit."""
+REFUSED_FIRST_MS, REFUSED_LIMIT_MS = 50, 5_000
+
+
+class Route(NamedTuple):
+    """What a batch of a region says besides its events: see `WanBatch.buckets` and `loops.outgoing`."""
+
+    buckets: int
+    recipients: tuple[int, ...]
+
+
+class Outgoing(NamedTuple):
+    """A batch to send now."""
+
+    batch_id: int
+    batch: WanBatch
+
+
+def lane_of(bucket: int, lanes: int) -> int:
+    """Return the lane of a bucket.
+
+    Order policies `key` and `partition` agree here: a key has one bucket, and a bucket one lane (semantics.md §3.2).
+    """
+    return bucket % lanes
+
+
+@dataclass(slots=True)
+class _InFlight:
+    region: _LaneRegion
+    flights: list[tuple[BucketQueue, Flight]]
+    events: int
+    size: int
+
+
+@dataclass(slots=True, eq=False)
+class _LaneRegion:
+    """One region's queues at a lane. `ready`: those with something to send, each once."""
+
+    name: str
+    queues: dict[int, BucketQueue] = field(default_factory=dict)
+    ready: deque[BucketQueue] = field(default_factory=deque)
+    in_flight: int = 0
+    probing: bool = False
+    blocked_until_ms: int = 0
+    error: str = ""
+    backoff: Backoff = field(default_factory=lambda: Backoff(REFUSED_FIRST_MS, REFUSED_LIMIT_MS))
+
+
+@dataclass(slots=True)
+class LaneCounters:
+    """Of one lane. refused: batches; redistributed: batches whose fate a lost link left unknown."""
+
+    batches: int = 0
+    events: int = 0
+    refused: int = 0
+    redistributed: int = 0
+
+
+class Lane:
+    """The batches of one dispatcher. Batch ids rise from 1 and never repeat, over all links of the lane.
+
+    batch_size: events, -1 for no limit. batch_interval_ms: how long a batch that is not full waits for more (0 or less:
+    not at all). route: looked up for every batch.
+    """
+
+    def __init__(self, batch_size: int, batch_interval_ms: int, route: Callable[[str], Route]) -> None:
+        self.counters = LaneCounters()
+        self._batch_events = batch_size if batch_size > 0 else BATCH_EVENTS_MAX
+        self._interval_ms = batch_interval_ms
+        self._route = route
+        self._regions: dict[str, _LaneRegion] = {}
+        self._in_flight: dict[int, _InFlight] = {}
+        self._in_flight_bytes = 0
+        self._next_id = 1
+
+    @property
+    def idle(self) -> bool:
+        """Say whether the lane has no bucket."""
+        return not self._regions
+
+    @property
+    def error(self) -> str:
+        """Why a region does not move, empty when all do."""
+        return next((region.error for region in self._regions.values() if region.error), "")
+
+    # --- queues
+
+    def add(self, queue: BucketQueue) -> None:
+        """Serve a queue."""
+        region = self._regions.setdefault(queue.region, _LaneRegion(queue.region))
+        region.queues[queue.bucket] = queue
+        if region.probing:
+            queue.restrict()
+        self.on_offered(queue)
+
+    def remove(self, queue: BucketQueue) -> None:
+        """Serve a queue no longer; acknowledgements of what it has in flight are ignored."""
+        region = self._regions[queue.region]
+        del region.queues[queue.bucket]
+        if queue.listed:
+            region.ready.remove(queue)
+            queue.listed = False
+        if not region.queues:
+            del self._regions[queue.region]
+
+    def on_offered(self, queue: BucketQueue) -> None:
+        """Something may be new in a queue of the lane."""
+        if queue.unsent_events and not queue.listed:
+            queue.listed = True
+            self._regions[queue.region].ready.append(queue)
+
+    # --- batches
+
+    def next_batch(self, now_ms: int) -> Outgoing | None:
+        """Return the next batch, or None when the window is full or nothing is due (see `wake_ms`)."""
+        if self._in_flight_bytes >= WINDOW_BYTES or len(self._in_flight) >= WINDOW_BATCHES:
+            return None
+        for region in self._regions.values():
+            if region.ready and not self._held_back(region) and self._due_ms(region) <= now_ms:
+                # The region goes to the end, so that all take turns.
+                self._regions[region.name] = self._regions.pop(region.name)
+                return self._assemble(region)
+        return None
+
+    def wake_ms(self) -> int | None:
+        """When a batch becomes due that only time holds back; None when there is none."""
+        return min(
+            (self._due_ms(region) for region in self._regions.values() if region.ready and not self._held_back(region)),
+            default=None,
+        )
+
+    def _held_back(self, region: _LaneRegion) -> bool:
+        return region.probing and region.in_flight > 0
+
+    def _due_ms(self, region: _LaneRegion) -> int:
+        """When the region's next batch may leave; 0 means at once."""
+        if self._interval_ms <= 0:
+            return region.blocked_until_ms
+        events = 0
+        for queue in region.ready:
+            events += queue.unsent_events
+            if events >= self._batch_events:
+                return region.blocked_until_ms
+        oldest_ms = min((queue.oldest_unsent_ms or 0) for queue in region.ready)
+        return max(region.blocked_until_ms, oldest_ms + self._interval_ms)
+
+    def _assemble(self, region: _LaneRegion) -> Outgoing:
+        route = self._route(region.name)
+        items: list[tuple[int, Part]] = []
+        flights: list[tuple[BucketQueue, Flight]] = []
+        events = size = 0
+        ready = region.ready
+        for _ in range(len(ready)):
+            queue = ready[0]
+            flight = queue.take(items, self._batch_events - events, BATCH_BYTES_MAX - size, route.recipients)
+            if flight is None:
+                break
+            flights.append((queue, flight))
+            events += flight.count
+            size += flight.size
+            ready.popleft()
+            if queue.unsent_events:
+                ready.append(queue)  # it filled the batch; the others come first next time
+                break
+            queue.listed = False
+        return self._depart(region, WanBatch(region.name, route.buckets, items), flights, events, size)
+
+    def _depart(
+        self,
+        region: _LaneRegion,
+        batch: WanBatch,
+        flights: list[tuple[BucketQueue, Flight]],
+        events: int,
+        size: int,
+    ) -> Outgoing:
+        batch_id = self._next_id
+        self._next_id += 1
+        self._in_flight[batch_id] = _InFlight(region, flights, events, size)
+        self._in_flight_bytes += size
+        region.in_flight += 1
+        self.counters.batches += 1
+        self.counters.events += events
+        return Outgoing(batch_id, batch)
+
+    def _land(self, batch_id: int) -> _InFlight | None:
+        landed = self._in_flight.pop(batch_id, None)
+        if landed is not None:
+            self._in_flight_bytes -= landed.size
+            landed.region.in_flight -= 1
+        return landed
+
+    # --- what became of them
+
+    def on_ack(self, batch_id: int) -> bool:
+        """A batch is in the remote site's log; an unknown id is ignored. Returns whether its region is open again."""
+        landed = self._land(batch_id)
+        if landed is None:
+            return False
+        for queue, flight in landed.flights:
+            queue.on_ack(flight)
+        region = landed.region
+        if not region.probing:
+            return False
+        region.probing = False
+        region.error = ""
+        region.blocked_until_ms = 0
+        region.backoff.reset()
+        for queue in region.queues.values():
+            queue.unrestrict()
+        return True
+
+    def on_refused(self, batch_id: int, error: str, now_ms: int, draw: float) -> str:
+        """The remote site refuses a batch: its region waits and is then tried with one batch at a time.
+
+        Returns the region's name when that is news, else an empty text. draw: a random number in [0, 1).
+        """
+        landed = self._land(batch_id)
+        if landed is None:
+            return ""
+        self.counters.refused += 1
+        region = landed.region
+        news = not region.probing
+        if now_ms >= region.blocked_until_ms:
+            region.blocked_until_ms = now_ms + region.backoff.next_ms(draw)
+        region.probing = True
+        region.error = error
+        for queue in region.queues.values():
+            queue.restrict()
+        self._relist(region)
+        return region.name if news else ""
+
+    def on_link_lost(self) -> int:
+        """Nothing in flight will be answered: everything is unsent again. Returns the number of such batches."""
+        lost = len(self._in_flight)
+        self.counters.redistributed += lost
+        self._in_flight.clear()
+        self._in_flight_bytes = 0
+        for region in self._regions.values():
+            region.in_flight = 0
+            for queue in region.queues.values():
+                queue.rewind()
+            self._relist(region)
+        return lost
+
+    def _relist(self, region: _LaneRegion) -> None:
+        for queue in region.queues.values():
+            self.on_offered(queue)

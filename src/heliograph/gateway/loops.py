@@ -1,0 +1,29 @@
+"""Loop prevention: which events a gateway sender ships, and what it writes on them (architecture §5).
+
+An event carries the site of its birth and the sites it was already sent to. A sender to site N skips what was born at
+N and what N was already sent; everything else it ships with all sites added that the region's senders lead to, because
+each of those gets the event from here. So in a mesh nobody forwards, in a ring an event stops before it would return,
+and in a star the hub forwards to every arm but the one it came from.
+"""
+
+from __future__ import annotations
+
+from heliograph.model.batch import Part
+
+
+def is_for(part: Part, site: int) -> bool:
+    """Say whether a gateway sender to `site` ships the part."""
+    return part.origin != site and site not in part.recipients
+
+
+def outgoing(part: Part, bucket: int, seq: int, recipients: tuple[int, ...]) -> Part:
+    """Return the part as it leaves this site: its way and its birth written on it, its columns untouched.
+
+    bucket, seq: of the record that holds the part here, which is its birth when it was born here.
+    recipients: the sites that all senders of the region lead to, sorted.
+    """
+    if part.recipients:
+        recipients = tuple(sorted({*part.recipients, *recipients}))
+    if part.birth_seq:
+        return Part(part.origin, recipients, part.birth_bucket, part.birth_seq, part.count, part.columns)
+    return Part(part.origin, recipients, bucket, seq, part.count, part.columns)

@@ -1,0 +1,298 @@
+"""A gateway sender's queue of one bucket: a cursor in the bucket's log and a bounded window of records after it.
+
+The log is the queue (architecture §1); what is held here is the part of it that is on its way or next:
+
+      acknowledged        in flight            unsent              only in the log
+    ──────────────┬──────────────────────┬─────────────────┬──────────────────────────
+                floor                                     tip                last_known
+
+* `floor`: every record of the bucket up to and including it is acknowledged or not for the remote site. It is what the
+  cursor stores, and only rises.
+* `tip`: every record after the floor, up to and including the tip, is held, in order, without a gap. A record extends
+  the window only when no other one lies between the tip and it (`previous <= tip < seq`) and memory allows; otherwise
+  it only raises `last_known`, the queue is `behind`, and the shell reads it from the log later.
+* A flight is a run of records sent together. Flights are acknowledged in any order; the floor follows the oldest one.
+* `rewind` makes everything unacknowledged unsent again, in order; acknowledgements of flights before that are stale.
+* A record of which nothing is for the remote site is acknowledged by itself when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from heliograph.errors import invariant
+from heliograph.gateway.loops import is_for, outgoing
+from heliograph.model.batch import Part, Record
+from heliograph.model.ids import NO_SEQ, Seq
+
+HELD_BYTES = 512
+"""What holding a record costs beside its columns, near enough."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What all queues of one gateway sender at this member may hold together (`maximum-queue-memory`)."""
+
+    limit_bytes: int
+    used_bytes: int = 0
+
+    def fits(self, size: int) -> bool:
+        """Say whether a record of `size` bytes may be held; one always may, or a large one could never be sent."""
+        return self.used_bytes + size <= self.limit_bytes or not self.used_bytes
+
+    @property
+    def roomy(self) -> bool:
+        """Say whether it is worth reading from the log again."""
+        return self.used_bytes * 2 <= self.limit_bytes
+
+
+@dataclass(slots=True)
+class QueueCounters:
+    """What went through the queues of one gateway sender.
+
+    received: events offered. queued: of those, taken to be sent. skipped: not for the remote site by the loop rule.
+    acked: acknowledged by the remote site. repeated: sent again, so possible duplicates there.
+    """
+
+    received: int = 0
+    queued: int = 0
+    skipped: int = 0
+    acked: int = 0
+    repeated: int = 0
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """A record in the window: only those of its parts that are for the remote site.
+
+    count: events to ship, 0 when there are none. arrived_ms: when it came, for `batch-time-interval`.
+    """
+
+    seq: Seq
+    parts: tuple[Part, ...]
+    count: int
+    size: int
+    arrived_ms: int
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """Records of one queue that were sent together; `held` is emptied when they are taken back."""
+
+    held: list[Held]
+    count: int
+    size: int
+    done: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class BucketQueue:
+    """See the module. `site`: the dsid that the sender leads to; its queues share one `Memory` and `QueueCounters`."""
+
+    region: str
+    bucket: int
+    site: int
+    floor: Seq
+    memory: Memory
+    counters: QueueCounters
+    tip: Seq = field(init=False)
+    last_known: Seq = field(init=False)
+    restricted: bool = False
+    """The remote site refuses the region: one record is held to try with, so that others have the memory."""
+    listed: bool = False
+    """The lane has the queue among those with something to send; the lane's own mark."""
+    held_bytes: int = 0
+    held_events: int = 0
+    unsent_events: int = 0
+    _missed_events: int = 0
+    _missed_after: Seq = NO_SEQ
+    _unsent: deque[Held] = field(default_factory=deque)
+    _flights: deque[Flight] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.tip = self.last_known = self.floor
+
+    # --- what comes in
+
+    def offer(self, seq: Seq, previous: Seq, record: Record, now_ms: int) -> bool:
+        """Take the next record of the bucket's log; returns whether there may be something new to send.
+
+        previous: the sequence of the bucket's record before this one. A record that is held already is ignored.
+        """
+        if seq <= self.tip:
+            return False
+        fresh = seq > self.last_known
+        if fresh:
+            self.last_known = seq
+        site = self.site
+        parts = record.parts
+        if len(parts) != 1 or not is_for(parts[0], site):
+            parts = tuple([part for part in parts if is_for(part, site)])
+        count = sum([part.count for part in parts])
+        size = HELD_BYTES + sum([len(part.columns) for part in parts])
+        if previous > self.tip or not self._may_hold(size):
+            if fresh:
+                self._miss(seq, count)
+            return False
+        if not fresh and seq > self._missed_after:
+            self._missed_events = max(0, self._missed_events - count)
+        self._hold(Held(seq, parts, count, size, now_ms), record.count - count)
+        return count > 0
+
+    def _may_hold(self, size: int) -> bool:
+        if self.restricted and (self.held_bytes or not self.memory.roomy):
+            return False
+        return self.memory.fits(size)
+
+    def _miss(self, seq: Seq, count: int) -> None:
+        if not self._missed_events or seq <= self._missed_after:
+            self._missed_after = Seq(seq - 1)
+        self._missed_events += count
+
+    def _hold(self, held: Held, skipped: int) -> None:
+        self.tip = held.seq
+        if self.tip >= self.last_known:
+            self._missed_events = 0
+        self.held_bytes += held.size
+        self.memory.used_bytes += held.size
+        self.counters.received += held.count + skipped
+        self.counters.queued += held.count
+        self.counters.skipped += skipped
+        self.held_events += held.count
+        self.unsent_events += held.count
+        self._unsent.append(held)
+        if not held.count:
+            self._settle()
+
+    def learn_last(self, seq: Seq) -> None:
+        """The bucket's log reaches to `seq` at least."""
+        self.last_known = max(self.last_known, seq)
+
+    @property
+    def behind(self) -> bool:
+        """Say whether the log holds records after the window."""
+        return self.tip < self.last_known
+
+    @property
+    def readable(self) -> bool:
+        """Say whether records after the window should be read from the log now."""
+        return self.behind and (not self.held_bytes if self.restricted else True) and self.memory.roomy
+
+    @property
+    def queued_events(self) -> int:
+        """Events not acknowledged yet, as far as they are known here; at least 1 while the log holds more."""
+        events = self.held_events + self._missed_events
+        return max(events, 1) if self.behind else events
+
+    @property
+    def oldest_unsent_ms(self) -> int | None:
+        """When the oldest unsent record came, None without one."""
+        return self._unsent[0].arrived_ms if self.unsent_events else None
+
+    # --- what goes out
+
+    def take(
+        self, items: list[tuple[int, Part]], events_max: int, bytes_max: int, recipients: tuple[int, ...]
+    ) -> Flight | None:
+        """Append what is to be shipped next to `items`, as `outgoing` parts; None when nothing fits.
+
+        Whole records, up to `events_max` events and `bytes_max` bytes; into empty `items` at least one fits always.
+        """
+        flight = Flight([], 0, 0)
+        unsent, bucket = self._unsent, self.bucket
+        while unsent:
+            held = unsent[0]
+            count, size = flight.count + held.count, flight.size + held.size
+            if items and held.count and (count > events_max or size > bytes_max):
+                break
+            unsent.popleft()
+            seq = held.seq
+            items += [(bucket, outgoing(part, bucket, seq, recipients)) for part in held.parts]
+            flight.held.append(held)
+            flight.count, flight.size = count, size
+        if not flight.held:
+            return None
+        self.unsent_events -= flight.count
+        self._flights.append(flight)
+        return flight
+
+    def on_ack(self, flight: Flight) -> None:
+        """The flight's records are in the remote site's log; a flight that was taken back is stale and ignored."""
+        if not flight.held:
+            return
+        invariant(not flight.done, "a flight was acknowledged twice", self.region, self.bucket, self.floor)
+        flight.done = True
+        self._settle()
+
+    def _settle(self) -> None:
+        """Move the floor over everything acknowledged, and over records that are not for the remote site."""
+        flights, unsent = self._flights, self._unsent
+        while flights and flights[0].done:
+            flight = flights.popleft()
+            self._release(flight.held[-1].seq, flight.count, flight.size)
+            flight.held = []
+        if not flights:
+            while unsent and not unsent[0].count:
+                held = unsent.popleft()
+                self._release(held.seq, 0, held.size)
+
+    def _release(self, floor: Seq, count: int, size: int) -> None:
+        invariant(floor > self.floor, "the floor would not rise", self.region, self.bucket, self.floor, floor)
+        self.floor = floor
+        self.counters.acked += count
+        self.held_events -= count
+        self._free(size)
+
+    def _free(self, size: int) -> None:
+        self.held_bytes -= size
+        self.memory.used_bytes -= size
+
+    # --- setbacks
+
+    def rewind(self) -> None:
+        """Make everything unacknowledged unsent again, in order.
+
+        A flight acknowledged out of order is sent again with the others: its records lie above the floor.
+        """
+        flights = self._flights
+        while flights:
+            flight = flights.pop()
+            self._unsent.extendleft(reversed(flight.held))
+            self.unsent_events += flight.count
+            self.counters.repeated += flight.count
+            flight.held = []
+        self._settle()
+
+    def restrict(self) -> None:
+        """Rewind, and hold no more than one record until `unrestrict`; the rest is read from the log again."""
+        self.rewind()
+        self.restricted = True
+        while len(self._unsent) > 1:
+            held = self._unsent.pop()
+            self._drop(held)
+        if self._unsent:
+            self.tip = self._unsent[-1].seq
+
+    def unrestrict(self) -> None:
+        """The remote site takes the region again."""
+        self.restricted = False
+
+    def _drop(self, held: Held) -> None:
+        self._miss(held.seq, held.count)
+        self.counters.queued -= held.count
+        self.counters.received -= held.count
+        self.held_events -= held.count
+        self.unsent_events -= held.count
+        self._free(held.size)
+
+    def close(self) -> None:
+        """Let go of everything held; the floor stays."""
+        for flight in self._flights:
+            flight.held = []
+        self._flights.clear()
+        self._unsent.clear()
+        self._free(self.held_bytes)
+        self.held_events = self.unsent_events = self._missed_events = 0
+        self.tip = self.last_known = self.floor

@@ -1,0 +1,68 @@
+"""What a gateway receiver makes of a batch from another site: which parts go to which of this site's buckets.
+
+Whether an event is applied is decided later, by the bucket's primary (`bucket.primary`); here it is only brought there.
+Where both sites have the same number of buckets a part keeps its bucket and its bytes; otherwise its events are sorted
+into this site's buckets by key, and each piece keeps the birth of the whole.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from heliograph.errors import PeerError
+from heliograph.link.messages import WanBatch, decode_wan_batch
+from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
+from heliograph.model.batch import Part, decode_columns, encode_columns
+from heliograph.model.ids import SITE_ID_MAX
+from heliograph.model.keys import positions_by_bucket
+
+_SITES = frozenset(range(SITE_ID_MAX + 1))
+
+
+def open_batch(body: bytes) -> WanBatch:
+    """Decode a batch from another site. Raises PeerError when it is malformed."""
+    try:
+        batch = decode_wan_batch(body)
+    except msgspec.DecodeError as exc:
+        raise PeerError(f"malformed batch of events: {exc}") from exc
+    buckets = batch.buckets
+    if not 1 <= buckets <= TOTAL_NUM_BUCKETS_MAX:
+        raise PeerError(f"malformed batch of events: {buckets} buckets")
+    for bucket, part in batch.items:
+        if not 0 <= bucket < buckets or part.origin not in _SITES or part.birth_seq < 1 or part.count < 1:
+            raise PeerError("malformed batch of events: a bucket, site, sequence or count is out of range")
+        if not _SITES.issuperset(part.recipients) or len(part.recipients) > len(_SITES):
+            raise PeerError("malformed batch of events: a recipient is no distributed-system-id")
+    return batch
+
+
+def parts_by_bucket(batch: WanBatch, buckets: int) -> dict[int, list[Part]]:
+    """Return the parts for each bucket of this site, whose region has `buckets` buckets, in the order they came.
+
+    Raises PeerError when events that have to be sorted are malformed.
+    """
+    sorted_parts: dict[int, list[Part]] = {}
+    if batch.buckets == buckets:
+        for bucket, part in batch.items:
+            sorted_parts.setdefault(bucket, []).append(part)
+        return sorted_parts
+    for _, part in batch.items:
+        for bucket, piece in _split(part, buckets):
+            sorted_parts.setdefault(bucket, []).append(piece)
+    return sorted_parts
+
+
+def _split(part: Part, buckets: int) -> list[tuple[int, Part]]:
+    columns = decode_columns(part.columns)
+    if len(columns.keys) != part.count:
+        raise PeerError(f"a part counts {part.count} events, it has {len(columns.keys)}")
+    groups = positions_by_bucket(columns.keys, buckets)
+    if len(groups) == 1:
+        return [(bucket, part) for bucket in groups]
+    return [
+        (
+            bucket,
+            msgspec.structs.replace(part, count=len(positions), columns=encode_columns(columns.take(positions))),
+        )
+        for bucket, positions in groups.items()
+    ]

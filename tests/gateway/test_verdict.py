@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.errors import PeerError
+from heliograph.gateway.verdict import open_batch, parts_by_bucket
+from heliograph.link.messages import WanBatch, encode
+from heliograph.model.batch import Part, decode_columns
+from heliograph.model.keys import bucket_of
+from tests.gateway.builders import keys_of, part_of
+
+KEYS = st.one_of(st.text(max_size=5), st.integers(0, 50), st.binary(max_size=5))
+
+
+def born(*keys: str, origin: int = 1) -> Part:
+    return part_of(*keys, origin=origin, recipients=(2,), birth=(3, 17))
+
+
+def test_with_as_many_buckets_a_part_is_passed_on_untouched() -> None:
+    first, second = born("a"), born("b")
+    parts = parts_by_bucket(WanBatch("r", 16, [(3, first), (5, second), (3, second)]), 16)
+    assert parts == {3: [first, second], 5: [second]}
+    assert parts[3][0].columns is first.columns
+
+
+@given(keys=st.lists(KEYS, min_size=1, max_size=20), buckets=st.integers(1, 9))
+def test_with_other_buckets_every_event_reaches_its_keys_bucket_in_order(keys: list[str], buckets: int) -> None:
+    part = born(*keys)
+    sorted_parts = parts_by_bucket(WanBatch("r", 16, [(3, part)]), buckets)
+    whole = decode_columns(part.columns)
+    versions = list(whole.versions(part.origin))
+    expected: dict[int, list[tuple[object, int]]] = {}
+    for key, version in zip(keys, versions, strict=True):
+        expected.setdefault(bucket_of(key, buckets), []).append((key, version))
+    found: dict[int, list[tuple[object, int]]] = {}
+    for bucket, pieces in sorted_parts.items():
+        for piece in pieces:
+            columns = decode_columns(piece.columns)
+            assert piece.count == len(columns.keys)
+            assert (piece.origin, piece.recipients, piece.birth_bucket, piece.birth_seq) == (1, (2,), 3, 17)
+            found.setdefault(bucket, []).extend(zip(columns.keys, columns.versions(piece.origin), strict=True))
+    assert found == expected
+
+
+def test_a_part_that_fits_one_bucket_is_not_encoded_again() -> None:
+    part = born("a", "a")
+    assert list(parts_by_bucket(WanBatch("r", 16, [(3, part)]), 7).values()) == [[part]]
+
+
+def test_a_batch_survives_its_encoding() -> None:
+    batch = WanBatch("r", 16, [(3, born("a", "b"))])
+    assert open_batch(encode(batch)) == batch
+    assert keys_of(open_batch(encode(batch)).items[0][1]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        WanBatch("r", 0, []),
+        WanBatch("r", 5_000, []),
+        WanBatch("r", 4, [(4, born("a"))]),
+        WanBatch("r", 4, [(-1, born("a"))]),
+        WanBatch("r", 4, [(0, born("a", origin=256))]),
+        WanBatch("r", 4, [(0, msgspec.structs.replace(born("a"), birth_seq=0))]),
+        WanBatch("r", 4, [(0, msgspec.structs.replace(born("a"), count=0))]),
+        WanBatch("r", 4, [(0, msgspec.structs.replace(born("a"), recipients=(1, -7)))]),
+        WanBatch("r", 4, [(0, msgspec.structs.replace(born("a"), recipients=(1,) * 300))]),
+    ],
+)
+def test_a_batch_out_of_range_is_refused(batch: WanBatch) -> None:
+    with pytest.raises(PeerError, match="malformed"):
+        open_batch(encode(batch))
+
+
+@given(st.binary(max_size=60))
+def test_garbage_is_refused(body: bytes) -> None:
+    with pytest.raises(PeerError, match="malformed"):
+        open_batch(body)
+
+
+def test_a_part_that_lies_about_its_count_or_is_garbage_is_refused_when_it_must_be_sorted() -> None:
+    for part in (
+        msgspec.structs.replace(born("a"), count=2),
+        msgspec.structs.replace(born("a"), columns=b"\xc1"),
+    ):
+        with pytest.raises(PeerError):
+            parts_by_bucket(WanBatch("r", 4, [(0, part)]), 3)
