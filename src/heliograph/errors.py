@@ -37,6 +37,12 @@ class FencedError(HeliographError):
     """Another member is primary: an append was refused by the log, the caller steps down."""
 
 
+class NotPrimaryError(HeliographError):
+    """The member asked is not the bucket's primary; the request did certainly not happen, ask the primary."""
+
+    retriable = True
+
+
 class ConflictError(HeliographError):
     """A compare-and-set found another revision than the expected one."""
 

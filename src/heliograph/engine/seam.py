@@ -170,6 +170,6 @@ class Engine(Protocol):
         ...
 
 
-def bucket_subject(store: str, region: str, bucket: int) -> str:
-    """Return the subject of a bucket's log."""
-    return f"log.{store}.{region}.{bucket}"
+def bucket_subject(store: str, region: str, generation: int, bucket: int) -> str:
+    """Return the subject of a bucket's log; `generation` counts the regions of that name destroyed before."""
+    return f"log.{store}.{region}.{generation}.{bucket}"

@@ -7,6 +7,7 @@ refused as unknown rather than ignored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -133,3 +134,26 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
             raise UsageError(f"start-port {self.start_port} is above end-port {self.end_port}")
         if self.maximum_time_between_pings < 1000:
             raise UsageError(f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 ms or more")
+
+
+def check_sender_at_site(sender: GatewaySenderAttributes, site: int) -> None:
+    """Raise UsageError when a gateway sender would feed its own site (configuration.md §1.2, rule 1)."""
+    if sender.remote_distributed_system_id == site:
+        raise UsageError(
+            f"gateway sender {sender.id}: remote-distributed-system-id {site} is this site's own distributed-system-id"
+        )
+
+
+def check_region_senders(region: RegionAttributes, senders: Mapping[str, GatewaySenderAttributes]) -> None:
+    """Raise UsageError when a region names a sender that does not exist or does not fit it (configuration.md §4.5)."""
+    for name in region.gateway_sender_ids:
+        sender = senders.get(name)
+        if sender is None:
+            raise UsageError(
+                f"region {region.name} names gateway sender {name!r}, which does not exist: create it first"
+            )
+        if sender.parallel and region.replicated:
+            raise UsageError(
+                f"region {region.name} is replicated and can't use the parallel gateway sender {name!r}: "
+                "use a serial one, or a PARTITION type"
+            )

@@ -84,24 +84,38 @@ def bucket_of(key: Key, total_num_buckets: int) -> BucketId:
     return BucketId(crc32(_key_bytes(key)) % total_num_buckets)
 
 
-def group_by_bucket(keys: Iterable[Key], total_num_buckets: int) -> dict[BucketId, list[Key]]:
-    """Sort keys into their buckets, keeping their order within a bucket."""
-    groups: dict[BucketId, list[Key]] = {}
-    for key in keys:
-        data = key if isinstance(key, bytes) else key.encode() if isinstance(key, str) else b"%d" % key
-        bucket = crc32(data) % total_num_buckets
-        if bucket in groups:
-            groups[bucket].append(key)  # type: ignore[index]
-        else:
-            groups[BucketId(bucket)] = [key]
+def buckets_of(keys: Sequence[Key], total_num_buckets: int) -> list[BucketId]:
+    """Return the bucket of every key."""
+    kinds = set(map(type, keys))
+    data: Iterable[bytes]
+    if kinds == {str}:
+        data = map(str.encode, keys)  # type: ignore[arg-type]
+    elif kinds == {bytes}:
+        data = keys  # type: ignore[assignment]
+    else:
+        data = map(_key_bytes, keys)
+    return [BucketId(crc32(each) % total_num_buckets) for each in data]
+
+
+def group_entries(
+    keys: Sequence[Key], values: Sequence[bytes], total_num_buckets: int
+) -> dict[BucketId, tuple[list[Key], list[bytes]]]:
+    """Sort entries into their keys' buckets, as columns that keep the order within a bucket."""
+    groups: dict[BucketId, tuple[list[Key], list[bytes]]] = {}
+    for bucket, key, value in zip(buckets_of(keys, total_num_buckets), keys, values, strict=True):
+        group = groups.get(bucket)
+        if group is None:
+            group = groups[bucket] = ([], [])
+        group[0].append(key)
+        group[1].append(value)
     return groups
 
 
 def positions_by_bucket(keys: Sequence[Key], total_num_buckets: int) -> dict[BucketId, list[int]]:
     """Sort the positions of keys into the keys' buckets, ascending within a bucket."""
     groups: dict[BucketId, list[int]] = {}
-    for position, key in enumerate(keys):
-        groups.setdefault(bucket_of(key, total_num_buckets), []).append(position)
+    for position, bucket in enumerate(buckets_of(keys, total_num_buckets)):
+        groups.setdefault(bucket, []).append(position)
     return groups
 
 

@@ -6,6 +6,7 @@
 | `config.region.<name>` | `RegionAttributes` |
 | `config.sender.<id>` | `GatewaySenderAttributes` |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
+| `generations.<region>` | number of regions of that name destroyed so far, as digits |
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
 | `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
 | `cursors.<sender>.<region>.<bucket>` | `Cursor` |
@@ -21,6 +22,7 @@ from heliograph.errors import PeerError
 
 REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
+GENERATIONS = "generations"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
 
 
@@ -57,6 +59,11 @@ def region_key(name: str) -> str:
 def sender_key(sender: str) -> str:
     """Return the key of a gateway sender's attributes."""
     return f"{CONFIG_SENDERS}.{sender}"
+
+
+def generation_key(region: str) -> str:
+    """Return the key that counts the destroyed regions of a name; a new one never sees an old one's log."""
+    return f"{GENERATIONS}.{region}"
 
 
 def placement_key(region: str) -> str:

@@ -1,0 +1,364 @@
+"""What a bucket's primary decides: which events are accepted, in which order, with which versions.
+
+The primary is the only writer of its bucket's log. It keeps one append in flight; what is submitted meanwhile becomes
+the next record (group commit, architecture §2). Everything is decided when a record is drafted, not when it is
+submitted, because only then does the view hold all records before it:
+
+    submit* ──> draft ──> [the shell appends] ──> appended ──> view advanced, outcomes known
+                                              └─> refused, nothing happened: abandon or retry as a new draft
+
+Within a record, parts from other sites come first and local events after them. A local event's stamp is newer than
+all that the bucket has seen, so that order always agrees with the versions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, TypeAlias
+
+from heliograph.bucket.view import BucketView
+from heliograph.errors import ClockSkewError, HeliographError, PeerError, invariant
+from heliograph.link.messages import Changed, Condition
+from heliograph.model.batch import (
+    CREATE,
+    DESTROY,
+    UPDATE,
+    Columns,
+    Part,
+    Record,
+    decode_columns,
+    encode_columns,
+)
+from heliograph.model.clock import ms_of_stamp, next_stamp
+from heliograph.model.ids import Epoch, Seq
+from heliograph.model.keys import Key
+
+RECORD_BYTES_MAX = 2 * 1024 * 1024
+"""A record takes no further request beyond this; it stays below the engine's `APPEND_BYTES_MAX` with one more."""
+RECORD_REQUESTS_MAX = 4096
+KEY_OVERHEAD_BYTES = 32
+"""What an event is reckoned to add to its value in a record."""
+CLOCK_SKEW_MS_MAX = 60_000
+"""`max-clock-skew`: how far ahead of this site's clock another site's stamps may be (architecture §3)."""
+
+Waiter: TypeAlias = Any
+"""Whatever the shell wants back with an outcome; the core does not look inside."""
+Outcome: TypeAlias = Changed | HeliographError | None
+"""What became of a request: None = done."""
+
+
+@dataclass(slots=True, frozen=True)
+class PutRequest:
+    """Put entries, whatever was there."""
+
+    waiter: Waiter
+    keys: list[Key]
+    values: list[bytes]
+    size: int
+
+
+@dataclass(slots=True, frozen=True)
+class ChangeRequest:
+    """One operation whose result depends on the entry."""
+
+    waiter: Waiter
+    op: Condition
+    key: Key
+    value: bytes
+    expected: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.value)
+
+
+@dataclass(slots=True, frozen=True)
+class ApplyRequest:
+    """Parts that came from another site."""
+
+    waiter: Waiter
+    parts: Sequence[Part]
+    size: int
+
+
+Request: TypeAlias = PutRequest | ChangeRequest | ApplyRequest
+
+
+@dataclass(slots=True)
+class Draft:
+    """A record on its way to the log.
+
+    record: None when no event was accepted, so nothing needs appending.
+    merges: what the view takes over once the record is in the log.
+    """
+
+    record: Record | None
+    merges: list[tuple[Columns, Sequence[int]]]
+    outcomes: list[tuple[Waiter, Outcome]]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What became of events from other sites."""
+
+    applied: int = 0
+    duplicates: int = 0
+    conflicts_lost: int = 0
+
+
+@dataclass(slots=True)
+class BucketPrimary:
+    """The primary of one bucket in one epoch."""
+
+    view: BucketView
+    site: int
+    epoch: Epoch
+    pending: deque[Request] = field(default_factory=deque)
+    pending_bytes: int = 0
+    in_flight: Draft | None = None
+    counters: Counters = field(default_factory=Counters)
+
+    def submit(self, request: Request) -> None:
+        """Take a request for the next record."""
+        self.pending.append(request)
+        self.pending_bytes += request.size
+
+    def draft(self, now_ms: int) -> Draft | None:
+        """Decide everything that fits into the next record; None when nothing is pending.
+
+        The shell appends `Draft.record` and then calls `appended` or `withdraw`; without a record it uses the
+        outcomes at once.
+        """
+        invariant(self.in_flight is None, "a second append would be in flight", self.epoch)
+        requests = self._take()
+        if not requests:
+            return None
+        parts, merges, outcomes = _Drafting(self.view, self.site, now_ms, self.counters).run(requests)
+        record = Record(self.epoch, parts) if parts else None
+        result = Draft(record, merges, outcomes)
+        if record is not None:
+            self.in_flight = result
+        return result
+
+    def appended(self, seq: Seq) -> Draft:
+        """The draft in flight is in the log at `seq`: the view takes it over."""
+        draft = self.withdraw()
+        invariant(draft.record is not None, "a draft without a record was appended", seq)
+        assert draft.record is not None  # noqa: S101  (for the type checker; the invariant above stays on)
+        self.view.advance(seq, draft.record)
+        for columns, versions in draft.merges:
+            self.view.merge(columns, versions)
+        return draft
+
+    def withdraw(self) -> Draft:
+        """The draft in flight is certainly not in the log."""
+        draft = self.in_flight
+        if draft is None:
+            invariant(False, "no append is in flight", self.epoch)
+            raise AssertionError
+        self.in_flight = None
+        return draft
+
+    def abandon(self) -> list[Waiter]:
+        """Give up everything that is pending; returns the waiters, whose requests did certainly not happen."""
+        waiters = [request.waiter for request in self.pending]
+        self.pending.clear()
+        self.pending_bytes = 0
+        return waiters
+
+    def _take(self) -> list[Request]:
+        taken: list[Request] = []
+        size = 0
+        pending = self.pending
+        while pending and len(taken) < RECORD_REQUESTS_MAX:
+            size += pending[0].size
+            if taken and size > RECORD_BYTES_MAX:
+                break
+            taken.append(pending.popleft())
+        self.pending_bytes = self.pending_bytes - sum(request.size for request in taken)
+        return taken
+
+
+class _Drafting:
+    """One drafting: the requests of a record, judged in order against the view and against one another."""
+
+    __slots__ = ("_counters", "_merges", "_newer", "_now_ms", "_outcomes", "_parts", "_site", "_stamp_max", "_view")
+
+    def __init__(self, view: BucketView, site: int, now_ms: int, counters: Counters) -> None:
+        self._view = view
+        self._site = site
+        self._now_ms = now_ms
+        self._counters = counters
+        self._parts: list[Part] = []
+        self._merges: list[tuple[Columns, Sequence[int]]] = []
+        self._outcomes: list[tuple[Waiter, Outcome]] = []
+        self._newer: dict[Key, int] = {}  # versions accepted in this record, while more parts are to be judged
+        self._stamp_max = view.stamp_max
+
+    def run(
+        self, requests: list[Request]
+    ) -> tuple[tuple[Part, ...], list[tuple[Columns, Sequence[int]]], list[tuple[Waiter, Outcome]]]:
+        """Return the record's parts, what the view will take over, and what became of each request."""
+        local: list[PutRequest | ChangeRequest] = []
+        conditional = False
+        for request in requests:
+            if isinstance(request, ApplyRequest):
+                self._judge(request)
+            else:
+                local.append(request)
+                conditional = conditional or isinstance(request, ChangeRequest)
+        if conditional:
+            self._add_local(*self._decide(local))
+        elif local:
+            self._add_local(*self._put(local))
+        return tuple(self._parts), self._merges, self._outcomes
+
+    # --- events from other sites
+
+    def _judge(self, request: ApplyRequest) -> None:
+        try:
+            decoded = [self._decode(part) for part in request.parts]
+        except (ClockSkewError, PeerError) as exc:
+            self._outcomes.append((request.waiter, exc))
+            return
+        for part, columns in zip(request.parts, decoded, strict=True):
+            self._accept(part, columns)
+        self._outcomes.append((request.waiter, None))
+
+    def _decode(self, part: Part) -> Columns:
+        columns = decode_columns(part.columns)
+        if part.count != len(columns.keys):
+            raise PeerError(f"a part from site {part.origin} counts {part.count} events, it has {len(columns.keys)}")
+        ahead_ms = ms_of_stamp(columns.stamp_max()) - self._now_ms
+        if ahead_ms > CLOCK_SKEW_MS_MAX:
+            raise ClockSkewError(
+                f"events born at site {part.origin} are {ahead_ms} ms ahead of the clock of site {self._site} "
+                f"(max-clock-skew is {CLOCK_SKEW_MS_MAX} ms): set the clock of site {part.origin} right"
+            )
+        return columns
+
+    def _accept(self, part: Part, columns: Columns) -> None:
+        versions = columns.versions(part.origin)
+        if not self._all_newer(columns.keys, versions):
+            kept = self._newer_positions(columns.keys, versions)
+            if not kept:
+                return
+            if len(kept) < len(columns.keys):
+                columns = columns.take(kept)
+                versions = [versions[i] for i in kept]
+                part = Part(
+                    part.origin,
+                    part.recipients,
+                    part.birth_bucket,
+                    part.birth_seq,
+                    len(kept),
+                    encode_columns(columns),
+                )
+        self._counters.applied += len(columns.keys)
+        self._newer.update(zip(columns.keys, versions, strict=True))
+        self._stamp_max = max(self._stamp_max, columns.stamp_max())
+        self._parts.append(part)
+        self._merges.append((columns, versions))
+
+    def _all_newer(self, keys: list[Key], versions: Sequence[int]) -> bool:
+        """Say whether every event wins; only a range of versions is sure to rise for a key that stands twice."""
+        if not isinstance(versions, range):
+            return False
+        zeros = repeat(0)
+        known = map(self._view.versions.get, keys, zeros)
+        if not all(map(int.__lt__, known, versions)):
+            return False
+        return not self._newer or all(map(int.__lt__, map(self._newer.get, keys, zeros), versions))
+
+    def _newer_positions(self, keys: list[Key], versions: Sequence[int]) -> list[int]:
+        """The rule of a conflict: the greater (timestamp, dsid) wins, equal is a duplicate (architecture §3)."""
+        kept = []
+        newer, known = self._newer, self._view.versions
+        for position, (key, version) in enumerate(zip(keys, versions, strict=True)):
+            best = max(newer.get(key, 0), known.get(key, 0))
+            if version > best:
+                newer[key] = version
+                kept.append(position)
+            elif version == best:
+                self._counters.duplicates += 1
+            else:
+                self._counters.conflicts_lost += 1
+        return kept
+
+    # --- events born here
+
+    def _put(self, requests: list[PutRequest | ChangeRequest]) -> tuple[bytes, list[Key], list[bytes]]:
+        keys: list[Key] = []
+        values: list[bytes] = []
+        for request in requests:
+            if isinstance(request, PutRequest):
+                keys += request.keys
+                values += request.values
+                self._outcomes.append((request.waiter, None))
+        # True is UPDATE and False is CREATE, so one C-level pass gives the operations.
+        return bytes(map(self._view.values.__contains__, keys)), keys, values
+
+    def _decide(self, requests: list[PutRequest | ChangeRequest]) -> tuple[bytes, list[Key], list[bytes]]:
+        """Judge requests one by one; `state` shows what the events before them leave, empty bytes = no entry."""
+        ops = bytearray()
+        keys: list[Key] = []
+        values: list[bytes] = []
+        state = self._state_after_parts()
+        present = self._view.values.get
+
+        def add(key: Key, value: bytes, old: bytes) -> None:
+            ops.append(DESTROY if not value else UPDATE if old else CREATE)
+            keys.append(key)
+            values.append(value)
+            state[key] = value
+
+        for request in requests:
+            if isinstance(request, PutRequest):
+                for key, value in zip(request.keys, request.values, strict=True):
+                    add(key, value, state[key] if key in state else present(key, b""))
+                self._outcomes.append((request.waiter, None))
+                continue
+            old = state[request.key] if request.key in state else present(request.key, b"")
+            done = _condition_holds(request, old)
+            if done:
+                add(request.key, request.value, old)
+            self._outcomes.append((request.waiter, Changed(done, old, 0)))
+        return bytes(ops), keys, values
+
+    def _state_after_parts(self) -> dict[Key, bytes]:
+        state: dict[Key, bytes] = {}
+        for columns, _ in self._merges:
+            state.update(zip(columns.keys, columns.values, strict=True))
+        return state
+
+    def _add_local(self, ops: bytes, keys: list[Key], values: list[bytes]) -> None:
+        if not keys:
+            return
+        first = next_stamp(self._stamp_max, self._now_ms)
+        columns = Columns(ops, keys, values, first)
+        self._parts.append(Part(self._site, (), 0, 0, len(keys), encode_columns(columns)))
+        self._merges.append((columns, columns.versions(self._site)))
+
+
+def _condition_holds(request: ChangeRequest, old: bytes) -> bool:
+    match request.op:
+        case "put_if_absent":
+            return not old
+        case "remove" | "replace":
+            return bool(old)
+        case "remove_if" | "replace_if":
+            return bool(old) and old == request.expected
+
+
+def first_record(epoch: Epoch, primary: str) -> Record:
+    """The control record whose append makes `primary` the bucket's primary in `epoch`: the append is the election."""
+    return Record(epoch, (), primary)
+
+
+def request_size(keys: Sequence[Key], values: Sequence[bytes]) -> int:
+    """Bytes that a put adds to a record, near enough."""
+    return sum(map(len, values)) + KEY_OVERHEAD_BYTES * len(keys)

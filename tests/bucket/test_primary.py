@@ -1,0 +1,333 @@
+"""The primary's decisions, against a naive model that takes one event after the other."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliograph.bucket.primary import (
+    CLOCK_SKEW_MS_MAX,
+    RECORD_BYTES_MAX,
+    ApplyRequest,
+    BucketPrimary,
+    ChangeRequest,
+    PutRequest,
+    first_record,
+)
+from heliograph.bucket.view import BucketView
+from heliograph.errors import ClockSkewError, InvariantViolation, PeerError
+from heliograph.link.messages import Changed
+from heliograph.model.batch import (
+    CREATE,
+    DESTROY,
+    UPDATE,
+    Columns,
+    Part,
+    decode_columns,
+    decode_record,
+    encode_columns,
+    encode_record,
+)
+from heliograph.model.clock import stamp_of_ms, version_of
+from heliograph.model.ids import Epoch, Seq
+
+NOW_MS = 1_000_000
+
+
+class Bucket:
+    """A primary with its log, and a follower that sees nothing but the log."""
+
+    def __init__(self, site=1):
+        self.primary = BucketPrimary(BucketView(), site, Epoch(1))
+        self.follower = BucketView()
+        self.log = []
+
+    @property
+    def view(self):
+        return self.primary.view
+
+    def flush(self, now_ms=NOW_MS):
+        """Append all that is pending; returns waiter -> outcome."""
+        outcomes: dict = {}
+        while (draft := self.primary.draft(now_ms)) is not None:
+            if draft.record is not None:
+                self.log.append(encode_record(draft.record))
+                seq = Seq(len(self.log))
+                assert self.primary.appended(seq) is draft
+                self.follower.apply(seq, decode_record(self.log[-1]))
+            outcomes.update(draft.outcomes)
+        return outcomes
+
+    def put(self, **entries):
+        request = PutRequest("put", list(entries), list(entries.values()), 10)
+        self.primary.submit(request)
+
+    def change(self, op, key, value=b"", expected=b"", waiter="change"):
+        self.primary.submit(ChangeRequest(waiter, op, key, value, expected))
+
+    def apply(self, *parts, waiter="apply"):
+        self.primary.submit(ApplyRequest(waiter, parts, 10))
+
+
+def remote(events, origin=2, recipients=(1,), stamps=None):
+    """A part of (key, value) pairs, value b"" a destroy, stamped from NOW_MS on."""
+    keys = [key for key, _ in events]
+    values = [value for _, value in events]
+    ops = bytes(UPDATE if value else DESTROY for value in values)
+    stamps = stamp_of_ms(NOW_MS) if stamps is None else stamps
+    return Part(origin, recipients, 0, 9, len(keys), encode_columns(Columns(ops, keys, values, stamps)))
+
+
+def test_what_is_submitted_while_an_append_is_in_flight_is_the_next_record():
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.primary.draft(NOW_MS)
+    bucket.put(b=b"2")
+    bucket.put(c=b"3")
+    with pytest.raises(InvariantViolation):
+        bucket.primary.draft(NOW_MS)
+    assert bucket.view.values == {}, "nothing is seen before it is in the log"
+    assert list(bucket.primary.appended(Seq(1)).outcomes) == [("put", None)]
+    second = bucket.primary.draft(NOW_MS)
+    assert second is not None
+    assert second.record is not None
+    assert second.record.count == 2
+
+
+def test_a_withdrawn_record_leaves_nothing_behind():
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.primary.draft(NOW_MS)
+    assert bucket.primary.withdraw().outcomes == [("put", None)]
+    assert bucket.view.values == {}
+    assert bucket.flush() == {}
+
+
+def test_a_full_record_leaves_the_rest_for_the_next():
+    bucket = Bucket()
+    for waiter in range(3):
+        bucket.primary.submit(PutRequest(waiter, [waiter], [b"x"], RECORD_BYTES_MAX // 2 + 1))
+    assert len(bucket.flush()) == 3
+    assert [decode_record(record).count for record in bucket.log] == [1, 1, 1]
+    assert bucket.primary.pending_bytes == 0
+
+
+def test_conditional_operations_see_those_before_them_in_the_same_record():
+    bucket = Bucket()
+    bucket.change("put_if_absent", "k", b"1", waiter=1)
+    bucket.change("put_if_absent", "k", b"2", waiter=2)
+    bucket.change("replace_if", "k", b"3", expected=b"1", waiter=3)
+    bucket.change("remove_if", "k", expected=b"1", waiter=4)
+    bucket.change("remove", "k", waiter=5)
+    bucket.change("remove", "k", waiter=6)
+    bucket.change("replace", "k", b"9", waiter=7)
+    outcomes = bucket.flush()
+    assert [(o.done, o.old) for o in outcomes.values()] == [
+        (True, b""), (False, b"1"), (True, b"1"), (False, b"3"), (True, b"3"), (False, b""), (False, b""),
+    ]  # fmt: skip
+    assert bucket.view.values == {}
+    assert decode_columns(decode_record(bucket.log[0]).parts[0].columns).ops == bytes([CREATE, UPDATE, DESTROY])
+
+
+def test_an_operation_that_does_nothing_appends_nothing():
+    bucket = Bucket()
+    bucket.change("remove", "missing")
+    assert bucket.flush() == {"change": Changed(False, b"", 0)}
+    assert bucket.log == []
+
+
+def test_a_part_that_wins_whole_is_appended_as_the_bytes_that_came():
+    bucket = Bucket()
+    part = remote([("a", b"1"), ("b", b"2")])
+    bucket.apply(part)
+    assert bucket.flush() == {"apply": None}
+    assert decode_record(bucket.log[0]).parts == (part,)
+
+
+def test_a_part_that_came_before_changes_nothing_and_is_still_acknowledged():
+    bucket = Bucket()
+    part = remote([("a", b"1"), ("b", b"")])
+    bucket.apply(part)
+    bucket.apply(part)
+    bucket.flush()
+    bucket.apply(part)
+    assert bucket.flush() == {"apply": None}
+    assert len(bucket.log) == 1
+    assert bucket.primary.counters.duplicates == 4
+
+
+def test_a_destroy_leaves_a_tombstone_that_beats_an_older_put():
+    bucket = Bucket()
+    bucket.apply(remote([("k", b"")], stamps=stamp_of_ms(NOW_MS) + 5))
+    bucket.apply(remote([("k", b"old")], origin=3))
+    bucket.flush()
+    assert bucket.view.values == {}
+    assert bucket.primary.counters.conflicts_lost == 1
+
+
+def test_at_the_same_time_the_greater_site_wins():
+    for first, second in itertools.permutations((2, 3)):
+        bucket = Bucket()
+        bucket.apply(remote([("k", b"2" if first == 2 else b"3")], origin=first))
+        bucket.apply(remote([("k", b"2" if second == 2 else b"3")], origin=second))
+        bucket.flush()
+        assert bucket.view.values == {"k": b"3"}
+
+
+def test_a_local_event_is_newer_than_all_the_bucket_has_seen():
+    bucket = Bucket()
+    ahead = stamp_of_ms(NOW_MS + CLOCK_SKEW_MS_MAX)
+    bucket.apply(remote([("k", b"theirs")], stamps=ahead))
+    bucket.put(k=b"ours")
+    bucket.flush()
+    assert bucket.view.values == {"k": b"ours"}
+    assert bucket.view.versions["k"] == version_of(ahead + 1, 1)
+
+
+def test_a_clock_too_far_ahead_is_refused_and_named():
+    bucket = Bucket()
+    bucket.apply(remote([("k", b"1")], stamps=stamp_of_ms(NOW_MS + CLOCK_SKEW_MS_MAX + 7)), waiter="wrong")
+    bucket.apply(remote([("j", b"1")]), waiter="right")
+    outcomes = bucket.flush()
+    assert isinstance(outcomes["wrong"], ClockSkewError)
+    assert "site 2" in str(outcomes["wrong"])
+    assert "60007 ms" in str(outcomes["wrong"])
+    assert bucket.view.values == {"j": b"1"}
+
+
+def test_a_malformed_part_is_refused_alone():
+    bucket = Bucket()
+    bucket.apply(Part(2, (), 0, 1, 1, b"\xc1"), waiter="broken")
+    bucket.apply(Part(2, (), 0, 1, 5, remote([("k", b"1")]).columns), waiter="miscounted")
+    bucket.put(a=b"1")
+    outcomes = bucket.flush()
+    assert isinstance(outcomes["broken"], PeerError)
+    assert isinstance(outcomes["miscounted"], PeerError)
+    assert bucket.view.values == {"a": b"1"}
+
+
+def test_abandoning_returns_everyone_who_waits():
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.change("remove", "a")
+    assert bucket.primary.abandon() == ["put", "change"]
+    assert bucket.primary.pending_bytes == 0
+    assert bucket.flush() == {}
+
+
+def test_the_first_record_of_an_epoch_names_the_primary():
+    view = BucketView()
+    view.apply(Seq(4), first_record(Epoch(3), "s1"))
+    assert (view.epoch, view.primary, view.seq) == (3, "s1", 4)
+    with pytest.raises(InvariantViolation):
+        view.apply(Seq(4), first_record(Epoch(3), "s1"))
+
+
+# --- against the naive model
+
+KEYS = ["a", "b", "c"]
+values = st.sampled_from([b"x", b"y"])
+local = st.one_of(
+    st.tuples(st.just("put"), st.lists(st.tuples(st.sampled_from(KEYS), values), min_size=1, max_size=3)),
+    st.tuples(
+        st.sampled_from(["remove", "remove_if", "put_if_absent", "replace", "replace_if"]),
+        st.tuples(st.sampled_from(KEYS), values, values),
+    ),
+)
+part = st.tuples(
+    st.just("apply"),
+    st.tuples(
+        st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from([b"x", b"y", b""])), min_size=1, max_size=4),
+        st.integers(2, 3),
+        st.one_of(st.integers(-3, 3), st.lists(st.integers(-3, 3), min_size=4, max_size=4)),
+    ),
+)
+rounds = st.lists(st.lists(st.one_of(local, part), max_size=5), max_size=5)
+
+
+class Naive:
+    """One dict of (version, value), one event at a time, remote ones of a round first."""
+
+    def __init__(self):
+        self.entries = {}
+        self.latest = 0
+
+    def apply(self, key, value, stamp, site):
+        self.latest = max(self.latest, stamp) if version_of(stamp, site) > self.version(key) else self.latest
+        if version_of(stamp, site) > self.version(key):
+            self.entries[key] = (version_of(stamp, site), value)
+
+    def version(self, key):
+        return self.entries.get(key, (0, b""))[0]
+
+    def value(self, key):
+        return self.entries.get(key, (0, b""))[1]
+
+    def write(self, key, value):
+        self.latest = max(stamp_of_ms(NOW_MS), self.latest + 1)
+        self.entries[key] = (version_of(self.latest, 1), value)
+
+    def change(self, op, key, value, expected):
+        old = self.value(key)
+        holds = {
+            "put_if_absent": not old,
+            "remove": bool(old),
+            "replace": bool(old),
+            "remove_if": bool(old) and old == expected,
+            "replace_if": bool(old) and old == expected,
+        }[op]
+        if holds:
+            self.write(key, b"" if op.startswith("remove") else value)
+        return holds, old
+
+
+@settings(max_examples=300)
+@given(rounds)
+def test_decisions_are_those_of_the_naive_model(script):
+    bucket, naive = Bucket(), Naive()
+    for requests in script:
+        for waiter, (op, what) in enumerate(requests):
+            if op == "apply":
+                events, site, delta = what
+                base = stamp_of_ms(NOW_MS)
+                stamps = base + delta if isinstance(delta, int) else [base + d for d in delta[: len(events)]]
+                bucket.apply(remote(events, site, stamps=stamps), waiter=waiter)
+                each = stamps if isinstance(stamps, list) else range(stamps, stamps + len(events))
+                for (key, value), stamp in zip(events, each, strict=True):
+                    naive.apply(key, value, stamp, site)
+            elif op == "put":
+                keys = [key for key, _ in what]
+                bucket.primary.submit(PutRequest(waiter, keys, [value for _, value in what], 1))
+            else:
+                key, value, expected = what
+                bucket.change(op, key, b"" if op.startswith("remove") else value, expected, waiter=waiter)
+        outcomes = bucket.flush()
+        for waiter, (op, what) in enumerate(requests):
+            if op == "put":
+                for key, value in what:
+                    naive.write(key, value)
+            elif op != "apply":
+                assert (outcomes[waiter].done, outcomes[waiter].old) == naive.change(op, *what)
+        assert bucket.view.values == {key: value for key, (_, value) in naive.entries.items() if value}
+    assert bucket.follower.values == bucket.view.values
+    assert bucket.follower.versions == bucket.view.versions
+
+
+@given(st.lists(part, max_size=8), st.randoms())
+def test_sites_agree_whatever_the_order_and_repetition(parts, random):
+    """Convergence: two sites that get the same events, in any order and any number of times, hold the same entries."""
+    made = []
+    for number, (_, (events, site, _)) in enumerate(parts):
+        made.append(remote(events, site, stamps=stamp_of_ms(NOW_MS) + 10 * number))
+    here, there = Bucket(), Bucket()
+    shuffled = made + random.sample(made, len(made) // 2)
+    random.shuffle(shuffled)
+    for bucket, order in ((here, made), (there, shuffled)):
+        for each in order:
+            bucket.apply(each)
+            if random.random() < 0.5:
+                bucket.flush()
+        bucket.flush()
+    assert here.view.values == there.view.values
+    assert here.view.versions == there.view.versions

@@ -1,0 +1,90 @@
+"""Columns, parts and records."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.errors import PeerError
+from heliograph.model.batch import (
+    CREATE,
+    DESTROY,
+    Columns,
+    Part,
+    Record,
+    decode_columns,
+    decode_record,
+    encode_columns,
+    encode_record,
+)
+from heliograph.model.clock import site_of_version, stamp_of_version, version_of
+
+keys = st.one_of(st.text(max_size=5).filter(str.isprintable), st.integers(0, 99), st.binary(max_size=5))
+
+
+@st.composite
+def columns(draw):
+    some = draw(st.lists(keys, max_size=10))
+    ops = bytes(draw(st.lists(st.integers(CREATE, DESTROY), min_size=len(some), max_size=len(some))))
+    values = [b"" if op == DESTROY else b"\x01" for op in ops]
+    stamps = draw(
+        st.one_of(st.integers(0, 2**62), st.lists(st.integers(0, 2**62), min_size=len(some), max_size=len(some)))
+    )
+    return Columns(ops, some, values, stamps)
+
+
+@given(columns(), st.integers(0, 255))
+def test_columns_come_back_as_they_were_with_a_version_an_event(events, site):
+    assert decode_columns(encode_columns(events)) == events
+    versions = list(events.versions(site))
+    assert len(versions) == len(events.keys)
+    assert all(site_of_version(version) == site for version in versions)
+    assert max((stamp_of_version(version) for version in versions), default=events.stamp_max()) == events.stamp_max()
+
+
+@given(columns(), st.data())
+def test_taking_events_keeps_their_versions(events, data):
+    positions = data.draw(st.lists(st.sampled_from(range(len(events.keys))), unique=True)) if events.keys else []
+    taken = events.take(positions)
+    versions = events.versions(3)
+    assert list(taken.versions(3)) == [versions[i] for i in positions]
+    assert taken.keys == [events.keys[i] for i in positions]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_columns_or_a_peer_error(data):
+    try:
+        events = decode_columns(data)
+    except PeerError:
+        return
+    assert len(events.keys) == len(events.values) == len(events.ops)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        (b"\0\0", ["a"], [b"x"], 1),
+        (b"\0", ["a"], [b"x", b"y"], 1),
+        (b"\0", ["a"], [b"x"], [1, 2]),
+        (b"\x07", ["a"], [b"x"], 1),
+        (b"\0", [1.5], [b"x"], 1),
+        (b"\0", [["a"]], [b"x"], 1),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_refused(broken):
+    with pytest.raises(PeerError, match="malformed"):
+        decode_columns(msgspec.msgpack.encode(broken))
+
+
+def test_a_record_comes_back_as_it_was():
+    record = Record(7, (Part(1, (2, 3), 5, 99, 1, encode_columns(Columns(b"\0", ["k"], [b"v"], 5))),))
+    assert decode_record(encode_record(record)) == record
+    assert record.count == 1
+    with pytest.raises(PeerError, match="record"):
+        decode_record(b"\xc1")
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 255), st.integers(0, 2**64 - 1), st.integers(0, 255))
+def test_versions_compare_as_the_pair_of_stamp_and_site(stamp, site, other_stamp, other_site):
+    less = (stamp, site) < (other_stamp, other_site)
+    assert (version_of(stamp, site) < version_of(other_stamp, other_site)) == less
