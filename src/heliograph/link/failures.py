@@ -1,0 +1,39 @@
+"""Errors on the wire: an exception as a `Failure`, and a `Failure` as the same named exception at the other end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from heliograph import errors
+from heliograph.errors import HeliographError, InvariantViolation, PeerError
+from heliograph.link.messages import Failure
+
+_BY_NAME = {
+    name: value
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, HeliographError) and value is not InvariantViolation
+}
+_decode = msgspec.msgpack.Decoder(Failure).decode
+
+
+def failure_of(exc: BaseException) -> Failure:
+    """Return what the other end is told of an exception; one that isn't heliograph's goes as `HeliographError`."""
+    if isinstance(exc, HeliographError):
+        return Failure(type(exc).__name__, str(exc))
+    return Failure(HeliographError.__name__, f"internal error: {type(exc).__name__}: {exc}")
+
+
+def error_of(failure: Failure) -> HeliographError:
+    """Return the exception that a failure names; a name not known here becomes `HeliographError`.
+
+    So does an InvariantViolation: it condemns the process where it was found, not this one.
+    """
+    return _BY_NAME.get(failure.error, HeliographError)(failure.message)
+
+
+def decode_failure(data: bytes) -> Failure:
+    """Decode the body of a refusal or close frame. Raises PeerError when it is malformed."""
+    try:
+        return _decode(data)
+    except msgspec.DecodeError as exc:
+        raise PeerError(f"malformed reason: {exc}") from exc

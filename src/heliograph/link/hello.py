@@ -1,0 +1,85 @@
+"""The hello: who is at the other end, and whether the two ends can work together.
+
+The opening end says its hello first; the answering end judges it and says its own, or closes with a reason. Both ends
+judge by the same rules, so either alone is enough to refuse.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from heliograph.errors import PeerError
+
+VERSION = 1
+"""The newest version of the messages that this release speaks."""
+VERSION_OLDEST = 1
+"""The oldest one that it still speaks."""
+FEATURES: tuple[str, ...] = ()
+"""Optional abilities offered; "zstd" is a name set aside for compressed batches."""
+
+NO_SITE = -1
+"""dsid of who belongs to no site: a client, an operator's command."""
+
+
+class Side(Enum):
+    """Which end of a connection."""
+
+    OPENER = "opening"
+    ANSWERER = "answering"
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """Identity and abilities of one end. Encoded as a map: unknown fields of a newer release are skipped.
+
+    role: see `session.MAY_SEND`. name: of the member, locator, sender or client, for logs and messages.
+    version, oldest: the range of versions spoken. features: the link uses those that both ends offer.
+    """
+
+    role: str
+    name: str
+    dsid: int = NO_SITE
+    version: int = VERSION
+    features: tuple[str, ...] = FEATURES
+    oldest: int = VERSION_OLDEST
+
+    def __str__(self) -> str:
+        site = "" if self.dsid == NO_SITE else f" of site {self.dsid}"
+        return f"{self.role} {self.name}{site}"
+
+
+encode_hello = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Hello).decode
+
+
+def decode_hello(data: bytes) -> Hello:
+    """Decode a hello. Raises PeerError when it is malformed."""
+    try:
+        return _decode(data)
+    except msgspec.DecodeError as exc:
+        raise PeerError(f"malformed hello: {exc}") from exc
+
+
+def check_compatible(ours: Hello, theirs: Hello) -> None:
+    """Raise PeerError, naming what to change, unless the two ends can work together.
+
+    A site's own sender is never linked to its own receiver: events would come back to where they were born.
+    """
+    if theirs.oldest > ours.version:
+        raise PeerError(
+            f"{theirs} needs version {theirs.oldest} or newer of the messages, {ours} speaks {ours.version}: upgrade it"
+        )
+    if theirs.version < ours.oldest:
+        raise PeerError(
+            f"{theirs} speaks version {theirs.version} of the messages, {ours} needs {ours.oldest} or newer: upgrade it"
+        )
+    if {ours.role, theirs.role} == {"sender", "receiver"} and ours.dsid == theirs.dsid:
+        raise PeerError(
+            f"{ours} and {theirs} have the same distributed-system-id: a gateway sender is linked to another site"
+        )
+
+
+def common_features(ours: Hello, theirs: Hello) -> tuple[str, ...]:
+    """Return the features that both ends offer, in our order."""
+    return tuple(feature for feature in ours.features if feature in theirs.features)

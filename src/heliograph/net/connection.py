@@ -1,0 +1,409 @@
+"""A connection that speaks the link protocol: the thin asyncio shell around `link.session`.
+
+    data_received -> Session.receive -> the handler's on_...
+    request, send_... -> Session.take_output -> one write for all of a tick of the loop
+
+A link ends in one of two ways, both through `_shut`: `close` says why, sends what is still to be sent and waits for it
+for `CLOSE_TIMEOUT_S`; a silent or lost peer is cut off. Requests that wait for an answer then fail with
+UnavailableError (the outcome of a write is unknown), and `on_closed` is called once, when the transport is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from heliograph.errors import HeliographError, InvariantViolation, PeerError, UnavailableError, UsageError
+from heliograph.link import messages, session
+from heliograph.link.failures import error_of, failure_of
+from heliograph.link.hello import Hello, Side
+from heliograph.link.session import Session
+from heliograph.net.handler import BaseHandler, LinkHandler
+
+logger = logging.getLogger(__name__)
+
+PING_INTERVAL_S = 5.0
+SILENCE_MAX_S = 15.0
+HELLO_TIMEOUT_S = 2.0
+"""A connection that was accepted must have said its hello by then."""
+CLOSE_TIMEOUT_S = 2.0
+"""How long a closed link may take to get its last bytes out."""
+WRITE_BYTES_HIGH = 1024 * 1024
+WRITE_BYTES_LOW = WRITE_BYTES_HIGH // 4
+"""`writable` turns False when more than HIGH bytes wait for the peer, and True again at LOW."""
+
+
+class KeepAlive(msgspec.Struct, frozen=True):
+    """How a link notices a dead peer: a ping every `interval_s`, and `silence_s` without any byte is too long."""
+
+    interval_s: float = PING_INTERVAL_S
+    silence_s: float = SILENCE_MAX_S
+
+
+KEEP_ALIVE = KeepAlive()
+
+
+class LinkOwner(Protocol):
+    """Who made a link: the answering server, or the opening call."""
+
+    def admit(self, link: Link) -> None:
+        """A connection was made. Raises UnavailableError to turn it away."""
+        ...
+
+    def judge(self, link: Link, peer: Hello) -> LinkHandler:
+        """Return the handler for a peer that said its hello. Raises PeerError or UsageError to refuse it."""
+        ...
+
+    def release(self, link: Link) -> None:
+        """The link is gone and so are all of its tasks."""
+        ...
+
+
+class Link(asyncio.Protocol):
+    """One end of a link. Made by `link.connect_link` and `link.serve_links`; usable once the hellos are said.
+
+    peer: role, name, dsid, version and features of the other end. features: those that both ends offer.
+    writable: False while more than `WRITE_BYTES_HIGH` bytes wait for the peer; sending is allowed but better held back.
+    closed: True from the moment that the link can't be used any more.
+    """
+
+    peer: Hello
+    features: tuple[str, ...]
+
+    def __init__(self, side: Side, hello: Hello, owner: LinkOwner, keep_alive: KeepAlive) -> None:
+        self.peer_address = ""
+        self.writable = True
+        self.closed = False
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._session = Session(side, hello)
+        self._owner = owner
+        self._keep_alive = keep_alive
+        self._transport: asyncio.Transport
+        self._connected = False
+        self._handler: LinkHandler = BaseHandler()
+        self._requests: dict[int, asyncio.Future[messages.Reply]] = {}
+        self._tasks: set[asyncio.Future[messages.Reply]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flush_due = False
+        self._held_by_owner = False
+        self._heard_at = 0.0
+        self._unsent_bytes = 0
+        self._reason = ""
+        self._on_event: dict[type[session.Event], Callable[[Any], None]] = {
+            session.Greeted: self._on_greeted,
+            session.Requested: self._on_requested,
+            session.Replied: self._on_replied,
+            session.BatchReceived: lambda event: self._handler.on_batch(self, event.batch_id, event.body),
+            session.Acked: lambda event: self._handler.on_ack(self, event.batch_id),
+            session.Refused: self._on_refused,
+            session.PeerClosed: self._on_peer_closed,
+        }
+
+    def __repr__(self) -> str:
+        peer = self._session.peer or "someone"
+        return f"<link of {self._session.hello} with {peer} at {self.peer_address or 'no address'}>"
+
+    # --- what owners and handlers call ------------------------------------------------------------------------------
+
+    def request(self, message: messages.Request) -> asyncio.Future[messages.Reply]:
+        """Ask the peer. The future gives its reply, or raises the error that the peer named.
+
+        It raises UnavailableError when the link closes first. Cancel it freely: a late reply is dropped.
+        """
+        future: asyncio.Future[messages.Reply] = self._loop.create_future()
+        if self.closed:
+            future.set_exception(UnavailableError(f"the link to {self.peer} is closed: {self._reason}"))
+            return future
+        try:
+            self._requests[self._session.request(message)] = future
+        except (UsageError, UnavailableError) as exc:
+            future.set_exception(exc)
+            return future
+        self._flush_soon()
+        return future
+
+    async def call(self, message: messages.Request, *, timeout_s: float) -> messages.Reply:
+        """Ask the peer and wait for its reply. Raises as `request`, and UnavailableError when the time is over."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.request(message)
+        except TimeoutError as exc:
+            name = type(message).__name__
+            raise UnavailableError(f"{self.peer} did not answer {name} within {timeout_s:g} s") from exc
+
+    def send_batch(self, batch_id: int, body: bytes) -> None:
+        """Ship an encoded WanBatch. On a closed link it is lost, as one on its way would be.
+
+        Raises UsageError when the batch is too large for a frame.
+        """
+        if not self.closed:
+            self._session.batch(batch_id, body)
+            self._flush_soon()
+
+    def send_ack(self, batch_id: int) -> None:
+        """Say that the peer's batch is in the log. On a closed link nobody is told: the batch will come again."""
+        if not self.closed:
+            self._session.ack(batch_id)
+            self._flush_soon()
+
+    def send_refusal(self, batch_id: int, error: str, message: str) -> None:
+        """Turn the peer's batch down; `error` names a class of `heliograph.errors`. As `send_ack` when closed."""
+        if not self.closed:
+            self._session.refuse(batch_id, messages.Failure(error, message))
+            self._flush_soon()
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the peer until `resume_reading`; meanwhile its silence is no sign of death."""
+        if not self.closed and not self._held_by_owner:
+            self._held_by_owner = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undo `pause_reading`."""
+        if not self.closed and self._held_by_owner:
+            self._held_by_owner = False
+            self._heard_at = self._loop.time()
+            self._resume_if_free()
+
+    def close(self, reason: str = "") -> None:
+        """Close the link and tell the peer why. A second close does nothing."""
+        self._shut(UnavailableError(reason or f"closed by {self._session.hello}"))
+
+    @property
+    def opened(self) -> bool:
+        """Say whether the hellos were said and accepted, now or before the link closed."""
+        return self._opened.done() and self._opened.exception() is None
+
+    async def wait_opened(self) -> None:
+        """Wait for the other end's hello. Raises what ended the link before it came."""
+        await asyncio.shield(self._opened)
+
+    async def wait_closed(self) -> None:
+        """Wait until the transport (after a close at most `CLOSE_TIMEOUT_S`) and every task of the link are gone."""
+        await asyncio.shield(self._gone)
+
+    # --- what the event loop calls ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: the opening end greets, the answering end waits for a hello."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self.closed:
+            self._transport.abort()  # given up while it was being made
+            return
+        self._connected = True
+        self._transport.set_write_buffer_limits(WRITE_BYTES_HIGH, WRITE_BYTES_LOW)
+        self._heard_at = self._loop.time()
+        peername = transport.get_extra_info("peername")
+        self.peer_address = f"{peername[0]}[{peername[1]}]" if peername else ""
+        if self._session.side is Side.OPENER:
+            self._session.greet()
+            self._flush()
+        else:
+            self._timer = self._loop.call_later(HELLO_TIMEOUT_S, self._hello_is_late)
+        try:
+            self._owner.admit(self)
+        except UnavailableError as exc:
+            self._shut(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, tell the handler what they mean, and send what came of it in one write."""
+        if self.closed:
+            return
+        self._heard_at = self._loop.time()
+        self._flush_due = True  # what handlers send is flushed below
+        on_event = self._on_event
+        try:
+            for event in self._session.receive(data):
+                on_event[type(event)](event)
+                if self.closed:
+                    return
+        except Exception as exc:
+            self._report_bug(exc)  # it costs this link, whose state may be anything now, but no other
+            self._shut(exc if isinstance(exc, HeliographError) else error_of(failure_of(exc)))
+        else:
+            self._flush()
+
+    def pause_writing(self) -> None:
+        """The peer takes less than it is sent. An answering end then takes no more requests from it.
+
+        The opening end always goes on reading, so that two ends never wait for each other.
+        """
+        self.writable = False
+        if self._session.side is Side.ANSWERER and not self.closed:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The peer took most of what was waiting."""
+        self.writable = True
+        if not self.closed:
+            self._heard_at = self._loop.time()
+            self._resume_if_free()
+            self._handler.on_writable(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Finish: fail what waits, tell the handler."""
+        self._connected = False
+        if not self.closed:
+            self._end(UnavailableError(f"the connection was lost: {exc}" if exc else "the other end hung up"))
+        self._stop_timer()
+        try:
+            if self.opened:
+                self._handler.on_closed(self, self._reason)
+        finally:
+            self._release_if_done()
+
+    # --- what the peer said -----------------------------------------------------------------------------------------
+
+    def _on_greeted(self, event: session.Greeted) -> None:
+        self._handler = self._owner.judge(self, event.peer)
+        if self._session.side is Side.ANSWERER:
+            self._session.greet()
+        self.peer = event.peer
+        self.features = self._session.features
+        self._stop_timer()
+        self._timer = self._loop.call_later(self._keep_alive.interval_s, self._on_interval)
+        self._opened.set_result(None)
+
+    def _on_requested(self, event: session.Requested) -> None:
+        try:
+            answer = self._handler.on_request(self, event.message)
+        except Exception as exc:
+            self._reply(event.exchange, self._failure_of(exc))
+            return
+        if isinstance(answer, messages.Message):
+            self._reply(event.exchange, answer)
+            return
+        future = asyncio.ensure_future(answer)
+        if future is not answer:
+            self._tasks.add(future)
+        future.add_done_callback(partial(self._on_answered, event.exchange))
+
+    def _on_answered(self, exchange: int, future: asyncio.Future[messages.Reply]) -> None:
+        self._tasks.discard(future)
+        error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if not self.closed:
+            self._reply(exchange, future.result() if error is None else self._failure_of(error))
+            self._flush_soon()
+        elif not self._connected:
+            self._release_if_done()
+
+    def _reply(self, exchange: int, message: messages.Reply) -> None:
+        try:
+            self._session.reply(exchange, message)
+        except UsageError as exc:
+            self._session.reply(exchange, failure_of(exc))
+
+    def _failure_of(self, exc: BaseException) -> messages.Failure:
+        if isinstance(exc, asyncio.CancelledError):
+            return failure_of(UnavailableError(f"{self._session.hello} gave the request up"))
+        self._report_bug(exc)
+        return failure_of(exc)
+
+    def _report_bug(self, exc: BaseException) -> None:
+        """Hand an exception that nobody meant to raise to the event loop's exception handler, which logs it."""
+        if not isinstance(exc, HeliographError) or isinstance(exc, InvariantViolation):
+            self._loop.call_exception_handler({"message": f"a handler failed on {self!r}", "exception": exc})
+
+    def _on_replied(self, event: session.Replied) -> None:
+        future = self._requests.pop(event.exchange)
+        if not future.done():
+            if isinstance(event.message, messages.Failure):
+                future.set_exception(error_of(event.message))
+            else:
+                future.set_result(event.message)
+
+    def _on_refused(self, event: session.Refused) -> None:
+        self._handler.on_refused(self, event.batch_id, event.failure.error, event.failure.message)
+
+    def _on_peer_closed(self, event: session.PeerClosed) -> None:
+        error = error_of(event.failure)
+        kind = UnavailableError if isinstance(error, UnavailableError) else PeerError
+        done = "closed" if self._opened.done() else "refused"
+        self._shut(kind(f"{self.peer_address} {done} the link: {error}"))
+
+    # --- sending, waiting, ending -----------------------------------------------------------------------------------
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        output = self._session.take_output()
+        if output and self._connected:
+            self._transport.writelines(output)
+
+    def _resume_if_free(self) -> None:
+        if not self._held_by_owner and (self.writable or self._session.side is Side.OPENER):
+            self._transport.resume_reading()
+
+    def _hello_is_late(self) -> None:
+        self._shut(PeerError(f"no hello within {HELLO_TIMEOUT_S:g} s"))
+
+    def _on_interval(self) -> None:
+        """Ping, and cut a peer off that was silent for too long.
+
+        Where we are the ones who don't read, silence means nothing: then the peer lives as long as it takes what we
+        have for it.
+        """
+        now = self._loop.time()
+        unsent = self._transport.get_write_buffer_size()
+        if self._held_by_owner or 0 < unsent < self._unsent_bytes:
+            self._heard_at = now
+        self._unsent_bytes = unsent
+        if now - self._heard_at >= self._keep_alive.silence_s:
+            self._shut(UnavailableError(f"nothing was heard for {now - self._heard_at:.1f} s"), abort=True)
+            return
+        self._session.ping()
+        self._flush_soon()
+        self._timer = self._loop.call_later(self._keep_alive.interval_s, self._on_interval)
+
+    def _shut(self, error: HeliographError, *, abort: bool = False) -> None:
+        """End the link because of `error`; without `abort` what is still to be sent gets `CLOSE_TIMEOUT_S` for it."""
+        if self.closed:
+            return
+        self._session.close(error)
+        self._flush()
+        self._end(error)
+        if not self._connected:
+            self._release_if_done()
+        elif abort:
+            self._transport.abort()
+        else:
+            self._transport.close()
+            self._timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+
+    def _end(self, error: HeliographError) -> None:
+        """Become closed: nothing is sent any more, and whoever waits for the peer learns that it won't answer."""
+        self.closed = True
+        self._reason = str(error)
+        self._stop_timer()
+        level = logging.WARNING if isinstance(error, PeerError) else logging.INFO
+        logger.log(level, "link closed side=%s link=%r reason=%r", self._session.side.value, self, self._reason)
+        if not self._opened.done():
+            self._opened.set_exception(error)
+            self._opened.exception()  # marks it as seen: an answering end has nobody who waits for it
+        for future in self._requests.values():
+            if not future.done():
+                future.set_exception(UnavailableError(f"the link to {self.peer} closed: {error}"))
+        self._requests.clear()
+        for task in self._tasks:
+            task.cancel()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _release_if_done(self) -> None:
+        if not self._tasks and not self._gone.done():
+            self._gone.set_result(None)
+            self._owner.release(self)

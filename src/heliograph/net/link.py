@@ -1,0 +1,175 @@
+"""Links for everyone: connect one, serve many, or ask a single question.
+
+link = await connect_link(network, address, hello, handler, timeout_s=2)     -> link.call(message, timeout_s=5)
+server = await serve_links(network, host, port, hello, accept)               -> server.port, await server.close()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from heliograph.errors import UnavailableError
+from heliograph.link import messages
+from heliograph.link.hello import Hello, Side
+from heliograph.model.ids import Address
+from heliograph.net.connection import KEEP_ALIVE, KeepAlive, Link
+from heliograph.net.handler import BaseHandler, LinkHandler
+from heliograph.net.seam import Network, Server
+
+__all__ = [
+    "LINKS_MAX",
+    "BaseHandler",
+    "KeepAlive",
+    "Link",
+    "LinkHandler",
+    "LinkServer",
+    "call_once",
+    "connect_link",
+    "serve_links",
+]
+
+logger = logging.getLogger(__name__)
+
+LINKS_MAX = 4096
+"""Connections that one server holds at a time; one more is turned away with a reason."""
+
+
+class _Opening:
+    """Owner of a link that this end opens: its handler was chosen beforehand."""
+
+    def __init__(self, handler: LinkHandler) -> None:
+        self._handler = handler
+
+    def admit(self, link: Link) -> None:
+        pass  # wanted by whoever opens it
+
+    def judge(self, link: Link, peer: Hello) -> LinkHandler:  # noqa: ARG002
+        return self._handler
+
+    def release(self, link: Link) -> None:
+        pass  # its user keeps it
+
+
+async def connect_link(
+    network: Network,
+    address: Address,
+    hello: Hello,
+    handler: LinkHandler,
+    *,
+    timeout_s: float,
+    keep_alive: KeepAlive = KEEP_ALIVE,
+) -> Link:
+    """Open a link; returns when both ends have said and accepted their hellos.
+
+    Raises UnavailableError when nobody answers there within `timeout_s` or the other end has no room or is stopping,
+    and PeerError when it is no heliograph or refuses us; the message says why.
+    """
+    link = Link(Side.OPENER, hello, _Opening(handler), keep_alive)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await network.open(address.host, address.port, lambda: link)
+            await link.wait_opened()
+    except TimeoutError as exc:
+        raise UnavailableError(f"{address} did not answer within {timeout_s:g} s") from exc
+    finally:
+        if not link.opened:
+            link.close("the link was given up before it was open")
+    return link
+
+
+async def call_once(
+    network: Network, address: Address, hello: Hello, message: messages.Request, *, timeout_s: float
+) -> messages.Reply:
+    """Connect, ask one question, close. `timeout_s` bounds the connecting and the asking, each.
+
+    Raises as `connect_link` and `Link.call` do.
+    """
+    link = await connect_link(network, address, hello, BaseHandler(), timeout_s=timeout_s)
+    try:
+        return await link.call(message, timeout_s=timeout_s)
+    finally:
+        link.close()
+        await link.wait_closed()
+
+
+class LinkServer:
+    """A port that answers links. Made by `serve_links`."""
+
+    def __init__(
+        self,
+        hello: Callable[[], Hello],
+        accept: Callable[[Hello], LinkHandler],
+        keep_alive: KeepAlive,
+        links_max: int,
+    ) -> None:
+        self.links: set[Link] = set()
+        self._hello = hello
+        self._accept = accept
+        self._keep_alive = keep_alive
+        self._links_max = links_max
+        self._server: Server
+        self._closing = False
+
+    async def start(self, network: Network, host: str, port: int) -> None:
+        """Listen. Raises UnavailableError when that isn't possible."""
+        self._server = await network.listen(host, port, self._new_link)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return self._server.port
+
+    async def close(self, reason: str = "") -> None:
+        """Stop listening, close every link with `reason`, and wait until they and their tasks are gone."""
+        self._closing = True
+        self._server.close()
+        closing = list(self.links)
+        for link in closing:
+            link.close(reason or f"{self._hello()} is stopping")
+        for link in closing:
+            await link.wait_closed()
+
+    def _new_link(self) -> Link:
+        return Link(Side.ANSWERER, self._hello(), self, self._keep_alive)
+
+    def admit(self, link: Link) -> None:
+        """Count a new connection, or turn it away with UnavailableError."""
+        if self._closing:
+            raise UnavailableError(f"{self._hello()} is stopping")
+        if len(self.links) >= self._links_max:
+            raise UnavailableError(f"{self._hello()} holds {self._links_max} connections already")
+        self.links.add(link)
+
+    def judge(self, link: Link, peer: Hello) -> LinkHandler:
+        """Let the server's owner decide on a peer."""
+        handler = self._accept(peer)
+        logger.debug("link accepted peer=%s address=%s", peer, link.peer_address)
+        return handler
+
+    def release(self, link: Link) -> None:
+        """Forget a link that is gone."""
+        self.links.discard(link)
+
+
+async def serve_links(
+    network: Network,
+    host: str,
+    port: int,
+    hello: Hello | Callable[[], Hello],
+    accept: Callable[[Hello], LinkHandler],
+    *,
+    keep_alive: KeepAlive = KEEP_ALIVE,
+    links_max: int = LINKS_MAX,
+) -> LinkServer:
+    """Answer links on a port (0: any free one).
+
+    hello: what this end says, asked anew for every connection when callable. accept: returns the handler for a peer, or
+    raises PeerError, UsageError or UnavailableError to refuse it with that reason.
+    Raises UnavailableError when the port can't be listened on.
+    """
+    said = hello if callable(hello) else (lambda: hello)
+    server = LinkServer(said, accept, keep_alive, links_max)
+    await server.start(network, host, port)
+    return server
