@@ -1,0 +1,173 @@
+"""What every admin operation rests on: the site's registry, its live servers, and asking them.
+
+A change of cluster configuration is one compare-and-set in the registry, followed by `Apply` to every live server; the
+outcomes are the rows of its member-status table (gfsh.md §1.4). Changes run one at a time (gfsh.md §1.5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from heliograph.engine.seam import Item, Registry
+from heliograph.errors import ConflictError, HeliographError, UsageError
+from heliograph.link.messages import Apply, Outcome, Reply, Request
+from heliograph.locator.links import Caller
+from heliograph.locator.view import decoded
+from heliograph.model.attributes import GatewaySenderAttributes, RegionAttributes
+from heliograph.model.members import MemberInfo
+from heliograph.model.registry import CONFIG_REGIONS, CONFIG_SENDERS, CURSORS, MEMBERS, encode_entry
+from heliograph.model.results import Result, Table
+from heliograph.placement.buckets import servers_by_age
+
+APPLY_S = 65.0
+"""How long a member may take to take up a change: longer than it gives itself (`member.READY_S`)."""
+COMMAND_S = 30.0
+"""How long a member may take for a gateway command."""
+QUERY_S = 5.0
+"""How long a member may take to say how it is."""
+STORED = "Cluster configuration for group 'cluster' is updated."
+NO_SERVERS = "no members found: no server of this site runs; start one first"
+
+_log = logging.getLogger(__name__)
+R = TypeVar("R", bound=Reply)
+Row = tuple[str, ...]
+
+
+class Targets(msgspec.Struct, frozen=True):
+    """The servers that a command is for, by name or by group; none given means all. Raises UsageError for both."""
+
+    members: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.members and self.groups:
+            raise UsageError("member and group exclude each other: give one of them")
+
+    def includes(self, member: MemberInfo) -> bool:
+        """Say whether the command is for this member; case does not matter (gfsh.md §1.4)."""
+        if self.members:
+            return member.name.lower() in map(str.lower, self.members)
+        return not self.groups or not {*map(str.lower, self.groups)}.isdisjoint(map(str.lower, member.groups))
+
+
+EVERYONE = Targets()
+
+
+class Cluster:
+    """A site's registry and servers. dsid: the site's, None when it was given none."""
+
+    def __init__(self, registry: Registry, caller: Caller, dsid: int | None) -> None:
+        self.registry = registry
+        self.caller = caller
+        self.dsid = dsid
+        self.changing = asyncio.Lock()
+        """Held by whoever changes the cluster configuration."""
+
+    # --- what there is
+
+    async def members(self) -> list[MemberInfo]:
+        """Return every live member, locators too, the oldest first. Raises UnavailableError."""
+        members = decoded(await self.registry.items(MEMBERS), MEMBERS, MemberInfo)
+        return sorted(members.values(), key=lambda member: member.age)
+
+    async def servers(self, targets: Targets = EVERYONE) -> list[MemberInfo]:
+        """Return the live servers that a command is for, the oldest first. Raises UsageError when there is none."""
+        servers = [server for server in servers_by_age(await self.members()) if targets.includes(server)]
+        if not servers:
+            raise UsageError("no members found: no server of this site matches" if targets != EVERYONE else NO_SERVERS)
+        return servers
+
+    async def regions(self) -> dict[str, RegionAttributes]:
+        """Return the regions by name. Raises UnavailableError."""
+        return decoded(await self.registry.items(CONFIG_REGIONS), CONFIG_REGIONS, RegionAttributes)
+
+    async def senders(self) -> dict[str, GatewaySenderAttributes]:
+        """Return the gateway senders by id. Raises UnavailableError."""
+        return decoded(await self.registry.items(CONFIG_SENDERS), CONFIG_SENDERS, GatewaySenderAttributes)
+
+    # --- changing it; the caller holds `changing`
+
+    async def create(self, key: str, value: object, subject: str) -> Result:
+        """Write a new entry and have every server take it up; it is taken back when all of them fail.
+
+        Raises UsageError when it exists or there is no server.
+        """
+        servers = await self.servers()
+        try:
+            revision = await self.registry.create(key, encode_entry(value))
+        except ConflictError as exc:
+            raise UsageError(f"{subject} exists already") from exc
+        result = await self.apply(servers, subject, revision)
+        if result.status == "ERROR":
+            await self.registry.delete(key, revision=revision)
+            _log.warning("creation taken back subject=%r", subject)
+        return result
+
+    async def alter(self, item: Item, value: object, subject: str) -> Result:
+        """Replace the entry that was read as `item`. Raises ConflictError when it was changed since."""
+        servers = await self.servers()
+        revision = await self.registry.update(item.key, encode_entry(value), revision=item.revision)
+        return await self.apply(servers, subject, revision)
+
+    async def destroy(self, item: Item, subject: str) -> Result:
+        """Delete the entry that was read as `item`; done without a server too. Raises ConflictError as `alter`."""
+        await self.registry.delete(item.key, revision=item.revision)
+        servers = servers_by_age(await self.members())
+        if not servers:
+            return Result(info=[f"{subject} destroyed; no server runs.", STORED])
+        return await self.apply(servers, subject, item.revision)
+
+    async def forget_cursors(self, sender: str, region: str | None = None) -> None:
+        """Delete a gateway sender's cursors, so that it begins anew when its id or the region's name comes back."""
+        prefix = f"{CURSORS}.{sender}" if region is None else f"{CURSORS}.{sender}.{region}"
+        for key in await self.registry.items(prefix):
+            await self.registry.delete(key)
+
+    async def apply(self, servers: Sequence[MemberInfo], subject: str, revision: int) -> Result:
+        """Have servers take up the configuration and return the member-status table."""
+        outcomes = await self.ask(servers, Apply(subject, revision), timeout_s=APPLY_S)
+        rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
+        done = any(outcome.ok for _, outcome in outcomes)
+        return Result(
+            status="OK" if done else "ERROR",
+            tables=[Table(("Member", "Status", "Message"), rows)],
+            info=[STORED] if done else [],
+        )
+
+    # --- asking
+
+    async def act(self, targets: Targets, command: Request) -> Result:
+        """Have servers act on their gateways; the result is OK, and shows in its rows who failed (gfsh.md §1.4)."""
+        outcomes = await self.ask(await self.servers(targets), command, timeout_s=COMMAND_S)
+        rows: list[Row] = [(name, "OK" if outcome.ok else "Error", outcome.message) for name, outcome in outcomes]
+        return Result(tables=[Table(("Member", "Result", "Message"), rows)])
+
+    async def ask(
+        self, servers: Sequence[MemberInfo], message: Request, *, timeout_s: float
+    ) -> list[tuple[str, Outcome]]:
+        """Ask servers at the same time; whatever goes wrong at one of them is its failed outcome."""
+        answers = await self.query(servers, message, Outcome, timeout_s=timeout_s)
+        return [
+            (name, Outcome(False, str(answer)) if isinstance(answer, HeliographError) else answer)
+            for name, answer in answers
+        ]
+
+    async def query(
+        self, servers: Sequence[MemberInfo], message: Request, kind: type[R], *, timeout_s: float = QUERY_S
+    ) -> list[tuple[str, R | HeliographError]]:
+        """Ask servers at the same time; return each one's answer, or why there is none, in the order asked."""
+
+        async def one(server: MemberInfo) -> R | HeliographError:
+            try:
+                return await self.caller.call(server, message, kind, timeout_s=timeout_s)
+            except HeliographError as exc:
+                _log.info("member failed name=%s request=%s error=%s", server.name, type(message).__name__, exc)
+                return exc
+
+        answers = await asyncio.gather(*map(one, servers))
+        return list(zip((server.name for server in servers), answers, strict=True))

@@ -1,0 +1,42 @@
+"""What a command may change of what exists, and the value it may put; validated like the attributes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from heliograph.errors import UsageError
+from heliograph.model.ids import check_name
+
+
+class RegionAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`alter region`: the gateway senders that the region has from now on; none removes all (gfsh.md §4.2)."""
+
+    gateway_sender_ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for sender in self.gateway_sender_ids:
+            check_name("gateway sender", sender)
+
+
+class SenderAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`alter gateway-sender`: None leaves an attribute as it is (gfsh.md §6.2). Raises UsageError.
+
+    batch_size: events, 1 or more. batch_time_interval: ms, 0 or more, or -1 to never wait.
+    """
+
+    batch_size: int | None = None
+    batch_time_interval: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size is None and self.batch_time_interval is None:
+            raise UsageError("alter gateway-sender needs batch-size or batch-time-interval")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UsageError(f"batch-size {self.batch_size}: use 1 or more")
+        if self.batch_time_interval is not None and self.batch_time_interval < -1:
+            raise UsageError(f"batch-time-interval {self.batch_time_interval}: use 0 or more ms, or -1 to never wait")
+
+
+class EntryValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`put`: a text value."""
+
+    value: str

@@ -1,0 +1,27 @@
+"""The operations behind the commands, by noun; what the HTTP admin API serves."""
+
+from __future__ import annotations
+
+from heliograph.engine.seam import Registry
+from heliograph.locator.cluster import Cluster
+from heliograph.locator.links import Caller
+from heliograph.locator.site_data import EntryAdmin
+from heliograph.locator.site_members import MemberAdmin
+from heliograph.locator.site_receivers import ReceiverAdmin
+from heliograph.locator.site_regions import RegionAdmin
+from heliograph.locator.site_senders import SenderAdmin
+
+
+class SiteAdmin:
+    """Administers one site. Every operation returns a `Result`; what it refuses to begin, it raises.
+
+    dsid: the site's distributed-system-id, None when it was given none.
+    """
+
+    def __init__(self, registry: Registry, caller: Caller, dsid: int | None) -> None:
+        cluster = Cluster(registry, caller, dsid)
+        self.members = MemberAdmin(cluster)
+        self.regions = RegionAdmin(cluster)
+        self.entries = EntryAdmin(cluster)
+        self.senders = SenderAdmin(cluster)
+        self.receivers = ReceiverAdmin(cluster)

@@ -1,0 +1,112 @@
+"""Entry commands: put, get, remove, with keys and values as text (gfsh.md §4.4 to §4.6).
+
+Any server does them, for a server that is not the primary forwards. What the caller gets wrong about an entry shows
+inside an OK result (`Result : false`), but a missing region fails `remove`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from heliograph.errors import RegionNotFoundError, UnavailableError, UsageError
+from heliograph.link.messages import Change, Changed, Done, GetAll, PutAll, Reply, Request, Values
+from heliograph.locator.cluster import Cluster
+from heliograph.locator.links import UnreachableError
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.ids import check_region_name
+from heliograph.model.keys import bucket_of, check_keys, decode_value, encode_value
+from heliograph.model.registry import decode_entry, region_key
+from heliograph.model.results import Result
+
+ENTRY_S = 20.0
+
+T = TypeVar("T", bound=Reply)
+
+
+class EntryAdmin:
+    """Entry commands of one site. They raise UnavailableError, and UsageError when no server runs."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def put(self, region: str, key: str, value: str, *, if_not_exists: bool = False) -> Result:
+        """Put an entry; with `if_not_exists` an existing one stays and its value is shown."""
+        try:
+            attributes = await self._region(region)
+            check_keys([key])
+            encoded = encode_value(value)
+        except UsageError as exc:
+            return _refused(key, str(exc))
+        bucket = bucket_of(key, attributes.total_num_buckets)
+        if not if_not_exists:
+            await self._ask(PutAll(attributes.name, bucket, [key], [encoded]), Done, repeatable=True)
+            return Result(data={"Result": "true", "Key": key, "Value": value})
+        request = Change(attributes.name, bucket, "put_if_absent", key, encoded)
+        changed = await self._ask(request, Changed, repeatable=False)
+        if changed.done:
+            return Result(data={"Result": "true", "Key": key, "Value": value})
+        return Result(
+            data={"Result": "false", "Message": "the key exists already", "Key": key, "Value": text_of(changed.old)}
+        )
+
+    async def get(self, region: str, key: str) -> Result:
+        """Show the value of a key."""
+        try:
+            attributes = await self._region(region)
+            check_keys([key])
+        except UsageError as exc:
+            return _refused(key, str(exc))
+        values = await self._ask(GetAll(attributes.name, [key]), Values, repeatable=True)
+        if not values.values[0]:
+            return _refused(key, "the key does not exist in the region")
+        return Result(data={"Result": "true", "Key": key, "Value": text_of(values.values[0])})
+
+    async def remove(self, region: str, key: str) -> Result:
+        """Remove an entry. Raises RegionNotFoundError."""
+        attributes = await self._region(region)
+        try:
+            check_keys([key])
+        except UsageError as exc:
+            return _refused(key, str(exc))
+        bucket = bucket_of(key, attributes.total_num_buckets)
+        changed = await self._ask(Change(attributes.name, bucket, "remove", key), Changed, repeatable=False)
+        if not changed.done:
+            return _refused(key, "the key does not exist in the region")
+        return Result(data={"Result": "true", "Key": key})
+
+    async def _region(self, name: str) -> RegionAttributes:
+        item = await self._cluster.registry.get(region_key(check_region_name(name)))
+        if item is None:
+            raise RegionNotFoundError(f"region {name!r} does not exist at this site")
+        return decode_entry(item.value, RegionAttributes)
+
+    async def _ask(self, request: Request, kind: type[T], *, repeatable: bool) -> T:
+        """Ask a server, and the next one when that certainly did nothing or asking twice does no harm."""
+        error: UnavailableError | None = None
+        for server in await self._cluster.servers():
+            try:
+                return await self._cluster.caller.call(server, request, kind, timeout_s=ENTRY_S)
+            except UnreachableError as exc:
+                error = exc
+            except UnavailableError as exc:
+                if not repeatable:
+                    raise
+                error = exc
+        raise UnavailableError(f"no server does it: {error}") from error
+
+
+def text_of(encoded: bytes) -> str:
+    """Return a value as a command shows it: text as it is, everything else as JSON."""
+    value = decode_value(encoded)
+    if isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.encode(value).decode()
+    except TypeError:  # JSON has no keys of that type
+        return repr(value)
+
+
+def _refused(key: str, message: str) -> Result:
+    return Result(data={"Result": "false", "Message": message, "Key": key})

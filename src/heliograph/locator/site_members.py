@@ -1,0 +1,62 @@
+"""Member commands: list and describe (gfsh.md §3.4)."""
+
+from __future__ import annotations
+
+from heliograph.errors import HeliographError, UsageError
+from heliograph.link.messages import Status, StatusQuery
+from heliograph.locator.cluster import Cluster, Targets
+from heliograph.model.members import MemberInfo
+from heliograph.model.results import Result, Table
+
+STATUS_S = 5.0
+
+
+class MemberAdmin:
+    """Member commands of one site. They raise UsageError and UnavailableError."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def list(self, groups: tuple[str, ...] = ()) -> Result:
+        """List the live members, locators too; the oldest is the coordinator."""
+        everyone = await self._cluster.members()
+        targets = Targets(groups=groups)
+        members = [member for member in everyone if targets.includes(member)]
+        if not members:
+            return Result(info=["No Members Found"])
+        rows = [(member.name, member_id(member) + (" [Coordinator]" * (member is everyone[0]))) for member in members]
+        return Result(info=[f"Member Count : {len(rows)}"], tables=[Table(("Name", "Id"), sorted(rows))])
+
+    async def describe(self, name: str) -> Result:
+        """Show one member, with its own state block when it answers."""
+        members = await self._cluster.members()
+        found = [member for member in members if name.lower() in (member.name.lower(), member_id(member).lower())]
+        if not found:
+            raise UsageError(f"member {name!r} does not exist at this site")
+        member = found[0]
+        data = {
+            "Name": member.name,
+            "Id": member_id(member),
+            "Host": member.address.host,
+            "Regions": "",
+            "PID": str(member.pid),
+            "Groups": ", ".join(member.groups),
+            "Locators": ", ".join(str(each.address) for each in members if each.kind == "locator"),
+        }
+        if member.kind == "server":
+            data |= {"Server Port": str(member.address.port), "Running": "true"}
+        if member.receiver is not None:
+            data["Gateway Receiver"] = str(member.receiver.address)
+        if member.running_senders:
+            data["Gateway Senders"] = ", ".join(member.running_senders)
+        try:
+            status = await self._cluster.caller.call(member, StatusQuery(), Status, timeout_s=STATUS_S)
+        except HeliographError as exc:
+            return Result(data=data, info=[f"{member.name} does not answer: {exc}"])
+        data |= {"Working Dir": status.directory, "Log file": status.log_file, **status.details}
+        return Result(data=data)
+
+
+def member_id(member: MemberInfo) -> str:
+    """Return the text that names a member and its process."""
+    return f"{member.address.host}({member.name}:{member.pid}:{member.kind}):{member.address.port}"

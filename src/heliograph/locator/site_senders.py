@@ -1,0 +1,109 @@
+"""Gateway sender commands (gfsh.md §6.1 to §6.6).
+
+Whether a sender runs, is paused or stopped is state of its instances at the members: a started member runs every
+sender that has no `manual-start`. The registry holds definitions only.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from heliograph.engine.seam import Item
+from heliograph.errors import HeliographError, UsageError
+from heliograph.link.messages import GatewayQuery, Gateways, SenderAction, SenderCommand, SenderStatus
+from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
+from heliograph.locator.requests import SenderAlteration
+from heliograph.model.attributes import GatewaySenderAttributes, check_sender_at_site
+from heliograph.model.ids import check_name
+from heliograph.model.registry import decode_entry, sender_key
+from heliograph.model.results import Result, Table
+
+NO_SITE_ID = (
+    "this site has no distributed-system-id, by which others know its events: start its locator with "
+    "--distributed-system-id"
+)
+
+
+class SenderAdmin:
+    """Gateway sender commands of one site. They raise UsageError, ConflictError and UnavailableError."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def create(self, sender: GatewaySenderAttributes) -> Result:
+        """Create a gateway sender on every server; it starts at once unless `manual_start`."""
+        if self._cluster.dsid is None:
+            raise UsageError(f"gateway sender {sender.id}: {NO_SITE_ID}")
+        check_sender_at_site(sender, self._cluster.dsid)
+        async with self._cluster.changing:
+            return await self._cluster.create(sender_key(sender.id), sender, subject(sender.id))
+
+    async def alter(self, sender: str, alteration: SenderAlteration) -> Result:
+        """Change how a gateway sender makes batches, while it runs."""
+        changes = {name: value for name, value in msgspec.structs.asdict(alteration).items() if value is not None}
+        async with self._cluster.changing:
+            item = await self._read(sender)
+            if item is None:
+                raise UsageError(_unknown(sender))
+            altered = msgspec.structs.replace(decode_entry(item.value, GatewaySenderAttributes), **changes)
+            return await self._cluster.alter(item, altered, subject(sender))
+
+    async def destroy(self, sender: str, *, if_exists: bool = False) -> Result:
+        """Destroy a gateway sender with its queue. Refused while a region uses it; a missing one unless `if_exists`."""
+        async with self._cluster.changing:
+            item = await self._read(sender)
+            if item is None:
+                if if_exists:
+                    return Result(info=[f"Skipping: {_unknown(sender)}."])
+                raise UsageError(_unknown(sender))
+            regions = await self._cluster.regions()
+            users = sorted(region.name for region in regions.values() if sender in region.gateway_sender_ids)
+            if users:
+                raise UsageError(
+                    f"gateway sender {sender} is used by {', '.join(users)}: take it off there first (alter region)"
+                )
+            result = await self._cluster.destroy(item, subject(sender))
+            await self._cluster.forget_cursors(sender)
+            return result
+
+    async def act(self, sender: str, action: SenderAction, targets: Targets = EVERYONE) -> Result:
+        """Start, stop, pause, resume or load-balance a sender's instances; failures are rows of an OK result."""
+        return await self._cluster.act(targets, SenderCommand(sender.strip(), action))
+
+    async def status(self, sender: str, targets: Targets = EVERYONE) -> Result:
+        """Show the state of a sender's instances; always OK."""
+        servers = await self._cluster.servers(targets)
+        found: list[Row] = []
+        missing: list[Row] = []
+        for name, answer in await self._cluster.query(servers, GatewayQuery(), Gateways):
+            if isinstance(answer, HeliographError):
+                missing.append((name, str(answer)))
+                continue
+            states = [state for state in answer.senders if state.id == sender.strip()]
+            found.extend((name, state.type, state.policy, status_text(state)) for state in states)
+            if not states:
+                missing.append((name, f"there is no gateway sender {sender} on {name}"))
+        tables = []
+        if found:
+            columns = ("Member", "Type", "Runtime Policy", "Status")
+            tables.append(Table(columns, found, "Available GatewaySender Section"))
+        if missing:
+            tables.append(Table(("Member", "Error"), missing, "Not Available GatewaySender Section"))
+        return Result(tables=tables)
+
+    async def _read(self, sender: str) -> Item | None:
+        return await self._cluster.registry.get(sender_key(check_name("gateway sender", sender)))
+
+
+def subject(sender: str) -> str:
+    """Return how `Apply` names a gateway sender."""
+    return f"gateway-sender {sender}"
+
+
+def status_text(state: SenderStatus) -> str:
+    """Return a sender's status, with what holds it up."""
+    return f"{state.status} ({state.error})" if state.error else state.status
+
+
+def _unknown(sender: str) -> str:
+    return f"gateway sender {sender!r} does not exist"
