@@ -10,7 +10,7 @@ Subjects are dot-separated tokens of `[A-Za-z0-9_-]`. Every subject belongs to e
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ import msgspec
 from heliograph.model.ids import Seq
 
 APPEND_BYTES_MAX = 8 * 1024 * 1024
-"""Largest payload an engine takes in one append."""
+"""Largest payload that an append may have at any engine."""
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -38,13 +38,18 @@ class LogEntry(msgspec.Struct, frozen=True):
 class Log(Protocol):
     """One disk store: messages of many subjects in one order, numbered from 1."""
 
+    @property
+    def append_bytes_max(self) -> int:
+        """Largest payload that `append` takes: `APPEND_BYTES_MAX`, or less where the engine's operator allows less."""
+        ...
+
     def append(self, subject: str, payload: bytes, *, expected: Seq, batch_id: str) -> Future[Seq]:
         """Append if the subject's last sequence is `expected`; the future gives the new sequence.
 
         A plain function, so that the hot path needs no task. One attempt, no retry. The future fails with
         FencedError when the subject's last sequence is another one, with UnavailableError when the answer was lost or
         the engine can't be reached (the outcome is unknown: see `engine.append.append_settled`), and with UsageError
-        when the payload exceeds `APPEND_BYTES_MAX` or the log's limit is reached (nothing was written).
+        when the payload exceeds `append_bytes_max` or the log's limit is reached (nothing was written).
         """
         ...
 
@@ -52,20 +57,20 @@ class Log(Protocol):
         """Return the subject's last message. Raises UnavailableError."""
         ...
 
-    def read(self, subjects: Sequence[str], *, after: Seq) -> AsyncIterator[list[LogEntry]]:
+    def read(self, subjects: Sequence[str], *, after: Seq) -> AsyncGenerator[list[LogEntry], None]:
         """Yield, in log order, every message of the subjects with a sequence > `after`, up to what the log held when
         the reading began. Lists are never empty. Raises UnavailableError.
         """
         ...
 
-    def follow(self, subjects: Sequence[str], *, after: Seq) -> AsyncIterator[list[LogEntry]]:
+    def follow(self, subjects: Sequence[str], *, after: Seq) -> AsyncGenerator[list[LogEntry], None]:
         """Yield, in log order and without end, every message of the subjects with a sequence > `after`.
 
         Gaps are never shown: after a lost connection the follower goes on where it was. Close it with `aclose()`.
         """
         ...
 
-    def scan(self, subjects: Sequence[str], *, after: Seq) -> AsyncIterator[list[LogEntry]]:
+    def scan(self, subjects: Sequence[str], *, after: Seq) -> AsyncGenerator[list[LogEntry], None]:
         """As `read`, with empty payloads: what is there, without moving it."""
         ...
 
@@ -111,7 +116,11 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Registry(Protocol):
-    """Small shared state: keys with compare-and-set, time to live and watch. Keys are subjects."""
+    """Small shared state: keys with compare-and-set, time to live and watch. Keys are subjects.
+
+    A time to live is rounded up to whole seconds. Everything raises UnavailableError when the engine can't be reached;
+    the outcome of a write is then unknown. While there is no connection that happens at once.
+    """
 
     async def get(self, key: str) -> Item | None:
         """Return an entry, or None. Reads what the registry's primary replica holds, never a stale copy."""
@@ -137,10 +146,11 @@ class Registry(Protocol):
         """Return the entries whose key is `prefix` or begins with `prefix` and a dot, sorted by key."""
         ...
 
-    def watch(self, prefix: str) -> AsyncIterator[list[Change]]:
+    def watch(self, prefix: str) -> AsyncGenerator[list[Change], None]:
         """Yield first the entries there are (one list, possibly empty), then every change, without end.
 
-        An expiry is shown within 2 s. After a lost connection every current entry is yielded again.
+        An expiry is shown within 2 s. After a lost connection every current entry is yielded again, and
+        the entries that ended meanwhile as ended. Close it with `aclose()`.
         """
         ...
 

@@ -1,0 +1,54 @@
+"""An append whose answer is lost is resolved, never guessed (architecture §2)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from heliograph.engine.seam import Log
+from heliograph.errors import FencedError, UnavailableError
+from heliograph.model.ids import Seq
+
+RETRY_MIN_S, RETRY_MAX_S = 0.01, 0.5
+
+_log = logging.getLogger(__name__)
+
+
+async def append_settled(
+    log: Log, subject: str, payload: bytes, *, expected: Seq, batch_id: str, deadline_s: float
+) -> Seq:
+    """Append, and find out what became of it when an answer is lost; returns the message's sequence.
+
+    The identical append is repeated until the log acknowledges or refuses it. A refusal may be the echo of an earlier
+    attempt (this call's, or the caller's own with the same `batch_id`) that was written, so the subject's last message
+    decides. No attempt can be written late: after a refusal the subject's last sequence is never `expected` again.
+
+    Raises FencedError when the subject's last message is another one, UnavailableError when `deadline_s` passes first
+    (the outcome is still unknown), UsageError as `Log.append` does. Attempts are paced without jitter: while the
+    engine is away they fail without reaching it, and what comes back together is spread by the reconnection.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + deadline_s
+    delay_s = RETRY_MIN_S
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await _append_or_read_back(log, subject, payload, expected, batch_id)
+        except (UnavailableError, TimeoutError) as exc:
+            if loop.time() + delay_s >= deadline:
+                raise UnavailableError(
+                    f"no answer within {deadline_s:g} s to the append of batch {batch_id} after {expected} of {subject}"
+                ) from exc
+            _log.debug("append_retried subject=%s batch=%s reason=%s", subject, batch_id, exc)
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+
+async def _append_or_read_back(log: Log, subject: str, payload: bytes, expected: Seq, batch_id: str) -> Seq:
+    try:
+        return await log.append(subject, payload, expected=expected, batch_id=batch_id)
+    except FencedError:
+        last = await log.last(subject)
+        if last is None or last.batch_id != batch_id:
+            raise
+        return last.seq

@@ -1,0 +1,168 @@
+"""A site's private engine: a `nats-server` that we start, watch over, restart and take with us when we go.
+
+In its directory stand `nats.conf` and `engine.json` (both mode 0600: they hold the credentials), the JetStream store
+and `nats.log`. A restart of the engine, or of us, uses the same port again, so that connections find it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from heliograph.engine.nats.binary import find_nats_server
+from heliograph.engine.nats.conf import USER, EngineOptions, configuration
+from heliograph.engine.nats.engine import connect_engine
+from heliograph.engine.nats.lifetime import (
+    STOP_TIMEOUT_S,
+    EngineState,
+    die_with_parent,
+    free_port,
+    read_state,
+    stop_leftover,
+    write_private,
+)
+from heliograph.errors import UnavailableError
+
+READY_TIMEOUT_S = 30.0
+READY_POLL_S = 0.02
+RESTART_MIN_S, RESTART_MAX_S = 0.1, 5.0
+HEALTHY_S = 10.0
+"""An engine that lived for so long is restarted without waiting longer than after the first failure."""
+
+_CONF, _STATE, _LOG = "nats.conf", "engine.json", "nats.log"
+_DEFAULTS = EngineOptions()
+
+_log = logging.getLogger(__name__)
+
+
+class PrivateEngine:
+    """Owns one `nats-server`. Use `start` and `stop` once each, from one event loop."""
+
+    def __init__(self, directory: Path, options: EngineOptions = _DEFAULTS) -> None:
+        self._directory = directory.absolute()
+        self._options = options
+        self._state = EngineState(password="", port=0)
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervision: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to, with the credentials: keep it out of logs."""
+        return f"nats://{USER}:{self._state.password}@{self._options.host}:{self._state.port}"
+
+    @property
+    def port(self) -> int:
+        """The port that clients connect to."""
+        return self._state.port
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running `nats-server`; another one after a restart."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def log_file(self) -> Path:
+        """The engine's own log."""
+        return self._directory / _LOG
+
+    async def start(self) -> None:
+        """Start the engine; returns when JetStream answers.
+
+        In a cluster that takes a majority of its engines, so start them together. Raises UsageError (no nats-server,
+        the directory is in use) or UnavailableError (it does not come up; the message says where its log is).
+        """
+        binary = await asyncio.to_thread(find_nats_server)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self._prepare)
+        try:
+            await self._spawn(binary)
+            self._supervision = asyncio.create_task(self._supervise(binary), name="engine-supervision")
+            await self._wait_ready()
+        except BaseException:
+            await self.stop()
+            raise
+        _log.info("engine_started pid=%d port=%d directory=%s", self.pid, self.port, self._directory)
+
+    async def stop(self) -> None:
+        """Stop the engine; what it acknowledged is on disk."""
+        if self._supervision is not None:
+            self._supervision.cancel()
+            await asyncio.wait({self._supervision})
+            self._supervision = None
+        if self._process is not None:
+            await _terminate(self._process)
+            _log.info("engine_stopped pid=%d", self._process.pid)
+            self._process = None
+            self._state.pid = self._state.owner = 0
+            write_private(self._directory / _STATE, msgspec.json.encode(self._state))
+
+    def _prepare(self) -> None:
+        """Stop a leftover, settle the password and the port, and write the configuration."""
+        state = self._directory / _STATE
+        before = read_state(state)
+        if before is not None:
+            stop_leftover(before, self._directory / _CONF)
+        cluster = self._options.cluster
+        password = cluster.password if cluster else before.password if before else secrets.token_urlsafe(24)
+        port = self._options.port or free_port(self._options.host, before.port if before else 0)
+        self._state = EngineState(password=password, port=port)
+        write_private(state, msgspec.json.encode(self._state))
+        conf = configuration(self._directory, self._options, port, password)
+        write_private(self._directory / _CONF, conf.encode())
+
+    async def _spawn(self, binary: Path) -> None:
+        with self.log_file.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                str(binary), "-c", str(self._directory / _CONF),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent(),
+            )  # fmt: skip
+        self._state.pid, self._state.owner = self._process.pid, os.getpid()
+        write_private(self._directory / _STATE, msgspec.json.encode(self._state))
+
+    async def _wait_ready(self) -> None:
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    engine = await connect_engine(self.url)
+                    await engine.close()
+                return
+            except (UnavailableError, TimeoutError) as exc:
+                if asyncio.get_running_loop().time() + READY_POLL_S >= deadline:
+                    message = f"the engine did not come up within {READY_TIMEOUT_S:g} s: see {self.log_file}"
+                    raise UnavailableError(message) from exc
+            if self._process is not None and self._process.returncode is not None:
+                raise UnavailableError(f"nats-server exited ({self._process.returncode}): see {self.log_file}")
+            await asyncio.sleep(READY_POLL_S)
+
+    async def _supervise(self, binary: Path) -> None:
+        loop = asyncio.get_running_loop()
+        delay_s = RESTART_MIN_S
+        while self._process is not None:
+            started = loop.time()
+            status = await self._process.wait()
+            if loop.time() - started > HEALTHY_S:
+                delay_s = RESTART_MIN_S
+            _log.error("engine_died pid=%d status=%d restart_s=%g", self._process.pid, status, delay_s)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RESTART_MAX_S)
+            await self._spawn(binary)
+            _log.info("engine_restarted pid=%d port=%d", self.pid, self.port)
+
+
+async def _terminate(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        _log.warning("engine_killed pid=%d reason=did not stop within %g s", process.pid, STOP_TIMEOUT_S)
+        process.kill()
+        await process.wait()

@@ -1,0 +1,193 @@
+"""One connection to one of the engine's servers, from the handshake to its loss."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Protocol, cast
+from urllib.parse import unquote, urlsplit
+
+from heliograph.engine.nats import protocol
+from heliograph.engine.nats.protocol import Control, Identity, Message, ServerInfo
+from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
+
+PORT_DEFAULT = 4222
+
+_log = logging.getLogger(__name__)
+
+
+class Handler(Protocol):
+    """Who takes a subscription's messages."""
+
+    def on_message(self, message: Message) -> None:
+        """Take a message."""
+        ...
+
+    def on_lost(self) -> None:
+        """Take notice that the connection was lost, and everything with it that was not delivered yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server is, and how to present oneself to it."""
+
+    host: str
+    port: int
+    identity: Identity
+
+    def __str__(self) -> str:
+        return f"{self.host}[{self.port}]"
+
+
+def parse_servers(url: str, client: str) -> list[Server]:
+    """Read `nats://[user:password@|token@]host[:port]`, several separated by commas. Raises UsageError."""
+    servers = []
+    for part in filter(None, map(str.strip, url.split(","))):
+        try:
+            parts = urlsplit(part if "://" in part else f"nats://{part}")
+            host, port = parts.hostname, parts.port or PORT_DEFAULT
+        except ValueError as exc:
+            raise UsageError(f"the engine URL has no valid host and port: {exc}") from exc
+        if parts.scheme != "nats" or not host:
+            raise UsageError(f"the engine URL of {host or 'an unnamed host'} is not of the form nats://host:port")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if parts.password is None:
+            identity = Identity(client, token=user)
+        else:
+            identity = Identity(client, user=user, password=password)
+        servers.append(Server(host, port, identity))
+    if not servers:
+        raise UsageError("the engine URL is empty: write nats://host:port")
+    return servers
+
+
+async def open_session(server: Server, handlers: dict[int, Handler], *, timeout_s: float) -> Session:
+    """Connect to a server. Raises UnavailableError, or UsageError when it refuses us."""
+    loop = asyncio.get_running_loop()
+    session: Session | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, session = await loop.create_connection(lambda: Session(server, handlers), server.host, server.port)
+            await session.ready
+    except (OSError, TimeoutError, PeerError) as exc:
+        raise UnavailableError(f"the engine at {server} can't be reached: {exc or 'no answer'}") from exc
+    finally:
+        if session is not None and not session.established:
+            session.abort("not established")
+    return session
+
+
+class Session(asyncio.Protocol):
+    """`handlers` (by subscription number) belongs to the caller and outlives the session.
+
+    ready: done after the handshake, or failed with UsageError, PeerError or UnavailableError.
+    lost: done when the connection is gone; its result says why.
+    """
+
+    def __init__(self, server: Server, handlers: dict[int, Handler]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._server = server
+        self._handlers = handlers
+        self._parser = protocol.Parser()
+        self._transport: asyncio.Transport | None = None
+        self._outgoing: list[bytes] = []
+        self._reason = "closed by the engine"
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        self.lost: asyncio.Future[str] = self._loop.create_future()
+        self.info = ServerInfo(version="", max_payload=0)
+        self.answered_ping = True
+
+    @property
+    def established(self) -> bool:
+        """Say whether the handshake succeeded and the connection is not lost."""
+        return (
+            self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None and not self.lost.done()
+        )
+
+    def send(self, data: bytes) -> None:
+        """Send `data`; everything of one turn of the event loop goes out in one write."""
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(data)
+
+    def ping(self) -> None:
+        """Ask for a sign of life; `answered_ping` says whether it came."""
+        self.answered_ping = False
+        self.send(protocol.PING)
+
+    def abort(self, reason: str) -> None:
+        """Drop the connection now."""
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        try:
+            frames = self._parser.feed(data)
+            for frame in frames:
+                if type(frame) is Message:
+                    handler = self._handlers.get(frame.sid)
+                    if handler is not None:  # else it was unsubscribed meanwhile
+                        handler.on_message(frame)
+                else:
+                    self._on_control(cast("Control", frame))
+        except PeerError as exc:
+            self._fail(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._transport = None
+        self._outgoing.clear()
+        reason = str(exc) if exc is not None else self._reason
+        if not self.ready.done():
+            self.ready.set_exception(PeerError(reason))
+        if not self.lost.done():
+            self.lost.set_result(reason)
+
+    def _flush(self) -> None:
+        if self._transport is not None and self._outgoing:
+            self._transport.write(self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def _on_control(self, control: Control) -> None:
+        if control.verb == b"PING":
+            self.send(protocol.PONG)
+        elif control.verb == b"PONG":
+            self.answered_ping = True
+            if not self.ready.done():
+                self.ready.set_result(None)
+        elif control.verb == b"INFO":
+            self._on_info(protocol.parse_info(control.argument))
+        elif control.verb == b"-ERR":
+            self._on_error(control.argument.decode(errors="replace").strip("'"))
+        elif control.verb != b"+OK":
+            raise PeerError(f"{self._server} is no NATS server: it says {control.verb[:40]!r}")
+
+    def _on_info(self, info: ServerInfo) -> None:
+        first, self.info = not self.info.version, info
+        if not first:
+            return  # the server tells about changes of its cluster
+        if info.tls_required:
+            self._fail(UsageError(f"the engine at {self._server} requires TLS, which engine URLs do not offer yet"))
+        elif not info.headers:
+            self._fail(UsageError(f"the engine at {self._server} (version {info.version}) has no message headers"))
+        else:
+            self.send(protocol.connect(self._server.identity))
+
+    def _on_error(self, error: str) -> None:
+        _log.warning("engine_error server=%s error=%s", self._server, error)
+        self._reason = error
+        if "authorization" in error.lower() or "authentication" in error.lower():
+            self._fail(UsageError(f"the engine at {self._server} refuses the credentials of its URL: {error}"))
+
+    def _fail(self, error: HeliographError) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+        self.abort(str(error))
