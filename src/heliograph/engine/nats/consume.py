@@ -36,7 +36,9 @@ INACTIVE_S = 60.0
 """The engine forgets a consumer that nobody has pulled from for so long."""
 
 _NS = 1_000_000_000
-_IDLE_HEARTBEAT, _NO_MESSAGES, _TIMEOUT, _CONFLICT = 100, 404, 408, 409
+_IDLE_HEARTBEAT, _TIMEOUT = 100, 408
+_REQUEST_ENDED = ("Batch Completed", "Message Size Exceeds MaxBytes")
+"""Descriptions of status 409 that end a request, not the consumer."""
 
 _log = logging.getLogger(__name__)
 
@@ -164,10 +166,10 @@ class Consumer:
         status = message.status
         if status == _IDLE_HEARTBEAT:
             self._idle = True
-        elif status in (_NO_MESSAGES, _TIMEOUT):
-            self._open_count = 0
-        elif status == _CONFLICT and "maxbytes" in message.description.lower().replace(" ", ""):
-            self._open_count = 0  # the request's bytes are used up
+        elif status == _TIMEOUT or message.description in _REQUEST_ENDED:
+            # A request whose messages have all come is ended already, and the next one may be under way.
+            if int(message.header(b"Nats-Pending-Messages") or 0):
+                self._open_count = 0
         else:
             self._broken = f"{status} {message.description}"
 
