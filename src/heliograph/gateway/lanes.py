@@ -86,6 +86,13 @@ class LaneCounters:
     refused: int = 0
     redistributed: int = 0
 
+    def add(self, other: LaneCounters) -> None:
+        """Count what `other` counted, too."""
+        self.batches += other.batches
+        self.events += other.events
+        self.refused += other.refused
+        self.redistributed += other.redistributed
+
 
 class Lane:
     """The batches of one dispatcher. Batch ids rise from 1 and never repeat, over all links of the lane.

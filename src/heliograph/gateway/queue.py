@@ -48,6 +48,11 @@ class Memory:
         """Say whether it is worth reading from the log again."""
         return self.used_bytes * 2 <= self.limit_bytes
 
+    @property
+    def full(self) -> bool:
+        """Say whether nothing more fits."""
+        return self.used_bytes >= self.limit_bytes
+
 
 @dataclass(slots=True)
 class QueueCounters:
@@ -55,6 +60,7 @@ class QueueCounters:
 
     received: events offered. queued: of those, taken to be sent. skipped: not for the remote site by the loop rule.
     acked: acknowledged by the remote site. repeated: sent again, so possible duplicates there.
+    lost_runs: how often the log had been truncated before a queue had read it; never, unless something is broken.
     """
 
     received: int = 0
@@ -62,6 +68,7 @@ class QueueCounters:
     skipped: int = 0
     acked: int = 0
     repeated: int = 0
+    lost_runs: int = 0
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -165,6 +172,11 @@ class BucketQueue:
         self._unsent.append(held)
         if not held.count:
             self._settle()
+
+    def skip_lost(self, through: Seq) -> None:
+        """The log no longer holds what lies between the tip and `through`: go on after it, and count that."""
+        self.tip = through
+        self.counters.lost_runs += 1
 
     def learn_last(self, seq: Seq) -> None:
         """The bucket's log reaches to `seq` at least."""

@@ -1,0 +1,282 @@
+"""A gateway receiver: takes batches from other sites' gateway senders and has this site's buckets append them.
+
+    link ──batch──> verdict ──parts──> each bucket's primary (host.apply_parts) ──all in the log──> acknowledgement
+                       └──────────────────────────────────────────────────────any one failed──> refusal
+
+A batch is acknowledged when every part of it is in this site's log or was judged by it, never before. A refused batch
+stays in the sender's queue. Parts of one link and bucket are handed over in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
+from heliograph.gateway.verdict import open_batch, parts_by_bucket
+from heliograph.link.failures import failure_of
+from heliograph.link.hello import Hello
+from heliograph.link.messages import Done, ReceiverAction, ReceiverStatus
+from heliograph.model.attributes import GatewayReceiverAttributes, RegionAttributes
+from heliograph.model.batch import Part
+from heliograph.model.ids import Address
+from heliograph.model.members import ReceiverInfo
+from heliograph.net.connection import PING_INTERVAL_S, KeepAlive
+from heliograph.net.link import BaseHandler, Link, LinkHandler, LinkServer, serve_links
+from heliograph.net.seam import Network
+
+WORK_BYTES_MAX = 16 * 1024 * 1024
+"""Of batches of one link that are being appended; above it nothing more is read from the link."""
+WORK_BATCHES_MAX = 2048
+ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (bind addresses that name no interface)
+
+_log = logging.getLogger(__name__)
+
+
+class ReceiverHost(Protocol):
+    """A member, as its gateway receiver sees it. hostname: by which other machines reach the member."""
+
+    name: str
+    dsid: int
+    hostname: str
+    network: Network
+    rng: random.Random
+
+    def region_attributes(self, region: str) -> RegionAttributes:
+        """Return a region's attributes. Raises RegionNotFoundError."""
+        ...
+
+    def apply_parts(self, region: str, bucket: int, parts: tuple[Part, ...], /) -> Awaitable[Done]:
+        """Have a bucket's primary judge and append parts; done when they are in the log.
+
+        Order is that of the calls. Fails with ClockSkewError, PeerError, UnavailableError or NotPrimaryError.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one link has under way."""
+
+    batches: int = 0
+    size: int = 0
+    held: bool = False
+    refusal: str = ""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A batch under way: how many buckets still have to answer, and the first that failed."""
+
+    link: Link
+    batch_id: int
+    size: int
+    buckets: int
+    failure: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Counters:
+    batches: int = 0
+    events: int = 0
+    refused: int = 0
+    bytes_received: int = 0
+
+
+class GatewayReceiver(BaseHandler):
+    """See the module. `host` is the member; nothing listens before `start`."""
+
+    def __init__(self, attributes: GatewayReceiverAttributes, host: ReceiverHost) -> None:
+        self.attributes = attributes
+        self._host = host
+        self._server: LinkServer | None = None
+        self._works: dict[Link, _Work] = {}
+        self._applying: set[asyncio.Task[Done]] = set()
+        self._counters = _Counters()
+
+    # --- life cycle
+
+    @property
+    def running(self) -> bool:
+        """Say whether senders can connect."""
+        return self._server is not None
+
+    async def start(self) -> None:
+        """Listen on a free port of the range; does nothing when it runs.
+
+        A random position in the range is tried first, then upward with wrap (configuration.md §2). Raises UsageError
+        when none is free.
+        """
+        if self._server is not None:
+            return
+        first, count = self.attributes.start_port, self.attributes.end_port - self.attributes.start_port + 1
+        position = self._host.rng.randrange(count)
+        for step in range(count):
+            try:
+                self._server = await self._listen(first + (position + step) % count)
+            except UnavailableError as exc:
+                error = exc
+            else:
+                _log.info("gateway receiver started port=%d", self._server.port)
+                return
+        raise UsageError(f"no port of {first} to {first + count - 1} can be listened on (last: {error})")
+
+    async def _listen(self, port: int) -> LinkServer:
+        silence_s = self.attributes.maximum_time_between_pings / 1000
+        return await serve_links(
+            self._host.network,
+            self.attributes.bind_address,
+            port,
+            Hello("receiver", self._host.name, self._host.dsid),
+            self._accept,
+            keep_alive=KeepAlive(min(PING_INTERVAL_S, silence_s / 3), silence_s),
+        )
+
+    async def stop(self) -> None:
+        """Close the port and every link; does nothing when it is stopped. What is not acknowledged comes again."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        await server.close(f"the gateway receiver of {self._host.name} stops")
+        for task in self._applying:
+            task.cancel()
+        if self._applying:
+            await asyncio.wait(self._applying)
+        _log.info("gateway receiver stopped")
+
+    async def command(self, action: ReceiverAction) -> None:
+        """Do an operator's command. Raises UsageError when it does not fit the state (gfsh.md §6.8)."""
+        if action == "start":
+            if self.running:
+                raise UsageError(f"the gateway receiver is already started on {self._host.name}")
+            await self.start()
+        else:
+            if not self.running:
+                raise UsageError(f"the gateway receiver is not running on {self._host.name}")
+            await self.stop()
+
+    def _accept(self, peer: Hello) -> LinkHandler:
+        if peer.role != "sender":
+            raise PeerError(f"this is a gateway receiver: a {peer.role} has nothing to do here")
+        return self
+
+    # --- the hot path
+
+    def on_batch(self, link: Link, batch_id: int, body: bytes) -> None:
+        """Hand a batch's parts to their buckets."""
+        work = self._works.get(link)
+        if work is None:
+            work = self._works[link] = _Work()
+        try:
+            batch = open_batch(body)
+            parts = parts_by_bucket(batch, self._host.region_attributes(batch.region).total_num_buckets)
+        except HeliographError as exc:
+            self._refuse(link, batch_id, exc)
+            return
+        counters = self._counters
+        counters.batches += 1
+        counters.bytes_received += len(body)
+        counters.events += sum([part.count for _, part in batch.items])
+        work.batches += 1
+        work.size += len(body)
+        under_way = _Batch(link, batch_id, len(body), len(parts))
+        for bucket, bucket_parts in parts.items():
+            self._apply(under_way, batch.region, bucket, tuple(bucket_parts))
+        if not parts:
+            self._finish(under_way)
+        if not work.held and (work.size > WORK_BYTES_MAX or work.batches > WORK_BATCHES_MAX):
+            work.held = True
+            link.pause_reading()
+
+    def _apply(self, batch: _Batch, region: str, bucket: int, parts: tuple[Part, ...]) -> None:
+        try:
+            future = asyncio.ensure_future(self._host.apply_parts(region, bucket, parts))
+        except HeliographError as exc:
+            self._answered(batch, exc)
+            return
+        if isinstance(future, asyncio.Task):
+            self._applying.add(future)
+            future.add_done_callback(self._applying.discard)
+
+        def done(answer: asyncio.Future[Done]) -> None:
+            if answer.cancelled():
+                self._answered(batch, UnavailableError("the gateway receiver stops"))
+            else:
+                self._answered(batch, answer.exception())
+
+        future.add_done_callback(done)
+
+    def _answered(self, batch: _Batch, failure: BaseException | None) -> None:
+        batch.buckets -= 1
+        if failure is not None and batch.failure is None:
+            batch.failure = failure
+        if not batch.buckets:
+            self._finish(batch)
+
+    def _finish(self, batch: _Batch) -> None:
+        """Every bucket has answered."""
+        link = batch.link
+        if batch.failure is None:
+            link.send_ack(batch.batch_id)
+        else:
+            self._refuse(link, batch.batch_id, batch.failure)
+        work = self._works.get(link)
+        if work is None:
+            return  # the link is gone
+        work.batches -= 1
+        work.size -= batch.size
+        if work.held and work.size <= WORK_BYTES_MAX // 2 and work.batches <= WORK_BATCHES_MAX // 2:
+            work.held = False
+            link.resume_reading()
+
+    def _refuse(self, link: Link, batch_id: int, failure: BaseException) -> None:
+        told = failure_of(failure)
+        self._counters.refused += 1
+        work = self._works.get(link)
+        if work is not None and work.refusal != told.message:
+            work.refusal = told.message
+            unexpected = None if isinstance(failure, HeliographError) else failure
+            _log.warning("batch refused peer=%s reason=%s", link.peer.name, told.message, exc_info=unexpected)
+        link.send_refusal(batch_id, told.error, told.message)
+
+    def on_closed(self, link: Link, reason: str) -> None:
+        """Forget a link; what it had under way is appended all the same."""
+        self._works.pop(link, None)
+        _log.info("sender gone peer=%s reason=%s", link.peer.name, reason)
+
+    # --- what others are told
+
+    def info(self) -> ReceiverInfo | None:
+        """Return what locators advertise to other sites; None when the receiver is stopped."""
+        if self._server is None:
+            return None
+        attributes = self.attributes
+        bound = attributes.bind_address if attributes.bind_address not in ANY_ADDRESS else ""
+        return ReceiverInfo(
+            member=self._host.name,
+            address=Address(attributes.hostname_for_senders or bound or self._host.hostname, self._server.port),
+            port=self._server.port,
+            bind_address=attributes.bind_address,
+        )
+
+    def status(self) -> ReceiverStatus:
+        """Return the receiver's state, with counters under the names of statistics.md §2 where they have one."""
+        counters = self._counters
+        links = self._server.links if self._server is not None else set()
+        return ReceiverStatus(
+            member=self._host.name,
+            port=self._server.port if self._server is not None else 0,
+            status="Running" if self._server is not None else "Not Running",
+            senders=tuple(sorted({link.peer.name for link in links if link.opened})),
+            counters={
+                "eventsReceived": counters.events,
+                "processBatchRequests": counters.batches,
+                "receivedBytes": counters.bytes_received,
+                "batchesRefused": counters.refused,
+                "currentClientConnections": len(links),
+            },
+        )

@@ -1,0 +1,306 @@
+"""A gateway sender at one member: what operators start, stop, pause and look at (architecture §4).
+
+    records appended or applied here ──offer──> queues (sender_buckets) ──> lanes ──> links (sender_dispatcher)
+                                                  ▲ the log (sender_feed)
+
+A parallel sender ships the buckets that the member activates; a serial one ships everything while it holds the lease
+(`lease`). Stopping keeps the queue: it is the cursor, in the registry, and what the log holds after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Literal
+
+from heliograph.errors import RegionNotFoundError, UsageError
+from heliograph.gateway.lanes import Lane, LaneCounters, Route
+from heliograph.gateway.queue import Memory, QueueCounters
+from heliograph.link.hello import Hello
+from heliograph.link.messages import SenderAction, SenderStatus
+from heliograph.member.lease import LeaseKeeper
+from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBuckets
+from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
+from heliograph.member.sender_host import SenderHost
+from heliograph.member.tasks import Tasks
+from heliograph.model.attributes import GatewaySenderAttributes
+from heliograph.model.batch import Record
+from heliograph.model.ids import Seq
+
+STOP_S = 5.0
+"""How long storing the cursors may take when the sender stops."""
+
+_log = logging.getLogger(__name__)
+
+
+class GatewaySender:
+    """See the module. `host` is the member; nothing runs before `start`."""
+
+    def __init__(self, attributes: GatewaySenderAttributes, host: SenderHost) -> None:
+        self.attributes = attributes
+        self.running = False
+        self.paused = False
+        self._host = host
+        self._counters = QueueCounters()
+        self._lane_totals = LaneCounters()
+        self._activated: dict[BucketKey, Assignment] = {}
+        self._routes: dict[str, Route] = {}
+        self._may_hold = False
+        self._tasks = Tasks()
+        self._dispatchers: list[Dispatcher] = []
+        self._buckets: ShippedBuckets | None = None
+        self._lease: LeaseKeeper | None = None
+        self._epoch = 0
+
+    # --- life cycle
+
+    async def start(self) -> None:
+        """Begin to ship, at the cursors; does nothing when it runs. The remote site may be out of reach."""
+        if self.running:
+            return
+        attributes, host = self.attributes, self._host
+        self.running, self.paused = True, False
+        self._dispatchers = self._make_dispatchers()
+        self._buckets = ShippedBuckets(
+            host,
+            attributes.id,
+            attributes.remote_distributed_system_id,
+            memory=Memory(attributes.maximum_queue_memory * 1024 * 1024),
+            counters=self._counters,
+            dispatchers=self._dispatchers,
+            tasks=self._tasks,
+        )
+        self._buckets.start()
+        for dispatcher in self._dispatchers:
+            self._tasks.spawn(dispatcher.run())
+        if attributes.parallel:
+            self._buckets.assign(self._activated)
+        else:
+            self._lease = self._make_lease()
+            self._tasks.spawn(self._lease.run())
+        _log.info("gateway sender started id=%s", attributes.id)
+
+    async def stop(self) -> None:
+        """Ship no more: store the cursors, give the lease back, close the links. Does nothing when it is stopped."""
+        buckets, lease = self._buckets, self._lease
+        if not self.running or buckets is None:
+            return
+        self.running = self.paused = False
+        try:
+            async with asyncio.timeout(STOP_S):
+                await buckets.store_all()
+        except TimeoutError:
+            _log.warning("cursors not stored in time id=%s (what they are behind is sent again)", self.attributes.id)
+        self._buckets, self._lease = None, None
+        await self._tasks.close()
+        if lease is not None:
+            await lease.close()
+        for dispatcher in self._dispatchers:
+            self._lane_totals.add(dispatcher.lane.counters)
+        self._dispatchers = []
+        _log.info("gateway sender stopped id=%s", self.attributes.id)
+
+    async def alter(self, attributes: GatewaySenderAttributes) -> None:
+        """Go on with other attributes; a stopped sender stays stopped, a paused one paused."""
+        running, paused = self.running, self.paused
+        await self.stop()
+        self.attributes = attributes
+        if running:
+            await self.start()
+            self.paused = paused
+
+    def pause(self) -> None:
+        """Send nothing until `resume`; records go on being queued."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Send again."""
+        self.paused = False
+        for dispatcher in self._dispatchers:
+            dispatcher.pump_soon()
+
+    def rebalance(self) -> None:
+        """Open every link anew, spread over the receivers that there are now."""
+        for dispatcher in self._dispatchers:
+            dispatcher.disconnect("load balancing")
+
+    async def command(self, action: SenderAction) -> None:
+        """Do an operator's command. Raises UsageError when it does not fit the state (gfsh.md §6.4)."""
+        name = f"gateway sender {self.attributes.id}"
+        if action == "start":
+            if self.running:
+                raise UsageError(f"{name} is already started on {self._host.name}")
+            await self.start()
+            return
+        if not self.running:
+            raise UsageError(f"{name} is not running on {self._host.name}")
+        if action == "stop":
+            await self.stop()
+        elif action == "pause":
+            if self.paused:
+                raise UsageError(f"{name} is already paused on {self._host.name}")
+            self.pause()
+        elif action == "resume":
+            if not self.paused:
+                raise UsageError(f"{name} is not paused on {self._host.name}")
+            self.resume()
+        else:
+            self.rebalance()
+
+    def _make_dispatchers(self) -> list[Dispatcher]:
+        attributes, host = self.attributes, self._host
+        hello = Hello("sender", f"{attributes.id}@{host.name}", host.dsid)
+        finder = ReceiverFinder(host, attributes.remote_distributed_system_id)
+        return [
+            Dispatcher(
+                number,
+                Lane(attributes.batch_size, attributes.batch_time_interval, self._route),
+                host=host,
+                hello=hello,
+                finder=finder,
+                owner=self,
+            )
+            for number in range(attributes.dispatcher_threads)
+        ]
+
+    # --- which buckets: parallel
+
+    def activate(self, region: str, bucket: int, epoch: int, *, begin: Seq) -> None:
+        """Ship a bucket as its primary of `epoch`; without a cursor yet, its queue begins after `begin`.
+
+        A stopped sender remembers it for its next start. Raises RegionNotFoundError.
+        """
+        self._route(region)
+        assignment = self._activated[region, bucket] = Assignment(epoch, begin, hosted=True)
+        if self._buckets is not None:
+            self._buckets.add((region, bucket), assignment)
+
+    def deactivate(self, region: str, bucket: int) -> None:
+        """Ship a bucket no longer."""
+        self._activated.pop((region, bucket), None)
+        if self._buckets is not None:
+            self._buckets.remove((region, bucket))
+
+    # --- which buckets: serial
+
+    def may_hold(self, wanted: bool) -> None:
+        """Say whether this member should run the serial sender; called again when regions or copies change."""
+        self._may_hold = wanted
+        if self._lease is not None:
+            self._lease.may_hold(wanted)
+            if self._lease.held:
+                self._assign_serial()
+
+    def _make_lease(self) -> LeaseKeeper:
+        lease = LeaseKeeper(
+            self._host.registry,
+            self.attributes.id,
+            member=self._host.name,
+            incarnation=f"{self._host.rng.getrandbits(64):016x}",
+            on_won=self._on_lease_won,
+            on_lost=self._on_lease_lost,
+        )
+        lease.may_hold(self._may_hold)
+        return lease
+
+    def _on_lease_won(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._assign_serial()
+
+    def _on_lease_lost(self) -> None:
+        self._epoch = 0
+        if self._buckets is not None:
+            self._buckets.assign({})
+
+    def _assign_serial(self) -> None:
+        if self._buckets is None:
+            return
+        buckets = self._host.serial_buckets(self.attributes.id)
+        for region in {each.region for each in buckets} - self._routes.keys():
+            self._route(region)
+        self._buckets.assign(
+            {(each.region, each.bucket): Assignment(self._epoch, each.begin, each.hosted) for each in buckets}
+        )
+
+    # --- the hot path
+
+    def offer(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
+        """Queue a record that a copy here appended or applied; ignored when the bucket is not shipped from here."""
+        if self._buckets is not None:
+            self._buckets.offer(region, bucket, seq, previous, record)
+
+    @property
+    def sending(self) -> bool:
+        """Say whether batches may be sent now."""
+        return self.running and not self.paused
+
+    def on_progress(self, *, reread: bool) -> None:
+        """Acknowledgements came in, or a batch was refused."""
+        if self._buckets is not None:
+            self._buckets.on_progress(reread=reread)
+
+    def _route(self, region: str) -> Route:
+        """Look up what batches of a region say; every region was looked up before its first bucket is shipped."""
+        try:
+            recipients = tuple(sorted(self._host.remote_dsids(region)))
+            route = Route(self._host.total_num_buckets(region), recipients)
+        except RegionNotFoundError:
+            if region not in self._routes:
+                raise
+            # It is being destroyed, and its buckets will be deactivated: what is queued leaves as before.
+            return self._routes[region]
+        self._routes[region] = route
+        return route
+
+    # --- what operators see
+
+    def status(self) -> SenderStatus:
+        """Return this member's part of the sender's state."""
+        attributes = self.attributes
+        receivers = sorted({str(d.receiver) for d in self._dispatchers if d.receiver is not None})
+        return SenderStatus(
+            id=attributes.id,
+            member=self._host.name,
+            remote_dsid=attributes.remote_distributed_system_id,
+            type="Parallel" if attributes.parallel else "Serial",
+            policy=self._policy(),
+            status=self._state(connected=bool(receivers)),
+            queued=self._buckets.queued_events if self._buckets is not None else 0,
+            receiver=",".join(receivers),
+            error=next((d.error for d in self._dispatchers if d.error), ""),
+            counters=self._counted(),
+        )
+
+    def _state(
+        self, *, connected: bool
+    ) -> Literal["Not Running", "Paused", "Running and Connected", "Running, not Connected"]:
+        if not self.running:
+            return "Not Running"
+        if self.paused:
+            return "Paused"
+        return "Running and Connected" if connected else "Running, not Connected"
+
+    def _policy(self) -> Literal["Primary", "Secondary", ""]:
+        if self.attributes.parallel:
+            return ""
+        return "Primary" if self._lease is not None and self._lease.held else "Secondary"
+
+    def _counted(self) -> dict[str, int]:
+        """Return the counters under the names of statistics.md §1, and some that only heliograph has."""
+        lanes = LaneCounters()
+        lanes.add(self._lane_totals)
+        for dispatcher in self._dispatchers:
+            lanes.add(dispatcher.lane.counters)
+        queues = self._counters
+        return {
+            "eventsReceived": queues.received,
+            "eventsQueued": queues.queued,
+            "eventsSkippedByLoopRule": queues.skipped,
+            "eventsDistributed": lanes.events,
+            "eventsAcknowledged": queues.acked,
+            "eventsSentAgain": queues.repeated,
+            "batchesDistributed": lanes.batches,
+            "batchesRedistributed": lanes.redistributed,
+            "batchesRefused": lanes.refused,
+            "logTruncatedTooEarly": queues.lost_runs,
+        }

@@ -1,0 +1,245 @@
+"""The buckets that a running gateway sender ships: opened at their cursor, offered to, closed, their cursors stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from heliograph.errors import FencedError, HeliographError, RegionNotFoundError, UnavailableError
+from heliograph.gateway.lanes import lane_of
+from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
+from heliograph.gateway.retry import Backoff
+from heliograph.member.sender_cursors import Cursors, StoredCursor
+from heliograph.member.sender_dispatcher import Dispatcher
+from heliograph.member.sender_feed import Feed
+from heliograph.member.sender_host import SenderHost
+from heliograph.member.tasks import Tasks
+from heliograph.model.batch import Record
+from heliograph.model.ids import Seq
+
+STORE_INTERVAL_S = 0.25
+STORES_PER_S_MAX = 200
+"""With more dirty cursors than this allows in an interval, they are stored less often instead."""
+AT_ONCE_MAX = 32
+"""Buckets opened, or cursors stored, at one time."""
+FOLLOW_SETTLE_S = 0.02
+"""Buckets are gained and lost many at a time; the log is followed anew once for all of them."""
+RETRY_FIRST_MS, RETRY_LIMIT_MS = 50, 2_000
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+BucketKey = tuple[str, int]
+"""Region and bucket."""
+
+
+class Assignment(NamedTuple):
+    """A bucket that this member ships: as which owner, where its queue begins without a cursor, who feeds it."""
+
+    epoch: int
+    begin: Seq
+    hosted: bool
+
+
+@dataclass(slots=True, eq=False)
+class Shipped:
+    """A bucket that is shipped now."""
+
+    queue: BucketQueue
+    subject: str
+    cursor: StoredCursor
+    dispatcher: Dispatcher
+
+    @property
+    def dirty(self) -> bool:
+        """Say whether the cursor in the registry is behind."""
+        return self.queue.floor > self.cursor.seq
+
+
+class ShippedBuckets:
+    """All of them, from a start of the sender to its stop."""
+
+    def __init__(
+        self,
+        host: SenderHost,
+        sender: str,
+        remote_dsid: int,
+        *,
+        memory: Memory,
+        counters: QueueCounters,
+        dispatchers: Sequence[Dispatcher],
+        tasks: Tasks,
+    ) -> None:
+        self._host = host
+        self._sender = sender
+        self._remote_dsid = remote_dsid
+        self._memory = memory
+        self._counters = counters
+        self._dispatchers = dispatchers
+        self._tasks = tasks
+        self._cursors = Cursors(host.registry, sender)
+        self._feed = Feed(host.log, host.clock, memory, tasks, self._on_taken)
+        self._assigned: dict[BucketKey, Assignment] = {}
+        self._opening: dict[BucketKey, asyncio.Task[None]] = {}
+        self._shipped: dict[BucketKey, Shipped] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE_MAX)
+        self._moved = asyncio.Event()
+        self._followed_changed = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to read the log and to store cursors; the tasks end with `tasks`."""
+        self._feed.start()
+        self._tasks.spawn(self._store_always())
+        self._tasks.spawn(self._follow_always())
+
+    @property
+    def queued_events(self) -> int:
+        """Events not acknowledged yet; a bucket that is being opened counts as one, for nobody knows yet."""
+        return len(self._opening) + sum(shipped.queue.queued_events for shipped in self._shipped.values())
+
+    # --- which buckets
+
+    def assign(self, assigned: dict[BucketKey, Assignment]) -> None:
+        """Ship exactly these buckets."""
+        for key in self._assigned.keys() - assigned.keys():
+            self.remove(key)
+        for key, assignment in assigned.items():
+            self.add(key, assignment)
+
+    def add(self, key: BucketKey, assignment: Assignment) -> None:
+        """Ship a bucket; one that is shipped in another epoch is opened again."""
+        known = self._assigned.get(key)
+        if known == assignment:
+            return
+        if known is not None and known.epoch != assignment.epoch:
+            self.remove(key)
+            known = None
+        self._assigned[key] = assignment
+        if known is None:
+            self._opening[key] = self._tasks.spawn(self._open(key, assignment))
+        self._followed_changed.set()
+
+    def remove(self, key: BucketKey) -> None:
+        """Ship a bucket no longer; its cursor is stored by a task of its own."""
+        self._assigned.pop(key, None)
+        opening = self._opening.pop(key, None)
+        if opening is not None:
+            opening.cancel()
+        shipped = self._shipped.pop(key, None)
+        if shipped is None:
+            return
+        self._feed.remove(shipped.subject)
+        shipped.dispatcher.remove(shipped.queue)
+        shipped.queue.close()
+        self._followed_changed.set()
+        if shipped.dirty:
+            self._tasks.spawn(self._store(key, shipped))
+
+    async def _open(self, key: BucketKey, assignment: Assignment) -> None:
+        """Begin to ship a bucket at its cursor."""
+        region, bucket = key
+        try:
+            async with self._slots:
+                subject = self._host.subject(region, bucket)
+                cursor = await self._persistently(
+                    lambda: self._cursors.open(region, bucket, epoch=assignment.epoch, begin=assignment.begin)
+                )
+                shipped = self._begin(key, subject, cursor)
+                last = await self._persistently(lambda: self._host.log.last(subject))
+                if last is not None:
+                    shipped.queue.learn_last(last.seq)
+                    self._feed.wake()
+        except (FencedError, RegionNotFoundError) as exc:
+            self._on_fenced(key, exc)
+        finally:
+            if self._opening.get(key) is asyncio.current_task():
+                del self._opening[key]
+
+    def _begin(self, key: BucketKey, subject: str, cursor: StoredCursor) -> Shipped:
+        """From here on the bucket is offered to; what came before is found by the log's last sequence."""
+        region, bucket = key
+        dispatcher = self._dispatchers[lane_of(bucket, len(self._dispatchers))]
+        queue = BucketQueue(region, bucket, self._remote_dsid, cursor.seq, self._memory, self._counters)
+        shipped = Shipped(queue, subject, cursor, dispatcher)
+        self._shipped[key] = shipped
+        dispatcher.add(queue)
+        self._feed.add(subject, queue)
+        self._followed_changed.set()
+        _log.info("shipping sender=%s region=%s bucket=%d after=%d", self._sender, region, bucket, cursor.seq)
+        return shipped
+
+    def _on_fenced(self, key: BucketKey, error: HeliographError) -> None:
+        _log.info("not shipped from here sender=%s region=%s bucket=%d reason=%s", self._sender, *key, error)
+        self.remove(key)
+
+    async def _follow_always(self) -> None:
+        """Have all of what no copy here offers read from the log, whenever that changes."""
+        while True:
+            await self._followed_changed.wait()
+            await asyncio.sleep(FOLLOW_SETTLE_S)
+            self._followed_changed.clear()
+            self._feed.follow([s.subject for key, s in self._shipped.items() if not self._assigned[key].hosted])
+
+    # --- the hot path
+
+    def offer(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
+        """Queue a record that a copy here appended or applied; ignored when the bucket is not shipped from here."""
+        shipped = self._shipped.get((region, bucket))
+        if shipped is None:
+            return
+        queue = shipped.queue
+        if queue.offer(seq, previous, record, self._host.clock.now_ms()):
+            shipped.dispatcher.on_offered(queue)
+        elif queue.readable:
+            self._feed.wake()
+
+    def _on_taken(self, queue: BucketQueue) -> None:
+        self._shipped[queue.region, queue.bucket].dispatcher.on_offered(queue)
+
+    def on_progress(self, *, reread: bool) -> None:
+        """Queues moved: memory may be free, cursors may be behind."""
+        self._moved.set()
+        if reread:
+            self._feed.wake()
+        else:
+            self._feed.on_room()
+
+    # --- cursors
+
+    async def store_all(self) -> None:
+        """Store every cursor that is behind."""
+        dirty = [(key, shipped) for key, shipped in self._shipped.items() if shipped.dirty]
+        for start in range(0, len(dirty), AT_ONCE_MAX):
+            await asyncio.gather(*(self._store(*each) for each in dirty[start : start + AT_ONCE_MAX]))
+
+    async def _store_always(self) -> None:
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            dirty = sum(shipped.dirty for shipped in self._shipped.values())
+            await self.store_all()
+            await asyncio.sleep(max(STORE_INTERVAL_S, dirty / STORES_PER_S_MAX))
+
+    async def _store(self, key: BucketKey, shipped: Shipped) -> None:
+        try:
+            await self._cursors.store(shipped.cursor, shipped.queue.floor)
+        except FencedError as exc:
+            if self._shipped.get(key) is shipped:
+                self._on_fenced(key, exc)
+        except HeliographError as exc:
+            # The cursor stays behind, which costs repeats but loses nothing, and is tried again.
+            _log.warning("cursor not stored sender=%s region=%s bucket=%d error=%s", self._sender, *key, exc)
+            self._moved.set()
+
+    async def _persistently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the engine answers."""
+        backoff = Backoff(RETRY_FIRST_MS, RETRY_LIMIT_MS)
+        while True:
+            try:
+                return await attempt()
+            except UnavailableError as exc:
+                _log.warning("bucket not opened yet sender=%s error=%s", self._sender, exc)
+                await asyncio.sleep(backoff.next_ms(self._host.rng.random()) / 1000)

@@ -1,0 +1,71 @@
+"""The cursors of a gateway sender in the registry, fenced by their owner's epoch (architecture §4).
+
+A cursor only moves forward, and never under an owner that a newer one has followed: every write is a compare-and-set,
+and who finds a newer epoch stops shipping the bucket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heliograph.engine.seam import Item, Registry
+from heliograph.errors import ConflictError, FencedError
+from heliograph.model.ids import Seq
+from heliograph.model.registry import Cursor, cursor_key, decode_entry, encode_entry
+
+
+@dataclass(slots=True)
+class StoredCursor:
+    """A cursor as this owner last saw it in the registry."""
+
+    key: str
+    epoch: int
+    seq: Seq
+    revision: int
+
+
+class Cursors:
+    """The cursors of one gateway sender."""
+
+    def __init__(self, registry: Registry, sender: str) -> None:
+        self._registry = registry
+        self._sender = sender
+
+    async def open(self, region: str, bucket: int, *, epoch: int, begin: Seq) -> StoredCursor:
+        """Return a bucket's cursor; one that is missing is created at `begin` before anything is shipped.
+
+        Raises FencedError when a newer owner has stored it, UnavailableError when the registry can't be reached.
+        """
+        key = cursor_key(self._sender, region, bucket)
+        while True:
+            item = await self._registry.get(key)
+            if item is not None:
+                return _owned(item, epoch)
+            try:
+                revision = await self._registry.create(key, encode_entry(Cursor(begin, epoch)))
+            except ConflictError:
+                continue  # somebody created it meanwhile: read it
+            return StoredCursor(key, epoch, begin, revision)
+
+    async def store(self, cursor: StoredCursor, seq: Seq) -> None:
+        """Move a cursor forward to `seq`, or leave it where an earlier owner moved it further. Raises as `open`."""
+        while cursor.seq < seq:
+            try:
+                cursor.revision = await self._registry.update(
+                    cursor.key, encode_entry(Cursor(seq, cursor.epoch)), revision=cursor.revision
+                )
+            except ConflictError:
+                item = await self._registry.get(cursor.key)
+                if item is None:
+                    raise FencedError(f"the cursor {cursor.key} is gone: its gateway sender was destroyed") from None
+                found = _owned(item, cursor.epoch)
+                cursor.seq, cursor.revision = found.seq, found.revision
+            else:
+                cursor.seq = seq
+
+
+def _owned(item: Item, epoch: int) -> StoredCursor:
+    stored = decode_entry(item.value, Cursor)
+    if stored.epoch > epoch:
+        raise FencedError(f"the cursor {item.key} belongs to epoch {stored.epoch}, this owner has {epoch}")
+    return StoredCursor(item.key, epoch, Seq(stored.seq), item.revision)

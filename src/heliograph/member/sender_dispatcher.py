@@ -1,0 +1,239 @@
+"""A dispatcher: one lane's connection to a gateway receiver, opened again whenever it is lost.
+
+    looking for a receiver ──connect_link──> linked ──(closed)──> everything unacknowledged is unsent again, look anew
+
+It sends whenever its lane has a batch and the link takes it; the lane (`gateway.lanes`) decides everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+from zlib import crc32
+
+from heliograph.errors import HeliographError, UnavailableError
+from heliograph.gateway.lanes import Lane
+from heliograph.gateway.queue import BucketQueue
+from heliograph.gateway.retry import Backoff
+from heliograph.link.hello import Hello
+from heliograph.link.messages import Receivers, encode
+from heliograph.member.sender_host import SenderHost
+from heliograph.model.ids import Address
+from heliograph.model.members import ReceiverInfo
+from heliograph.net.link import BaseHandler, Link, connect_link
+
+CONNECT_S = 5.0
+RECONNECT_FIRST_MS, RECONNECT_LIMIT_MS = 100, 2_000
+RECEIVERS_FRESH_S = 0.5
+"""All dispatchers of a sender share an answer of the locators that is no older."""
+
+_log = logging.getLogger(__name__)
+
+
+class DispatcherOwner(Protocol):
+    """The gateway sender of a dispatcher."""
+
+    @property
+    def sending(self) -> bool:
+        """Say whether batches may be sent now: the sender runs and is not paused."""
+        ...
+
+    def on_progress(self, *, reread: bool) -> None:
+        """Queues moved, so memory may be free; `reread` says that some may have to be read from the log again."""
+        ...
+
+
+class ReceiverFinder:
+    """Finds the receivers of the remote site through this site's locators, one question at a time."""
+
+    def __init__(self, host: SenderHost, dsid: int) -> None:
+        self._host = host
+        self._dsid = dsid
+        self._answer: Receivers | None = None
+        self._answered_at = 0.0
+        self._asking = asyncio.Lock()
+
+    async def find(self) -> list[ReceiverInfo]:
+        """Return the receivers, at least one. Raises UnavailableError saying what is missing."""
+        async with self._asking:
+            now = asyncio.get_running_loop().time()
+            if self._answer is None or now - self._answered_at > RECEIVERS_FRESH_S:
+                self._answer = await self._host.find_receivers(self._dsid)
+                self._answered_at = now
+        if self._answer.receivers:
+            return self._answer.receivers
+        if self._answer.known:
+            raise UnavailableError(f"site {self._dsid} has no running gateway receiver")
+        raise UnavailableError(
+            f"nothing is known of site {self._dsid}: no locator of it has answered (check remote-locators)"
+        )
+
+
+class Dispatcher(BaseHandler):
+    """See the module. `number` spreads a sender's dispatchers over the receivers, its member's name all senders."""
+
+    def __init__(
+        self,
+        number: int,
+        lane: Lane,
+        *,
+        host: SenderHost,
+        hello: Hello,
+        finder: ReceiverFinder,
+        owner: DispatcherOwner,
+    ) -> None:
+        self.lane = lane
+        self._host = host
+        self._hello = hello
+        self._finder = finder
+        self._owner = owner
+        self._choice = crc32(hello.name.encode()) + number
+        self._loop = asyncio.get_running_loop()
+        self._link: Link | None = None
+        self._receiver: Address | None = None
+        self._connect_error = ""
+        self._wanted = asyncio.Event()
+        self._backoff = Backoff(RECONNECT_FIRST_MS, RECONNECT_LIMIT_MS)
+        self._pump_due = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- what the sender calls
+
+    @property
+    def receiver(self) -> Address | None:
+        """The receiver that is linked now."""
+        return self._receiver if self._link is not None else None
+
+    @property
+    def error(self) -> str:
+        """Why nothing, or a region, does not move; empty when all is well."""
+        return self._connect_error or self.lane.error
+
+    def add(self, queue: BucketQueue) -> None:
+        """Ship a queue."""
+        self.lane.add(queue)
+        self._wanted.set()
+        self.pump_soon()
+
+    def remove(self, queue: BucketQueue) -> None:
+        """Ship a queue no longer; without any, the link is closed."""
+        self.lane.remove(queue)
+        if self.lane.idle:
+            self._wanted.clear()
+            self.disconnect("nothing to ship")
+
+    def on_offered(self, queue: BucketQueue) -> None:
+        """A queue has something new to send."""
+        self.lane.on_offered(queue)
+        if self._link is not None and not self._pump_due:
+            self.pump_soon()
+
+    def pump_soon(self) -> None:
+        """Send what may be sent, once for all that happens in this turn of the loop."""
+        if not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._pump)
+
+    def disconnect(self, reason: str) -> None:
+        """Close the link; unless the lane is idle a new one is opened."""
+        if self._link is not None:
+            self._link.close(reason)
+
+    async def run(self) -> None:
+        """Keep the lane linked while it has buckets; cancelled to stop."""
+        try:
+            while True:
+                await self._wanted.wait()
+                link = await self._connect()
+                if link is not None:
+                    await link.wait_closed()
+                await asyncio.sleep(self._backoff.next_ms(self._host.rng.random()) / 1000)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            link = self._link
+            if link is not None:
+                link.close("the gateway sender stops")
+                await link.wait_closed()
+
+    async def _connect(self) -> Link | None:
+        """Open a link to the next receiver; None when that failed, which `error` then tells."""
+        try:
+            receivers = await self._finder.find()
+            receiver = receivers[self._choice % len(receivers)]
+            self._choice += 1
+            link = await connect_link(self._host.network, receiver.address, self._hello, self, timeout_s=CONNECT_S)
+        except HeliographError as exc:
+            if str(exc) != self._connect_error:
+                _log.warning("not linked sender=%s reason=%s", self._hello.name, exc)
+            self._connect_error = str(exc)
+            return None
+        if self.lane.idle:
+            link.close("nothing to ship")
+        if link.closed:
+            return link
+        _log.info("linked sender=%s receiver=%s", self._hello.name, receiver.address)
+        self._link = link
+        self._receiver = receiver.address
+        self._connect_error = ""
+        self.pump_soon()
+        return link
+
+    # --- the hot path
+
+    def _pump(self) -> None:
+        self._pump_due = False
+        link = self._link
+        if link is None or not self._owner.sending:
+            return
+        now_ms = self._host.clock.now_ms()
+        while link.writable and not link.closed:
+            outgoing = self.lane.next_batch(now_ms)
+            if outgoing is None:
+                self._pump_later(now_ms)
+                return
+            link.send_batch(outgoing.batch_id, encode(outgoing.batch))
+
+    def _pump_later(self, now_ms: int) -> None:
+        """Come back when a batch becomes due by time alone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake_ms = self.lane.wake_ms()
+        if wake_ms is not None and wake_ms > now_ms:
+            self._timer = self._loop.call_later((wake_ms - now_ms) / 1000, self.pump_soon)
+
+    # --- what the link tells
+
+    def on_ack(self, link: Link, batch_id: int) -> None:
+        """A batch is in the remote log."""
+        if link is self._link:
+            reopened = self.lane.on_ack(batch_id)
+            self._backoff.reset()
+            self._owner.on_progress(reread=reopened)
+            self.pump_soon()
+
+    def on_refused(self, link: Link, batch_id: int, error: str, message: str) -> None:
+        """A batch was turned down: its region waits."""
+        if link is self._link:
+            region = self.lane.on_refused(
+                batch_id, f"{error}: {message}", self._host.clock.now_ms(), self._host.rng.random()
+            )
+            if region:
+                _log.warning("refused sender=%s region=%s error=%s %s", self._hello.name, region, error, message)
+            self._owner.on_progress(reread=True)
+            self.pump_soon()
+
+    def on_writable(self, link: Link) -> None:  # noqa: ARG002  (a dispatcher has one link)
+        """The receiver reads again."""
+        self.pump_soon()
+
+    def on_closed(self, link: Link, reason: str) -> None:
+        """Whatever was in flight is unsent again."""
+        if link is self._link:
+            self._link = None
+            repeated = self.lane.on_link_lost()
+            if not self.lane.idle:
+                self._connect_error = reason
+            _log.info("unlinked sender=%s reason=%s batches=%d", self._hello.name, reason, repeated)

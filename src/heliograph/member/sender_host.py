@@ -1,0 +1,56 @@
+"""What a gateway sender needs of its member."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable
+from typing import NamedTuple, Protocol
+
+from heliograph.engine.seam import Log, Registry
+from heliograph.link.messages import Receivers
+from heliograph.model.ids import Seq
+from heliograph.net.seam import Clock, Network
+
+
+class SerialBucket(NamedTuple):
+    """A bucket that a serial sender ships.
+
+    hosted: a copy here offers its records. begin: where the queue begins in its log when there is no cursor yet.
+    """
+
+    region: str
+    bucket: int
+    hosted: bool
+    begin: Seq
+
+
+class SenderHost(Protocol):
+    """A member, as its gateway senders see it. `log` is the one of the store DEFAULT, `dsid` this site's."""
+
+    name: str
+    dsid: int
+    network: Network
+    clock: Clock
+    rng: random.Random
+    log: Log
+    registry: Registry
+
+    def subject(self, region: str, bucket: int) -> str:
+        """Return the subject of a bucket's log. Raises RegionNotFoundError."""
+        ...
+
+    def total_num_buckets(self, region: str) -> int:
+        """Return a region's number of buckets. Raises RegionNotFoundError."""
+        ...
+
+    def remote_dsids(self, region: str) -> frozenset[int]:
+        """Return the sites that the region's gateway senders lead to. Raises RegionNotFoundError."""
+        ...
+
+    def serial_buckets(self, sender: str) -> list[SerialBucket]:
+        """Return every bucket of every region that lists a serial sender."""
+        ...
+
+    def find_receivers(self, dsid: int, /) -> Awaitable[Receivers]:
+        """Ask this site's locators for the receivers of a site. Raises UnavailableError."""
+        ...
