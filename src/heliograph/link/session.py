@@ -26,6 +26,9 @@ BATCHES_MAX = 4096
 SPLIT_BYTES = 64 * 1024
 """A body at least this large is put out apart from its header rather than copied behind it."""
 
+# The kinds of the hot path as names of this module: Python 3.11 takes 0.1 us to look one up in its enum.
+_REQUEST, _REPLY, _BATCH, _ACK = Kind.REQUEST, Kind.REPLY, Kind.BATCH, Kind.ACK
+
 
 class Greeted(msgspec.Struct, frozen=True):
     """The peer said who it is and is compatible. An answering session now wants `accept()` or `close()`."""
@@ -128,7 +131,7 @@ class Session:
         if len(self._asked) >= EXCHANGES_MAX:
             raise UnavailableError(f"{EXCHANGES_MAX} requests are in flight to {self.peer}: try again later")
         exchange = self._next_exchange
-        self._put(Kind.REQUEST, exchange, messages.encode(message))
+        self._put(_REQUEST, exchange, messages.encode(message))
         self._next_exchange = exchange + 1
         self._asked.add(exchange)
         return exchange
@@ -136,20 +139,20 @@ class Session:
     def reply(self, exchange: int, message: Reply) -> None:
         """Answer the peer's request. Raises UsageError when the message is too large; the exchange stays open then."""
         invariant(exchange in self._asking, "reply to an exchange that is not open", exchange)
-        self._put(Kind.REPLY, exchange, messages.encode(message))
+        self._put(_REPLY, exchange, messages.encode(message))
         self._asking.discard(exchange)
 
     def batch(self, batch_id: int, body: bytes) -> None:
         """Send a batch under a number that is not in flight. Raises UsageError when it is too large."""
         invariant(batch_id not in self._batches, "a batch id is in flight already", batch_id)
         invariant(len(self._batches) < BATCHES_MAX, "too many batches in flight", len(self._batches))
-        self._put(Kind.BATCH, batch_id, body)
+        self._put(_BATCH, batch_id, body)
         self._batches.add(batch_id)
 
     def ack(self, batch_id: int) -> None:
         """Say that the peer's batch is in our log."""
         invariant(batch_id in self._batches, "ack of a batch that is not in flight", batch_id)
-        self._put(Kind.ACK, batch_id, b"")
+        self._put(_ACK, batch_id, b"")
         self._batches.discard(batch_id)
 
     def refuse(self, batch_id: int, failure: Failure) -> None:
@@ -295,7 +298,8 @@ class Session:
         raise PeerError(f"{who} may not send a frame of kind {name} to {self.hello}, which is {self.state.value}")
 
     def _put(self, kind: Kind, frame_id: int, body: bytes) -> None:
-        invariant(kind in self._sendable, "not allowed to send this now", kind, self.side, self.state, self.hello)
+        if kind not in self._sendable:
+            invariant(False, "not allowed to send this now", kind, self.side, self.state, self.hello)
         header = frame_header(kind, frame_id, body)
         if not self._prefaced:
             self._prefaced = True
