@@ -20,10 +20,10 @@ refused. All paths stand under `/api/v1`; the OpenAPI page is `/schema`.
 | PUT | /regions/{name}/entry | EntryValue | key, if_not_exists |
 | DELETE | /regions/{name}/entry | | key |
 | POST | /gateway-senders | GatewaySenderAttributes | |
-| GET | /gateway-senders/{id} | | member, group |
-| PATCH | /gateway-senders/{id} | SenderAlteration | |
-| DELETE | /gateway-senders/{id} | | if_exists |
-| POST | /gateway-senders/{id}/actions/{action} | | member, group |
+| GET | /gateway-senders/{sender} | | member, group |
+| PATCH | /gateway-senders/{sender} | SenderAlteration | |
+| DELETE | /gateway-senders/{sender} | | if_exists |
+| POST | /gateway-senders/{sender}/actions/{action} | | member, group |
 | POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists |
 | GET | /gateway-receivers | | member, group |
 | DELETE | /gateway-receivers | | if_exists |
@@ -40,3 +40,5 @@ Bodies are the structs of `model.attributes`, and from `locator.requests`:
 * `SenderAlteration`: `batch_size`, `batch_time_interval` (at least one of them);
 * `EntryValue`: `value` (text).
 """
+
+BASE = "/api/v1"

@@ -104,7 +104,7 @@ def text_of(encoded: bytes) -> str:
         return value
     try:
         return msgspec.json.encode(value).decode()
-    except TypeError:  # JSON has no keys of that type
+    except TypeError:  # msgpack carries more than JSON
         return repr(value)
 
 

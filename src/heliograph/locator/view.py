@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import TypeVar
 
 from heliograph.engine.seam import Item, Registry
@@ -55,8 +56,9 @@ class SiteWatch:
     async def _hint(self, prefix: str) -> None:
         while True:
             try:
-                async for _ in self._registry.watch(prefix):
-                    self._hints[prefix].set()
+                async with aclosing(self._registry.watch(prefix)) as changes:
+                    async for _ in changes:
+                        self._hints[prefix].set()
             except UnavailableError as exc:
                 _log.warning("watch interrupted prefix=%s error=%s", prefix, exc)
             await asyncio.sleep(RESCAN_S)

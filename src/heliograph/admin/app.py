@@ -1,0 +1,258 @@
+"""The HTTP admin API as an ASGI application over a `SiteAdmin`; its routes are listed in the package's docstring."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from litestar import Controller, Litestar, MediaType, Request, Response, Router, delete, get, patch, post, put
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.params import Parameter
+
+from heliograph import __version__
+from heliograph.admin import BASE
+from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UnavailableError, UsageError
+from heliograph.link.messages import ReceiverAction, SenderAction
+from heliograph.locator.cluster import Targets
+from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration
+from heliograph.locator.site import SiteAdmin
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.results import Result, failed
+
+OK, MEMBERS_FAILED, INTERNAL = 200, 502, 500
+STATUS_OF: tuple[tuple[type[HeliographError], int], ...] = (
+    (RegionNotFoundError, 404),
+    (UsageError, 400),
+    (ConflictError, 409),
+    (UnavailableError, 503),
+)
+"""The first class that an error belongs to gives its status; any other one is `INTERNAL`."""
+
+_log = logging.getLogger(__name__)
+
+Names = Annotated[str, Parameter(description="comma-separated names; member and group exclude each other")]
+Flag = Annotated[bool, Parameter(description="true or false")]
+Answer = Response[Result]
+
+
+class SiteRoutes(Controller):
+    """The process and its members."""
+
+    tags = ("members",)
+
+    @get("/ping", status_code=OK)
+    async def ping(self) -> Answer:
+        """Say that the API is served."""
+        return answer(Result(info=["pong"]))
+
+    @get("/version", status_code=OK)
+    async def version(self) -> Answer:
+        """Say what runs here."""
+        return answer(Result(data={"heliograph": __version__, "Python": platform.python_version()}))
+
+    @get("/members", status_code=OK)
+    async def list_members(self, site: SiteAdmin, group: Names = "") -> Answer:
+        """List the live members."""
+        return answer(await site.members.list(names(group)))
+
+    @get("/members/{name:str}", status_code=OK)
+    async def describe_member(self, site: SiteAdmin, name: str) -> Answer:
+        """Show one member."""
+        return answer(await site.members.describe(name))
+
+
+class RegionRoutes(Controller):
+    """Regions and their entries."""
+
+    path = "/regions"
+    tags = ("regions",)
+
+    @get("/", status_code=OK)
+    async def list_regions(self, site: SiteAdmin) -> Answer:
+        """List the regions."""
+        return answer(await site.regions.list())
+
+    @post("/", status_code=OK)
+    async def create_region(self, site: SiteAdmin, data: RegionAttributes, if_not_exists: Flag = False) -> Answer:
+        """Create a region on every server."""
+        return answer(await site.regions.create(data, if_not_exists=if_not_exists))
+
+    @get("/{name:str}", status_code=OK)
+    async def describe_region(self, site: SiteAdmin, name: str) -> Answer:
+        """Show one region."""
+        return answer(await site.regions.describe(name))
+
+    @patch("/{name:str}", status_code=OK)
+    async def alter_region(self, site: SiteAdmin, name: str, data: RegionAlteration) -> Answer:
+        """Change a region's gateway senders."""
+        return answer(await site.regions.alter(name, data))
+
+    @delete("/{name:str}", status_code=OK)
+    async def destroy_region(self, site: SiteAdmin, name: str, if_exists: Flag = False) -> Answer:
+        """Destroy a region with its data."""
+        return answer(await site.regions.destroy(name, if_exists=if_exists))
+
+    @get("/{name:str}/entry", status_code=OK)
+    async def get_entry(self, site: SiteAdmin, name: str, key: str) -> Answer:
+        """Show the value of a key."""
+        return answer(await site.entries.get(name, key))
+
+    @put("/{name:str}/entry", status_code=OK)
+    async def put_entry(
+        self, site: SiteAdmin, name: str, key: str, data: EntryValue, if_not_exists: Flag = False
+    ) -> Answer:
+        """Put an entry."""
+        return answer(await site.entries.put(name, key, data.value, if_not_exists=if_not_exists))
+
+    @delete("/{name:str}/entry", status_code=OK)
+    async def remove_entry(self, site: SiteAdmin, name: str, key: str) -> Answer:
+        """Remove an entry."""
+        return answer(await site.entries.remove(name, key))
+
+
+class SenderRoutes(Controller):
+    """Gateway senders."""
+
+    path = "/gateway-senders"
+    tags = ("gateways",)
+
+    @post("/", status_code=OK)
+    async def create_sender(self, site: SiteAdmin, data: GatewaySenderAttributes) -> Answer:
+        """Create a gateway sender on every server."""
+        return answer(await site.senders.create(data))
+
+    @get("/{sender:str}", status_code=OK)
+    async def sender_status(self, site: SiteAdmin, sender: str, member: Names = "", group: Names = "") -> Answer:
+        """Show the state of a gateway sender's instances."""
+        return answer(await site.senders.status(sender, targets(member, group)))
+
+    @patch("/{sender:str}", status_code=OK)
+    async def alter_sender(self, site: SiteAdmin, sender: str, data: SenderAlteration) -> Answer:
+        """Change how a gateway sender makes batches."""
+        return answer(await site.senders.alter(sender, data))
+
+    @delete("/{sender:str}", status_code=OK)
+    async def destroy_sender(self, site: SiteAdmin, sender: str, if_exists: Flag = False) -> Answer:
+        """Destroy a gateway sender with its queue."""
+        return answer(await site.senders.destroy(sender, if_exists=if_exists))
+
+    @post("/{sender:str}/actions/{action:str}", status_code=OK)
+    async def act_on_sender(
+        self, site: SiteAdmin, sender: str, action: SenderAction, member: Names = "", group: Names = ""
+    ) -> Answer:
+        """Start, stop, pause, resume or load-balance a gateway sender's instances."""
+        return answer(await site.senders.act(sender, action, targets(member, group)))
+
+
+class ReceiverRoutes(Controller):
+    """Gateway receivers, and the list of all gateways."""
+
+    tags = ("gateways",)
+
+    @post("/gateway-receivers", status_code=OK)
+    async def create_receiver(
+        self, site: SiteAdmin, data: GatewayReceiverAttributes, if_not_exists: Flag = False
+    ) -> Answer:
+        """Create a gateway receiver on every server."""
+        return answer(await site.receivers.create(data, if_not_exists=if_not_exists))
+
+    @get("/gateway-receivers", status_code=OK)
+    async def receiver_status(self, site: SiteAdmin, member: Names = "", group: Names = "") -> Answer:
+        """Show the state of every gateway receiver."""
+        return answer(await site.receivers.status(targets(member, group)))
+
+    @delete("/gateway-receivers", status_code=OK)
+    async def destroy_receiver(self, site: SiteAdmin, if_exists: Flag = False) -> Answer:
+        """Destroy every gateway receiver."""
+        return answer(await site.receivers.destroy(if_exists=if_exists))
+
+    @post("/gateway-receivers/actions/{action:str}", status_code=OK)
+    async def act_on_receiver(
+        self, site: SiteAdmin, action: ReceiverAction, member: Names = "", group: Names = ""
+    ) -> Answer:
+        """Start or stop gateway receivers."""
+        return answer(await site.receivers.act(action, targets(member, group)))
+
+    @get("/gateways", status_code=OK)
+    async def list_gateways(
+        self,
+        site: SiteAdmin,
+        senders_only: Flag = False,
+        receivers_only: Flag = False,
+        member: Names = "",
+        group: Names = "",
+    ) -> Answer:
+        """List every instance of gateway senders and receivers."""
+        return answer(
+            await site.receivers.list_gateways(
+                targets(member, group), senders_only=senders_only, receivers_only=receivers_only
+            )
+        )
+
+
+def make_app(site: SiteAdmin) -> Litestar:
+    """Return the application that administers `site`."""
+    routes = [SiteRoutes, RegionRoutes, SenderRoutes, ReceiverRoutes]
+    return Litestar(
+        [Router(BASE, route_handlers=routes, guards=[refuse_unknown_query])],
+        dependencies={"site": Provide(lambda: site, sync_to_thread=False)},
+        exception_handlers={HTTPException: _on_http_error, HeliographError: _on_error, Exception: _on_bug},
+        openapi_config=OpenAPIConfig("heliograph admin API", __version__),
+        logging_config=None,
+    )
+
+
+def answer(result: Result) -> Answer:
+    """Return a result with its HTTP status."""
+    return _respond(result, OK if result.status == "OK" else MEMBERS_FAILED)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read comma-separated names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def targets(member: str, group: str) -> Targets:
+    """Read the servers that a command is for. Raises UsageError when both are given."""
+    return Targets(names(member), names(group))
+
+
+def refuse_unknown_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Raise UsageError for a query parameter that the route does not have: a misspelt one must not be ignored."""
+    known = handler.parsed_fn_signature.parameters.keys() - connection.path_params.keys() - {"site", "data", "self"}
+    unknown = sorted(connection.query_params.keys() - known)
+    if unknown:
+        allowed = f"this route has {', '.join(sorted(known))}" if known else "this route has none"
+        raise UsageError(f"query parameter {', '.join(unknown)} is not known: {allowed}")
+
+
+def _respond(result: Result, status: int) -> Answer:
+    return Response(result, status_code=status, media_type=MediaType.JSON)
+
+
+def _on_error(_: Request[Any, Any, Any], error: HeliographError) -> Answer:
+    status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), INTERNAL)
+    return _respond(failed(str(error)), status)
+
+
+def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Answer:
+    problems = [error.detail]
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        problems = [_problem(each) for each in error.extra]
+    return _respond(Result(status="ERROR", info=problems), error.status_code)
+
+
+def _problem(extra: Mapping[str, Any]) -> str:
+    key = extra.get("key")
+    return f"{key}: {extra['message']}" if key else str(extra["message"])
+
+
+def _on_bug(request: Request[Any, Any, Any], error: Exception) -> Answer:
+    _log.error("admin request failed path=%s", request.url.path, exc_info=error)
+    return _respond(failed(f"internal error: {type(error).__name__}: {error}"), INTERNAL)

@@ -1,0 +1,72 @@
+"""A client of the HTTP admin API, for the shell: one call, one `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import httpx
+import msgspec
+
+from heliograph.admin import BASE
+from heliograph.errors import UnavailableError, UsageError
+from heliograph.model.results import Result
+
+CONNECT_S = 5.0
+ANSWER_S = 90.0
+"""Longer than a site takes at most for any command (`locator.cluster.APPLY_S`)."""
+
+_decode = msgspec.json.Decoder(Result).decode
+
+
+class AdminClient:
+    """Talks to the admin API at `url` (`http://host:port`). Close it, or use it as a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(
+                base_url=self.url + BASE, timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S), trust_env=False
+            )
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
+            raise UsageError(f"{url!r} is no url of an admin API: {exc}") from exc
+
+    def call(
+        self, method: str, path: str, body: object = None, query: Mapping[str, str | bool] | None = None
+    ) -> Result:
+        """Make a request and return its result, an ERROR one too.
+
+        path: as in the table of routes, with names already quoted where they may hold special characters.
+        body: a msgspec struct or anything JSON has, None for none. query: values of query parameters.
+        Raises UnavailableError when the API can't be reached or does not answer in time, UsageError when something
+        else answers at that url.
+        """
+        content = None if body is None else msgspec.json.encode(body)
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        try:
+            response = self._http.request(method, path, content=content, params=query, headers=headers)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as exc:
+            raise UsageError(f"{self.url!r} is no url of an admin API: {exc}") from exc
+        except httpx.TimeoutException as exc:
+            raise UnavailableError(f"the admin API at {self.url} does not answer: {type(exc).__name__}") from exc
+        except httpx.HTTPError as exc:
+            raise UnavailableError(f"the admin API at {self.url} can't be reached: {exc}") from exc
+        try:
+            return _decode(response.content)
+        except msgspec.DecodeError as exc:
+            raise UsageError(
+                f"what answers at {self.url} is no heliograph admin API (HTTP {response.status_code})"
+            ) from exc
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,73 @@
+"""Serves an ASGI application inside the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from heliograph.errors import UnavailableError
+from heliograph.model.ids import Address
+
+BACKLOG = 128
+STARTED_S = 10.0
+POLL_S = 0.01
+GRACE_S = 2
+"""How long requests under way may take to finish when the server stops."""
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the process it lives in."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """An HTTP port. Made by `serve_http`."""
+
+    def __init__(self, server: _Server, listening: socket.socket) -> None:
+        self._server = server
+        self._socket = listening
+        self.port: int = listening.getsockname()[1]
+        self._task = asyncio.create_task(server.serve([listening]), name=f"http-{self.port}")
+
+    async def wait_started(self) -> None:
+        """Wait until requests are answered. Raises UnavailableError."""
+        async with asyncio.timeout(STARTED_S):
+            while not self._server.started:
+                if self._task.done():
+                    raise UnavailableError("the HTTP server stopped while it was starting") from self._task.exception()
+                await asyncio.sleep(POLL_S)  # uvicorn has no event for it
+
+    async def close(self) -> None:
+        """Stop listening, let requests under way finish within `GRACE_S`, and close."""
+        self._server.should_exit = True
+        await asyncio.wait({self._task})
+        self._socket.close()
+
+
+async def serve_http(app: Any, address: Address) -> HttpServer:
+    """Serve `app` at an address: host "" for every interface, port 0 for any free one.
+
+    Raises UnavailableError when that can't be listened on.
+    """
+    try:
+        listening = socket.create_server((address.host, address.port), backlog=BACKLOG)
+    except OSError as exc:
+        raise UnavailableError(f"can't serve HTTP at {address.host or 'any'}[{address.port}]: {exc.strerror}") from exc
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, ws="none", server_header=False, timeout_graceful_shutdown=GRACE_S
+    )
+    server = HttpServer(_Server(config), listening)
+    try:
+        await server.wait_started()
+    except BaseException:
+        await server.close()
+        raise
+    return server

@@ -1,0 +1,147 @@
+"""Locator to locator: tell each other again and again what is known of every site (semantics.md §11.1).
+
+One task for each address to contact, so that an unreachable one delays nobody. It keeps a link and exchanges
+directories every `EXCHANGE_S`, and at once when the own receivers changed. Nobody is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from heliograph.errors import HeliographError, PeerError, UsageError
+from heliograph.gateway.directory import Directory
+from heliograph.link.hello import Hello
+from heliograph.link.messages import Exchange
+from heliograph.model.ids import Address
+from heliograph.model.members import ReceiverInfo
+from heliograph.net.link import BaseHandler, connect_link
+from heliograph.net.seam import Clock, Network
+
+EXCHANGE_S = 1.0
+CONNECT_S, ANSWER_S = 2.0, 5.0
+RETRY_MIN_S, RETRY_MAX_S = 1.0, 5.0
+LOG_GAP_MIN_S, LOG_GAP_MAX_S = 10.0, 300.0
+
+_log = logging.getLogger(__name__)
+
+
+class Discovery:
+    """Keeps a directory current by talking to other sites' locators.
+
+    hello: what this locator says to another one. receivers: the own site's running receivers now.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        network: Network,
+        clock: Clock,
+        hello: Callable[[], Hello],
+        receivers: Callable[[], list[ReceiverInfo]],
+    ) -> None:
+        self._directory = directory
+        self._network = network
+        self._clock = clock
+        self._hello = hello
+        self._receivers = receivers
+        self._learned = asyncio.Event()
+        self._news = asyncio.Event()
+
+    def answer(self, heard: Exchange) -> Exchange:
+        """Take up what another locator tells, and tell it everything. Raises UsageError when it is of this site."""
+        self._hear(heard)
+        return self._tell()
+
+    def stir(self) -> None:
+        """Tell everyone at once, because the own receivers may have changed."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Contact every locator there is to contact, until cancelled."""
+        contacts: dict[Address, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._learned.clear()
+                wanted = self._directory.contacts()
+                for address in contacts.keys() - wanted:
+                    contacts.pop(address).cancel()
+                for address in wanted:
+                    if address not in contacts:
+                        contacts[address] = tasks.create_task(self._contact(address))
+                await self._learned.wait()
+
+    def _tell(self) -> Exchange:
+        self._directory.say(self._receivers(), self._clock.now_ms())
+        return self._directory.exchange()
+
+    def _hear(self, heard: Exchange) -> None:
+        sender = heard.sender
+        if sender.dsid == self._directory.dsid:
+            raise UsageError(
+                f"locator {sender.name} at {sender.address} has distributed-system-id {sender.dsid} as locator "
+                f"{self._directory.own.name}: sites that know each other need different ones"
+            )
+        for locator in self._directory.merge(heard):
+            _log.info("locator learned name=%s site=%d address=%s", locator.name, locator.dsid, locator.address)
+            self._learned.set()
+
+    async def _contact(self, address: Address) -> None:
+        """Talk to one locator for ever."""
+        patience = Patience()
+        while True:
+            try:
+                await self._talk(address, patience)
+            except HeliographError as exc:
+                if patience.failed(asyncio.get_running_loop().time()):
+                    _log.warning("locator not reached address=%s error=%s", address, exc)
+            await asyncio.sleep(patience.retry_s)
+
+    async def _talk(self, address: Address, patience: Patience) -> None:
+        """Exchange directories until that fails. Raises UnavailableError, PeerError or UsageError."""
+        link = await connect_link(self._network, address, self._hello(), BaseHandler(), timeout_s=CONNECT_S)
+        try:
+            while True:
+                news = self._news
+                reply = await link.call(self._tell(), timeout_s=ANSWER_S)
+                if not isinstance(reply, Exchange):
+                    raise PeerError(f"{link.peer} answered {type(reply).__name__} to Exchange")
+                self._hear(reply)
+                if patience.failures:
+                    _log.info("locator reached address=%s name=%s", address, link.peer.name)
+                patience.succeeded()
+                try:
+                    async with asyncio.timeout(EXCHANGE_S):
+                        await news.wait()
+                except TimeoutError:
+                    pass  # no news: exchange anyway
+        finally:
+            link.close("the locators part")
+            await link.wait_closed()
+
+
+class Patience:
+    """After failures: how long to wait before the next try, and which ones to log, with gaps that double."""
+
+    def __init__(self) -> None:
+        self.succeeded()
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        self.failures = 0
+        self.retry_s = RETRY_MIN_S
+        self._log_gap_s = LOG_GAP_MIN_S
+        self._log_at = float("-inf")
+
+    def failed(self, now_s: float) -> bool:
+        """Count a failure; say whether to log it."""
+        self.failures += 1
+        if self.failures > 1:
+            self.retry_s = min(self.retry_s * 1.5, RETRY_MAX_S)
+        if now_s < self._log_at:
+            return False
+        self._log_at = now_s + self._log_gap_s
+        self._log_gap_s = min(self._log_gap_s * 2, LOG_GAP_MAX_S)
+        return True

@@ -1,0 +1,245 @@
+"""A site's locator: where everyone asks, where sites find each other, and who runs the site's engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+from heliograph import __version__
+from heliograph.engine.seam import Registry
+from heliograph.errors import ConflictError, HeliographError, UsageError
+from heliograph.gateway.directory import Directory
+from heliograph.link import messages
+from heliograph.link.hello import NO_SITE, Hello
+from heliograph.locator.config import LocatorConfig
+from heliograph.locator.discovery import Discovery
+from heliograph.locator.engine import OpenEngine, SiteEngine, open_site_engine
+from heliograph.locator.links import MemberLinks
+from heliograph.locator.service import LocatorService
+from heliograph.locator.site import SiteAdmin
+from heliograph.locator.view import SiteWatch
+from heliograph.model.attributes import DEFAULT_STORE
+from heliograph.model.ids import Address
+from heliograph.model.members import MemberInfo
+from heliograph.model.registry import REGISTRY, decode_entry, encode_entry, member_key
+from heliograph.net.link import serve_links
+from heliograph.net.real import RealNetwork, SystemClock
+from heliograph.net.seam import Clock, Network
+
+REPLICAS = 1
+"""Copies of every log and registry in the engine: a site has one locator, and so one private engine."""
+NAME_WAIT_S = 3.0
+"""How much longer than member-timeout a name may stay taken by a process that died."""
+
+_log = logging.getLogger(__name__)
+
+
+class Locator:
+    """One locator; `start` and `stop` once each.
+
+    site: the admin operations. http_url: where the HTTP admin API is served, set by who serves it.
+    """
+
+    site: SiteAdmin
+    _engine: SiteEngine
+    _registry: Registry
+    _watch: SiteWatch
+    _discovery: Discovery
+    _links: MemberLinks
+    address: Address
+    _directory: Directory
+    _info: MemberInfo
+    _work: asyncio.Task[None]
+
+    def __init__(
+        self,
+        config: LocatorConfig,
+        network: Network | None = None,
+        clock: Clock | None = None,
+        *,
+        open_engine: OpenEngine = open_site_engine,
+    ) -> None:
+        self.config = config
+        self.name = config.name
+        self.http_url = ""
+        self._network = network or RealNetwork()
+        self._clock = clock or SystemClock()
+        self._open_engine = open_engine
+        self._service = LocatorService(
+            {
+                messages.SiteQuery: lambda _query: self.view(),
+                messages.JoinQuery: lambda _query: self._join(),
+                messages.ReceiversQuery: lambda query: self._directory.receivers(query.dsid),
+                messages.Exchange: lambda heard: self._discovery.answer(heard),
+                messages.StatusQuery: lambda _query: self.status(),
+            }
+        )
+        self._started_at = 0.0
+        self._closing = AsyncExitStack()
+
+    # --- coming and going
+
+    async def start(self) -> None:
+        """Start the engine and answer; returns when this locator is of use.
+
+        Raises UnavailableError when the port is taken or the engine can't be reached, UsageError when the engine can't
+        be started or a live member has this name.
+        """
+        self._started_at = asyncio.get_running_loop().time()
+        async with AsyncExitStack() as closing:
+            config = self.config
+            # The port first: when it is taken, another locator lives, and nothing of it must be touched.
+            server = await serve_links(
+                self._network, config.bind_address, config.port, self._hello, self._service.accept
+            )
+            closing.push_async_callback(server.close)
+            self.address = Address(config.advertised_host, server.port)
+            self._engine = await self._open_engine(config)
+            closing.push_async_callback(self._engine.close)
+            await self._engine.engine.open_log(DEFAULT_STORE, replicas=REPLICAS)
+            self._registry = await self._engine.engine.open_registry(REGISTRY, replicas=REPLICAS)
+            self._compose()
+            closing.push_async_callback(self._links.close)
+            self._info = self._describe()
+            await self._register(self._info)
+            closing.push_async_callback(self._deregister)
+            await self._watch.refresh()
+            self._work = asyncio.create_task(self._run(), name=f"locator-{self.name}")
+            closing.push_async_callback(self._end_work)
+            closing.push_async_callback(server.close)
+            self._service.ready = True
+            self._closing = closing.pop_all()
+        _log.info(
+            "locator ready name=%s site=%s address=%s", self.name, self.config.distributed_system_id, self.address
+        )
+
+    async def stop(self) -> None:
+        """Stop answering, leave the registry, and stop the engine. A second call does nothing."""
+        self._service.ready = False
+        await self._closing.aclose()
+        _log.info("locator stopped name=%s", self.name)
+
+    async def wait_stopped(self) -> None:
+        """Wait until `stop` is called. Raises what made the locator stop working by itself."""
+        await asyncio.wait({self._work})
+        if not self._work.cancelled():
+            self._work.result()
+
+    def _compose(self) -> None:
+        config = self.config
+        self._directory = Directory(self.name, config.site, self.address, config.remote_locators)
+        self._discovery = Discovery(
+            self._directory, self._network, self._clock, self._hello, lambda: self._watch.receivers
+        )
+        self._watch = SiteWatch(self._registry, self._discovery.stir)
+        self._links = MemberLinks(self._network, self._hello)
+        self.site = SiteAdmin(self._registry, self._links, config.distributed_system_id)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch.run())
+            tasks.create_task(self._heartbeat())
+            tasks.create_task(self._discovery.run())
+
+    async def _end_work(self) -> None:
+        self._work.cancel()
+        await asyncio.wait({self._work})
+
+    # --- being a member
+
+    async def _register(self, info: MemberInfo) -> None:
+        """Take the name. Who had this name and address is dead, for we listen there; any other one may live."""
+        key, value, ttl_s = member_key(self.name), encode_entry(info), self._ttl_s
+        deadline = asyncio.get_running_loop().time() + ttl_s + NAME_WAIT_S
+        while True:
+            try:
+                await self._registry.create(key, value, ttl_s=ttl_s)
+            except ConflictError as exc:
+                item = await self._registry.get(key)
+                before = decode_entry(item.value, MemberInfo) if item is not None else info
+                if before.kind == info.kind and before.address == info.address:
+                    await self._registry.put(key, value, ttl_s=ttl_s)
+                    return
+                if asyncio.get_running_loop().time() > deadline:
+                    raise UsageError(f"a member named {self.name} runs in this site already: use another name") from exc
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+    async def _deregister(self) -> None:
+        try:
+            await self._registry.delete(member_key(self.name))
+        except HeliographError as exc:
+            _log.warning("locator not deregistered name=%s error=%s", self.name, exc)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._ttl_s / 4)
+            try:
+                await self._registry.put(member_key(self.name), encode_entry(self._info), ttl_s=self._ttl_s)
+            except HeliographError as exc:
+                _log.warning("heartbeat failed name=%s error=%s", self.name, exc)
+
+    @property
+    def _ttl_s(self) -> float:
+        return self.config.member_timeout_ms / 1000
+
+    def _describe(self) -> MemberInfo:
+        return MemberInfo(
+            name=self.name,
+            kind="locator",
+            incarnation=uuid4().hex,
+            joined_ms=self._clock.now_ms(),
+            address=self.address,
+            pid=os.getpid(),
+        )
+
+    # --- what others are told
+
+    @property
+    def engine_url(self) -> str:
+        """Where the site's members reach the engine, with the credentials: keep it out of logs."""
+        return self._engine.url
+
+    def view(self) -> messages.SiteView:
+        """Return the site as it is now."""
+        watch = self._watch
+        return messages.SiteView(
+            dsid=self.config.site,
+            members=list(watch.members.values()),
+            regions=list(watch.regions.values()),
+            placements=list(watch.placements.values()),
+            http_url=self.http_url,
+        )
+
+    def status(self) -> messages.Status:
+        """Return this process's state block."""
+        directory = Path(self.config.directory).absolute()
+        locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
+        uptime_s = asyncio.get_running_loop().time() - self._started_at
+        return messages.Status(
+            kind="Locator",
+            name=self.name,
+            address=self.address,
+            pid=os.getpid(),
+            uptime_ms=int(uptime_s * 1000),
+            version=__version__,
+            directory=str(directory),
+            log_file=str(directory / f"{self.name}.log"),
+            details={
+                "Distributed System Id": str(self.config.site),
+                "HTTP Service": self.http_url,
+                "Known Locators": ", ".join(locators),
+            },
+        )
+
+    def _join(self) -> messages.JoinView:
+        return messages.JoinView(self.config.site, self.engine_url, REPLICAS, self.config.member_timeout_ms)
+
+    def _hello(self) -> Hello:
+        site = self.config.distributed_system_id
+        return Hello("locator", self.name, NO_SITE if site is None else site)

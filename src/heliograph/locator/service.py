@@ -1,0 +1,44 @@
+"""What a locator answers on its link port, and to whom (architecture §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from heliograph.errors import PeerError, UnavailableError, UsageError
+from heliograph.link import messages
+from heliograph.link.hello import Hello
+from heliograph.net.link import BaseHandler, Link
+
+ROLES = frozenset({"client", "operator", "member", "server", "locator", "sender"})
+ONLY_FOR: dict[type, frozenset[str]] = {
+    messages.JoinQuery: frozenset({"member", "server"}),
+    messages.Exchange: frozenset({"locator"}),
+}
+"""Requests that not every role may make: the engine belongs to the site's members."""
+
+
+class LocatorService(BaseHandler):
+    """Answers requests with the functions given, one for each kind, once `ready` is set."""
+
+    def __init__(self, answers: dict[type, Callable[[Any], messages.Reply]]) -> None:
+        self._answers = answers
+        self.ready = False
+
+    def accept(self, peer: Hello) -> LocatorService:
+        """Judge who connects. Raises PeerError for a role that asks nothing here, UnavailableError while starting."""
+        if peer.role not in ROLES:
+            raise PeerError(f"a locator has nothing to say to a {peer.role}")
+        if not self.ready:
+            raise UnavailableError("the locator is starting")
+        return self
+
+    def on_request(self, link: Link, message: messages.Request) -> messages.Reply:
+        """Answer, or raise what is wrong with the request."""
+        answer = self._answers.get(type(message))
+        if answer is None:
+            raise UsageError(f"a locator does not answer {type(message).__name__}: ask a member")
+        roles = ONLY_FOR.get(type(message))
+        if roles is not None and link.peer.role not in roles:
+            raise UsageError(f"{type(message).__name__} is not answered to a {link.peer.role}")
+        return answer(message)

@@ -1,0 +1,128 @@
+"""A registry in memory and servers that answer as told, for tests of the admin operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TypeVar
+
+from heliograph.engine.seam import Change, Item
+from heliograph.errors import ConflictError, HeliographError, UsageError
+from heliograph.link import messages
+from heliograph.link.messages import Outcome, Reply, Request
+from heliograph.locator.links import UnreachableError
+from heliograph.model.ids import Address
+from heliograph.model.members import MemberInfo
+from heliograph.model.registry import encode_entry, member_key
+
+T = TypeVar("T", bound=Reply)
+
+
+class FakeRegistry:
+    """`seam.Registry` without time to live."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Item] = {}
+        self.revision = 0
+
+    async def get(self, key: str) -> Item | None:
+        return self.entries.get(key)
+
+    async def create(self, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
+        if key in self.entries:
+            raise ConflictError(key)
+        return await self.put(key, value)
+
+    async def update(self, key: str, value: bytes, *, revision: int, ttl_s: float | None = None) -> int:
+        self._expect(key, revision)
+        return await self.put(key, value)
+
+    async def put(self, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
+        self.revision += 1
+        self.entries[key] = Item(key, value, self.revision)
+        return self.revision
+
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
+        if revision is not None:
+            self._expect(key, revision)
+        self.revision += 1
+        self.entries.pop(key, None)
+
+    async def items(self, prefix: str) -> dict[str, Item]:
+        return {
+            key: item for key, item in sorted(self.entries.items()) if key == prefix or key.startswith(prefix + ".")
+        }
+
+    async def watch(self, prefix: str) -> AsyncGenerator[list[Change], None]:
+        yield []
+        await asyncio.Event().wait()
+
+    def _expect(self, key: str, revision: int) -> None:
+        if key not in self.entries or self.entries[key].revision != revision:
+            raise ConflictError(key)
+
+
+class FakeServers:
+    """`Caller` to servers that live in one dict of entries; `broken` names who fails, and how."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Request]] = []
+        self.broken: dict[str, HeliographError] = {}
+        self.gateways: dict[str, messages.Gateways] = {}
+        self.data: dict[tuple[str, object], bytes] = {}
+
+    async def call(self, member: MemberInfo, message: Request, kind: type[T], *, timeout_s: float) -> T:
+        self.asked.append((member.name, message))
+        if (error := self.broken.get(member.name)) is not None:
+            raise error
+        reply = self._answer(member.name, message)
+        assert isinstance(reply, kind)
+        return reply
+
+    def requests(self, kind: type[Request]) -> list[tuple[str, Request]]:
+        return [(name, message) for name, message in self.asked if isinstance(message, kind)]
+
+    def _answer(self, name: str, message: Request) -> Reply:
+        match message:
+            case messages.PutAll(region=region, keys=keys, values=values):
+                self.data |= {(region, key): value for key, value in zip(keys, values, strict=True)}
+                return messages.Done(1)
+            case messages.GetAll(region=region, keys=keys):
+                return messages.Values([self.data.get((region, key), b"") for key in keys])
+            case messages.Change(region=region, op="remove", key=key):
+                old = self.data.pop((region, key), b"")
+                return messages.Changed(bool(old), old, 1)
+            case messages.Change(region=region, op="put_if_absent", key=key, value=value):
+                old = self.data.get((region, key), b"")
+                self.data.setdefault((region, key), value)
+                return messages.Changed(not old, old, 1)
+            case messages.GatewayQuery():
+                return self.gateways.get(name, messages.Gateways([], None))
+            case messages.StatusQuery():
+                return messages.Status("Server", name, Address("h", 1), 7, 0, "0", "/dir", "/dir/log", {"Site": "1"})
+            case messages.Apply(subject=subject):
+                return Outcome(True, f"{subject} taken up on {name}")
+            case messages.SenderCommand() | messages.ReceiverCommand():
+                return Outcome(True, "done")
+        raise UsageError(f"{type(message).__name__} is not answered")
+
+
+def member(name: str, *, joined_ms: int = 1, groups: tuple[str, ...] = (), kind: str = "server") -> MemberInfo:
+    return MemberInfo(
+        name=name,
+        kind="locator" if kind == "locator" else "server",
+        incarnation="1",
+        joined_ms=joined_ms,
+        address=Address("h", joined_ms),
+        pid=joined_ms,
+        groups=groups,
+    )
+
+
+async def join(registry: FakeRegistry, *members: MemberInfo) -> None:
+    for info in members:
+        await registry.put(member_key(info.name), encode_entry(info))
+
+
+def unreachable(name: str) -> UnreachableError:
+    return UnreachableError(f"{name} can't be reached")

@@ -1,0 +1,415 @@
+"""The admin operations over a registry in memory and servers that answer as told (gfsh.md §1.4, §3.4, §4, §6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+
+from heliograph.errors import ConflictError, RegionNotFoundError, UnavailableError, UsageError
+from heliograph.link import messages
+from heliograph.link.messages import ReceiverStatus, SenderStatus
+from heliograph.locator.cluster import STORED, Targets
+from heliograph.locator.requests import RegionAlteration, SenderAlteration
+from heliograph.locator.site import SiteAdmin
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.ids import Address
+from heliograph.model.keys import encode_value
+from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
+from heliograph.model.registry import (
+    CONFIG_RECEIVER,
+    cursor_key,
+    decode_entry,
+    encode_entry,
+    generation_key,
+    placement_key,
+    region_key,
+    sender_key,
+)
+from heliograph.model.results import Result
+from tests.locator.fakes import FakeRegistry, FakeServers, join, member, unreachable
+
+SERVERS = (member("s1", joined_ms=2), member("s2", joined_ms=3, groups=("Blue",)))
+SERIAL = GatewaySenderAttributes(id="serial", remote_distributed_system_id=2)
+PARALLEL = GatewaySenderAttributes(id="parallel", remote_distributed_system_id=2, parallel=True)
+CUSTOMER = RegionAttributes(name="customer", gateway_sender_ids=("parallel",))
+
+
+class Site:
+    """A `SiteAdmin` with the registry and the servers behind it."""
+
+    def __init__(self, dsid: int | None = 1) -> None:
+        self.registry = FakeRegistry()
+        self.servers = FakeServers()
+        self.admin = SiteAdmin(self.registry, self.servers, dsid)
+
+    async def with_customer(self) -> None:
+        await self.admin.senders.create(SERIAL)
+        await self.admin.senders.create(PARALLEL)
+        await self.admin.regions.create(CUSTOMER)
+        self.servers.asked.clear()
+
+
+def on_site(scenario: Callable[[Site], Awaitable[None]], *members: MemberInfo, dsid: int | None = 1) -> None:
+    async def run() -> None:
+        site = Site(dsid)
+        await join(site.registry, *(members or SERVERS))
+        await scenario(site)
+
+    asyncio.run(run())
+
+
+def rows(result: Result, table: int = 0) -> list[tuple[str, ...]]:
+    return result.tables[table].rows
+
+
+# --- cluster configuration -----------------------------------------------------------------------------------------
+
+
+def test_a_region_is_written_and_taken_up_by_every_server() -> None:
+    async def scenario(site: Site) -> None:
+        result = await site.admin.regions.create(RegionAttributes(name="/plain", type="REPLICATE"))
+        item = site.registry.entries[region_key("plain")]
+        assert decode_entry(item.value, RegionAttributes).name == "plain"
+        assert (result.status, result.info) == ("OK", [STORED])
+        assert result.tables[0].columns == ("Member", "Status", "Message")
+        assert [row[:2] for row in rows(result)] == [("s1", "OK"), ("s2", "OK")]
+        applied = messages.Apply("region plain", item.revision)
+        assert site.servers.asked == [("s1", applied), ("s2", applied)]
+
+    on_site(scenario)
+
+
+def test_one_server_is_enough_for_a_creation() -> None:
+    async def scenario(site: Site) -> None:
+        site.servers.broken["s1"] = unreachable("s1")
+        result = await site.admin.regions.create(RegionAttributes(name="plain"))
+        assert result.status == "OK"
+        assert rows(result)[0] == ("s1", "ERROR", "s1 can't be reached")
+
+    on_site(scenario)
+
+
+def test_a_creation_that_fails_everywhere_is_taken_back() -> None:
+    async def scenario(site: Site) -> None:
+        site.servers.broken = {name: unreachable(name) for name in ("s1", "s2")}
+        result = await site.admin.regions.create(RegionAttributes(name="plain"))
+        assert (result.status, result.info) == ("ERROR", [])
+        assert region_key("plain") not in site.registry.entries
+
+    on_site(scenario)
+
+
+def test_nothing_is_created_without_a_server() -> None:
+    async def scenario(site: Site) -> None:
+        with pytest.raises(UsageError, match="no members found"):
+            await site.admin.regions.create(RegionAttributes(name="plain"))
+        assert region_key("plain") not in site.registry.entries
+
+    on_site(scenario, member("locator", kind="locator"))
+
+
+def test_an_existing_name_is_refused_or_skipped() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        with pytest.raises(UsageError, match="region customer exists already"):
+            await site.admin.regions.create(CUSTOMER)
+        with pytest.raises(UsageError, match="gateway-sender serial exists already"):
+            await site.admin.senders.create(SERIAL)
+        assert (await site.admin.regions.create(CUSTOMER, if_not_exists=True)).info[0].startswith("Skipping")
+        assert site.servers.asked == []
+
+    on_site(scenario)
+
+
+def test_cross_rules_of_regions_and_senders() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        create, alter = site.admin.regions.create, site.admin.regions.alter
+        with pytest.raises(UsageError, match="'none', which does not exist"):
+            await create(RegionAttributes(name="r", gateway_sender_ids=("none",)))
+        with pytest.raises(UsageError, match="replicated and can't use the parallel"):
+            await create(RegionAttributes(name="r", type="REPLICATE", gateway_sender_ids=("parallel",)))
+        await create(RegionAttributes(name="r", type="REPLICATE", gateway_sender_ids=("serial",)))
+        with pytest.raises(UsageError, match="replicated and can't use the parallel"):
+            await alter("r", RegionAlteration(gateway_sender_ids=("parallel",)))
+        with pytest.raises(UsageError, match="own distributed-system-id"):
+            await site.admin.senders.create(GatewaySenderAttributes(id="loop", remote_distributed_system_id=1))
+
+    on_site(scenario)
+
+
+def test_a_site_without_an_id_exchanges_nothing() -> None:
+    async def scenario(site: Site) -> None:
+        with pytest.raises(UsageError, match="no distributed-system-id"):
+            await site.admin.senders.create(SERIAL)
+        with pytest.raises(UsageError, match="no distributed-system-id"):
+            await site.admin.receivers.create(GatewayReceiverAttributes())
+
+    on_site(scenario, dsid=None)
+
+
+def test_a_sender_taken_off_a_region_leaves_no_cursor() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        gone, other = cursor_key("parallel", "customer", 0), cursor_key("parallel", "other", 0)
+        for key in (gone, other):
+            await site.registry.put(key, b"x")
+        result = await site.admin.regions.alter("/customer", RegionAlteration(gateway_sender_ids=("serial",)))
+        assert result.status == "OK"
+        altered = decode_entry(site.registry.entries[region_key("customer")].value, RegionAttributes)
+        assert altered.gateway_sender_ids == ("serial",)
+        assert gone not in site.registry.entries
+        assert other in site.registry.entries
+
+    on_site(scenario)
+
+
+def test_an_alteration_that_lost_a_race_is_a_conflict() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        read = site.registry.get
+
+        async def get(key: str) -> object:
+            item = await read(key)
+            assert item is not None
+            await site.registry.put(key, item.value)
+            return item
+
+        site.registry.get = get  # type: ignore[method-assign,assignment]
+        with pytest.raises(ConflictError):
+            await site.admin.regions.alter("customer", RegionAlteration(gateway_sender_ids=()))
+
+    on_site(scenario)
+
+
+def test_a_destroyed_region_is_counted_so_that_its_data_never_comes_back() -> None:
+    async def scenario(site: Site) -> None:
+        for count in (b"1", b"2"):
+            await site.admin.regions.create(RegionAttributes(name="plain"))
+            result = await site.admin.regions.destroy("plain")
+            assert result.status == "OK"
+            assert region_key("plain") not in site.registry.entries
+            assert site.registry.entries[generation_key("plain")].value == count
+        with pytest.raises(RegionNotFoundError):
+            await site.admin.regions.destroy("plain")
+        assert (await site.admin.regions.destroy("plain", if_exists=True)).status == "OK"
+
+    on_site(scenario)
+
+
+def test_a_sender_in_use_is_not_destroyed() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        await site.registry.put(cursor_key("parallel", "customer", 0), b"x")
+        with pytest.raises(UsageError, match="used by customer"):
+            await site.admin.senders.destroy("parallel")
+        await site.admin.regions.alter("customer", RegionAlteration(gateway_sender_ids=()))
+        await site.admin.senders.destroy("parallel")
+        assert not [key for key in site.registry.entries if "parallel" in key]
+        with pytest.raises(UsageError, match="does not exist"):
+            await site.admin.senders.destroy("parallel")
+        assert (await site.admin.senders.destroy("parallel", if_exists=True)).status == "OK"
+
+    on_site(scenario)
+
+
+def test_alter_sender_changes_only_what_is_given() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        await site.admin.senders.alter("serial", SenderAlteration(batch_size=7))
+        altered = decode_entry(site.registry.entries[sender_key("serial")].value, GatewaySenderAttributes)
+        assert (altered.batch_size, altered.batch_time_interval) == (7, SERIAL.batch_time_interval)
+        with pytest.raises(UsageError, match="does not exist"):
+            await site.admin.senders.alter("none", SenderAlteration(batch_size=7))
+
+    on_site(scenario)
+
+
+@pytest.mark.parametrize("changes", [{}, {"batch_size": 0}, {"batch_time_interval": -2}])
+def test_unfit_sender_alterations_are_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        SenderAlteration(**changes)
+
+
+def test_receiver_is_created_once_and_destroyed() -> None:
+    async def scenario(site: Site) -> None:
+        receivers = site.admin.receivers
+        assert (await receivers.create(GatewayReceiverAttributes())).status == "OK"
+        with pytest.raises(UsageError, match="exists already"):
+            await receivers.create(GatewayReceiverAttributes())
+        assert (await receivers.create(GatewayReceiverAttributes(), if_not_exists=True)).status == "OK"
+        assert (await receivers.destroy()).status == "OK"
+        assert CONFIG_RECEIVER not in site.registry.entries
+        with pytest.raises(UsageError, match="no gateway receiver"):
+            await receivers.destroy()
+        assert (await receivers.destroy(if_exists=True)).status == "OK"
+
+    on_site(scenario)
+
+
+# --- actions and status --------------------------------------------------------------------------------------------
+
+
+def test_failed_actions_show_inside_an_ok_result() -> None:
+    async def scenario(site: Site) -> None:
+        site.servers.broken["s2"] = unreachable("s2")
+        for result in (await site.admin.senders.act("serial", "pause"), await site.admin.receivers.act("stop")):
+            assert result.status == "OK"
+            assert result.tables[0].columns == ("Member", "Result", "Message")
+            assert [row[:2] for row in rows(result)] == [("s1", "OK"), ("s2", "Error")]
+
+    on_site(scenario)
+
+
+def test_actions_reach_only_their_targets() -> None:
+    async def scenario(site: Site) -> None:
+        await site.admin.senders.act("serial", "start", Targets(members=("S1",)))
+        await site.admin.senders.act("serial", "start", Targets(groups=("blue",)))
+        assert [name for name, _ in site.servers.asked] == ["s1", "s2"]
+        with pytest.raises(UsageError, match="no members found"):
+            await site.admin.senders.act("serial", "start", Targets(members=("none",)))
+        with pytest.raises(UsageError, match="exclude each other"):
+            Targets(("s1",), ("blue",))
+
+    on_site(scenario)
+
+
+def gateways_of_s1() -> messages.Gateways:
+    sender = SenderStatus(
+        id="serial", member="s1", remote_dsid=2, type="Serial", policy="Primary",
+        status="Running, not Connected", queued=3, receiver="", error="no receiver known",
+    )  # fmt: skip
+    return messages.Gateways([sender], ReceiverStatus(member="s1", port=1530, status="Running", senders=("a", "b")))
+
+
+def test_status_shows_who_has_the_gateway_and_who_has_not() -> None:
+    async def scenario(site: Site) -> None:
+        site.servers.gateways["s1"] = gateways_of_s1()
+        senders = await site.admin.senders.status("serial")
+        assert senders.tables[0].columns == ("Member", "Type", "Runtime Policy", "Status")
+        assert rows(senders) == [("s1", "Serial", "Primary", "Running, not Connected (no receiver known)")]
+        assert rows(senders, 1) == [("s2", "there is no gateway sender serial on s2")]
+        receivers = await site.admin.receivers.status()
+        assert rows(receivers) == [("s1", "1530", "Running")]
+        assert rows(receivers, 1) == [("s2", "there is no gateway receiver on s2")]
+
+    on_site(scenario)
+
+
+def test_list_gateways() -> None:
+    async def scenario(site: Site) -> None:
+        listed = site.admin.receivers.list_gateways
+        assert (await listed()).info == ["GatewaySenders or GatewayReceivers are not available."]
+        site.servers.gateways["s1"] = gateways_of_s1()
+        site.servers.broken["s2"] = unreachable("s2")
+        result = await listed()
+        assert [table.title for table in result.tables] == [
+            "GatewaySender Section", "GatewayReceiver Section", "Not Available Section",
+        ]  # fmt: skip
+        status = "Running, not Connected (no receiver known)"
+        assert rows(result) == [("serial", "s1", "2", "Serial Primary", status, "3", "")]
+        assert rows(result, 1) == [("s1", "1530", "2", "a, b")]
+        del site.servers.broken["s2"]
+        assert [table.title for table in (await listed(senders_only=True)).tables] == ["GatewaySender Section"]
+        assert [table.title for table in (await listed(receivers_only=True)).tables] == ["GatewayReceiver Section"]
+        with pytest.raises(UsageError, match="exclude each other"):
+            await listed(senders_only=True, receivers_only=True)
+
+    on_site(scenario)
+
+
+# --- entries -------------------------------------------------------------------------------------------------------
+
+
+def test_put_get_remove() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        entries = site.admin.entries
+        assert (await entries.put("/customer", "k", "v")).data == {"Result": "true", "Key": "k", "Value": "v"}
+        assert (await entries.get("customer", "k")).data == {"Result": "true", "Key": "k", "Value": "v"}
+        kept = await entries.put("customer", "k", "w", if_not_exists=True)
+        assert (kept.status, kept.data["Result"], kept.data["Value"]) == ("OK", "false", "v")
+        assert (await entries.put("customer", "new", "w", if_not_exists=True)).data["Result"] == "true"
+        assert (await entries.remove("customer", "k")).data == {"Result": "true", "Key": "k"}
+        for result in (await entries.get("customer", "k"), await entries.remove("customer", "k")):
+            assert (result.status, result.data["Result"]) == ("OK", "false")
+            assert "does not exist" in result.data["Message"]
+
+    on_site(scenario)
+
+
+def test_values_that_are_no_text_are_shown_as_json() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        site.servers.data["customer", "k"] = encode_value({"name": "Ada", "age": 36})
+        assert (await site.admin.entries.get("customer", "k")).data["Value"] == '{"name":"Ada","age":36}'
+        site.servers.data["customer", "odd"] = encode_value(msgspec.msgpack.Ext(5, b"x"))
+        assert "Ext" in (await site.admin.entries.get("customer", "odd")).data["Value"]
+
+    on_site(scenario)
+
+
+def test_a_missing_region_fails_remove_only() -> None:
+    async def scenario(site: Site) -> None:
+        for result in (await site.admin.entries.put("none", "k", "v"), await site.admin.entries.get("none", "k")):
+            assert (result.status, result.data["Result"]) == ("OK", "false")
+        with pytest.raises(RegionNotFoundError):
+            await site.admin.entries.remove("none", "k")
+
+    on_site(scenario)
+
+
+def test_the_next_server_is_asked_when_one_fails() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        site.servers.broken["s1"] = unreachable("s1")
+        assert (await site.admin.entries.put("customer", "k", "v")).data["Result"] == "true"
+        assert (await site.admin.entries.remove("customer", "k")).data["Result"] == "true"
+        site.servers.broken["s1"] = UnavailableError("no answer")
+        assert (await site.admin.entries.put("customer", "k", "v")).data["Result"] == "true"
+        with pytest.raises(UnavailableError, match="no answer"):
+            await site.admin.entries.remove("customer", "k")
+
+    on_site(scenario)
+
+
+# --- lists and descriptions ----------------------------------------------------------------------------------------
+
+
+def test_list_and_describe_regions() -> None:
+    async def scenario(site: Site) -> None:
+        assert (await site.admin.regions.list()).info == ["No Regions Found"]
+        await site.with_customer()
+        assert rows(await site.admin.regions.list()) == [("customer",)]
+        placement = RegionPlacement("customer", (BucketPlacement("s2", ("s1",)), BucketPlacement("")))
+        await site.registry.put(placement_key("customer"), encode_entry(placement))
+        described = await site.admin.regions.describe("/customer")
+        assert described.data == {"Name": "customer", "Data Policy": "partition", "Hosting Members": "s1, s2"}
+        assert ("Region", "gateway-sender-id", "parallel") in rows(described)
+        with pytest.raises(RegionNotFoundError):
+            await site.admin.regions.describe("none")
+
+    on_site(scenario)
+
+
+def test_list_and_describe_members() -> None:
+    async def scenario(site: Site) -> None:
+        listed = await site.admin.members.list()
+        assert listed.info == ["Member Count : 3"]
+        assert rows(listed)[0] == ("locator", "h(locator:1:locator):1 [Coordinator]")
+        assert rows(await site.admin.members.list(("BLUE",))) == [("s2", "h(s2:3:server):3")]
+        assert (await site.admin.members.list(("red",))).info == ["No Members Found"]
+        described = await site.admin.members.describe("S1")
+        assert described.data["Locators"] == str(Address("h", 1))
+        assert described.data["Working Dir"] == "/dir"
+        site.servers.broken["s2"] = unreachable("s2")
+        silent = await site.admin.members.describe("s2")
+        assert silent.data["PID"] == "3"
+        assert "can't be reached" in silent.info[0]
+        with pytest.raises(UsageError, match="does not exist"):
+            await site.admin.members.describe("none")
+
+    on_site(scenario, member("locator", kind="locator"), *SERVERS)
