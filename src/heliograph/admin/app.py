@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from litestar import Controller, Litestar, MediaType, Request, Response, Router, delete, get, patch, post, put
 from litestar.connection import ASGIConnection
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from heliograph import __version__
 from heliograph.admin import BASE
@@ -36,8 +36,9 @@ STATUS_OF: tuple[tuple[type[HeliographError], int], ...] = (
 
 _log = logging.getLogger(__name__)
 
-Names = Annotated[str, Parameter(description="comma-separated names; member and group exclude each other")]
-Flag = Annotated[bool, Parameter(description="true or false")]
+Site = NamedDependency[SiteAdmin]
+Names = Annotated[str, QueryParameter(description="comma-separated names; member and group exclude each other")]
+Flag = Annotated[bool, QueryParameter(description="true or false")]
 Answer = Response[Result]
 
 
@@ -57,12 +58,12 @@ class SiteRoutes(Controller):
         return answer(Result(data={"heliograph": __version__, "Python": platform.python_version()}))
 
     @get("/members", status_code=OK)
-    async def list_members(self, site: SiteAdmin, group: Names = "") -> Answer:
+    async def list_members(self, site: Site, group: Names = "") -> Answer:
         """List the live members."""
         return answer(await site.members.list(names(group)))
 
     @get("/members/{name:str}", status_code=OK)
-    async def describe_member(self, site: SiteAdmin, name: str) -> Answer:
+    async def describe_member(self, site: Site, name: FromPath[str]) -> Answer:
         """Show one member."""
         return answer(await site.members.describe(name))
 
@@ -74,44 +75,49 @@ class RegionRoutes(Controller):
     tags = ("regions",)
 
     @get("/", status_code=OK)
-    async def list_regions(self, site: SiteAdmin) -> Answer:
+    async def list_regions(self, site: Site) -> Answer:
         """List the regions."""
         return answer(await site.regions.list())
 
     @post("/", status_code=OK)
-    async def create_region(self, site: SiteAdmin, data: RegionAttributes, if_not_exists: Flag = False) -> Answer:
+    async def create_region(self, site: Site, data: JSONBody[RegionAttributes], if_not_exists: Flag = False) -> Answer:
         """Create a region on every server."""
         return answer(await site.regions.create(data, if_not_exists=if_not_exists))
 
     @get("/{name:str}", status_code=OK)
-    async def describe_region(self, site: SiteAdmin, name: str) -> Answer:
+    async def describe_region(self, site: Site, name: FromPath[str]) -> Answer:
         """Show one region."""
         return answer(await site.regions.describe(name))
 
     @patch("/{name:str}", status_code=OK)
-    async def alter_region(self, site: SiteAdmin, name: str, data: RegionAlteration) -> Answer:
+    async def alter_region(self, site: Site, name: FromPath[str], data: JSONBody[RegionAlteration]) -> Answer:
         """Change a region's gateway senders."""
         return answer(await site.regions.alter(name, data))
 
     @delete("/{name:str}", status_code=OK)
-    async def destroy_region(self, site: SiteAdmin, name: str, if_exists: Flag = False) -> Answer:
+    async def destroy_region(self, site: Site, name: FromPath[str], if_exists: Flag = False) -> Answer:
         """Destroy a region with its data."""
         return answer(await site.regions.destroy(name, if_exists=if_exists))
 
     @get("/{name:str}/entry", status_code=OK)
-    async def get_entry(self, site: SiteAdmin, name: str, key: str) -> Answer:
+    async def get_entry(self, site: Site, name: FromPath[str], key: FromQuery[str]) -> Answer:
         """Show the value of a key."""
         return answer(await site.entries.get(name, key))
 
     @put("/{name:str}/entry", status_code=OK)
     async def put_entry(
-        self, site: SiteAdmin, name: str, key: str, data: EntryValue, if_not_exists: Flag = False
+        self,
+        site: Site,
+        name: FromPath[str],
+        key: FromQuery[str],
+        data: JSONBody[EntryValue],
+        if_not_exists: Flag = False,
     ) -> Answer:
         """Put an entry."""
         return answer(await site.entries.put(name, key, data.value, if_not_exists=if_not_exists))
 
     @delete("/{name:str}/entry", status_code=OK)
-    async def remove_entry(self, site: SiteAdmin, name: str, key: str) -> Answer:
+    async def remove_entry(self, site: Site, name: FromPath[str], key: FromQuery[str]) -> Answer:
         """Remove an entry."""
         return answer(await site.entries.remove(name, key))
 
@@ -123,28 +129,28 @@ class SenderRoutes(Controller):
     tags = ("gateways",)
 
     @post("/", status_code=OK)
-    async def create_sender(self, site: SiteAdmin, data: GatewaySenderAttributes) -> Answer:
+    async def create_sender(self, site: Site, data: JSONBody[GatewaySenderAttributes]) -> Answer:
         """Create a gateway sender on every server."""
         return answer(await site.senders.create(data))
 
     @get("/{sender:str}", status_code=OK)
-    async def sender_status(self, site: SiteAdmin, sender: str, member: Names = "", group: Names = "") -> Answer:
+    async def sender_status(self, site: Site, sender: FromPath[str], member: Names = "", group: Names = "") -> Answer:
         """Show the state of a gateway sender's instances."""
         return answer(await site.senders.status(sender, targets(member, group)))
 
     @patch("/{sender:str}", status_code=OK)
-    async def alter_sender(self, site: SiteAdmin, sender: str, data: SenderAlteration) -> Answer:
+    async def alter_sender(self, site: Site, sender: FromPath[str], data: JSONBody[SenderAlteration]) -> Answer:
         """Change how a gateway sender makes batches."""
         return answer(await site.senders.alter(sender, data))
 
     @delete("/{sender:str}", status_code=OK)
-    async def destroy_sender(self, site: SiteAdmin, sender: str, if_exists: Flag = False) -> Answer:
+    async def destroy_sender(self, site: Site, sender: FromPath[str], if_exists: Flag = False) -> Answer:
         """Destroy a gateway sender with its queue."""
         return answer(await site.senders.destroy(sender, if_exists=if_exists))
 
     @post("/{sender:str}/actions/{action:str}", status_code=OK)
     async def act_on_sender(
-        self, site: SiteAdmin, sender: str, action: SenderAction, member: Names = "", group: Names = ""
+        self, site: Site, sender: FromPath[str], action: FromPath[SenderAction], member: Names = "", group: Names = ""
     ) -> Answer:
         """Start, stop, pause, resume or load-balance a gateway sender's instances."""
         return answer(await site.senders.act(sender, action, targets(member, group)))
@@ -157,24 +163,24 @@ class ReceiverRoutes(Controller):
 
     @post("/gateway-receivers", status_code=OK)
     async def create_receiver(
-        self, site: SiteAdmin, data: GatewayReceiverAttributes, if_not_exists: Flag = False
+        self, site: Site, data: JSONBody[GatewayReceiverAttributes], if_not_exists: Flag = False
     ) -> Answer:
         """Create a gateway receiver on every server."""
         return answer(await site.receivers.create(data, if_not_exists=if_not_exists))
 
     @get("/gateway-receivers", status_code=OK)
-    async def receiver_status(self, site: SiteAdmin, member: Names = "", group: Names = "") -> Answer:
+    async def receiver_status(self, site: Site, member: Names = "", group: Names = "") -> Answer:
         """Show the state of every gateway receiver."""
         return answer(await site.receivers.status(targets(member, group)))
 
     @delete("/gateway-receivers", status_code=OK)
-    async def destroy_receiver(self, site: SiteAdmin, if_exists: Flag = False) -> Answer:
+    async def destroy_receiver(self, site: Site, if_exists: Flag = False) -> Answer:
         """Destroy every gateway receiver."""
         return answer(await site.receivers.destroy(if_exists=if_exists))
 
     @post("/gateway-receivers/actions/{action:str}", status_code=OK)
     async def act_on_receiver(
-        self, site: SiteAdmin, action: ReceiverAction, member: Names = "", group: Names = ""
+        self, site: Site, action: FromPath[ReceiverAction], member: Names = "", group: Names = ""
     ) -> Answer:
         """Start or stop gateway receivers."""
         return answer(await site.receivers.act(action, targets(member, group)))
@@ -182,7 +188,7 @@ class ReceiverRoutes(Controller):
     @get("/gateways", status_code=OK)
     async def list_gateways(
         self,
-        site: SiteAdmin,
+        site: Site,
         senders_only: Flag = False,
         receivers_only: Flag = False,
         member: Names = "",

@@ -1,0 +1,176 @@
+"""Every route of the admin API over a site in memory: methods, bodies, query parameters, status codes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from heliograph import admin
+from heliograph.admin.app import make_app
+from heliograph.link.messages import Apply
+from heliograph.locator.site import SiteAdmin
+from heliograph.model.results import Result
+from tests.locator.fakes import FakeRegistry, FakeServers, join, member, unreachable
+
+SENDER = {"id": "s2", "remote_distributed_system_id": 2}
+REGION = {"name": "customer", "type": "PARTITION", "gateway_sender_ids": ["s2"]}
+
+
+class Http:
+    """Calls routes and decodes the `Result` that each one answers."""
+
+    def __init__(self, client: TestClient[Litestar], servers: FakeServers) -> None:
+        self.client = client
+        self.servers = servers
+
+    def __call__(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Result]:
+        response = self.client.request(method, admin.BASE + path, json=body, params=query)
+        assert response.headers["content-type"] == "application/json"
+        return response.status_code, msgspec.json.decode(response.content, type=Result)
+
+    def ok(self, method: str, path: str, body: Any = None, **query: Any) -> Result:
+        status, result = self(method, path, body, **query)
+        assert (status, result.status) == (200, "OK"), result
+        return result
+
+    def refused(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, str]:
+        status, result = self(method, path, body, **query)
+        assert result.status == "ERROR"
+        return status, "\n".join(result.info)
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    registry, servers = FakeRegistry(), FakeServers()
+    asyncio.run(join(registry, member("locator", kind="locator"), member("s1", joined_ms=2)))
+    with TestClient(make_app(SiteAdmin(registry, servers, 1))) as client:
+        yield Http(client, servers)
+
+
+def test_regions(http: Http) -> None:
+    http.ok("POST", "/gateway-senders", SENDER)
+    http.ok("POST", "/regions", REGION)
+    assert "Skipping" in http.ok("POST", "/regions", REGION, if_not_exists="true").info[0]
+    assert http.refused("POST", "/regions", REGION)[0] == 400
+    assert http.ok("GET", "/regions").tables[0].rows == [("customer",)]
+    assert http.ok("GET", "/regions/customer").data["Name"] == "customer"
+    http.ok("PATCH", "/regions/customer", {"gateway_sender_ids": []})
+    http.ok("DELETE", "/regions/customer")
+    http.ok("DELETE", "/regions/customer", if_exists="true")
+    assert http.refused("DELETE", "/regions/customer")[0] == 404
+    assert http.refused("GET", "/regions/customer")[0] == 404
+
+
+@pytest.mark.parametrize("key", ["42", "a/b", "a b", "ü?&#%2F", "..", "/"])
+def test_entries_under_any_key(http: Http, key: str) -> None:
+    http.ok("POST", "/regions", {"name": "plain"})
+    http.ok("PUT", "/regions/plain/entry", {"value": "v"}, key=key)
+    assert http.ok("GET", "/regions/plain/entry", key=key).data == {"Result": "true", "Key": key, "Value": "v"}
+    assert http.ok("PUT", "/regions/plain/entry", {"value": "w"}, key=key, if_not_exists=True).data["Value"] == "v"
+    assert http.ok("DELETE", "/regions/plain/entry", key=key).data["Result"] == "true"
+    assert http.ok("GET", "/regions/plain/entry", key=key).data["Result"] == "false"
+
+
+def test_missing_region_of_an_entry(http: Http) -> None:
+    assert http.ok("GET", "/regions/none/entry", key="k").data["Result"] == "false"
+    assert http.refused("DELETE", "/regions/none/entry", key="k")[0] == 404
+
+
+def test_gateways(http: Http) -> None:
+    http.ok("POST", "/gateway-senders", SENDER)
+    http.ok("PATCH", "/gateway-senders/s2", {"batch_size": 10})
+    for action in ("start", "stop", "pause", "resume", "load-balance"):
+        assert http.ok("POST", f"/gateway-senders/s2/actions/{action}", member="s1").tables[0].rows[0][1] == "OK"
+    assert http.ok("GET", "/gateway-senders/s2").tables
+    http.ok("DELETE", "/gateway-senders/s2")
+    http.ok("DELETE", "/gateway-senders/s2", if_exists="true")
+    http.ok("POST", "/gateway-receivers", {"start_port": 1530, "end_port": 1551})
+    http.ok("POST", "/gateway-receivers", {}, if_not_exists="true")
+    for action in ("start", "stop"):
+        http.ok("POST", f"/gateway-receivers/actions/{action}", member="s1")
+    assert http.ok("GET", "/gateway-receivers").tables
+    assert http.ok("GET", "/gateways", senders_only="true", member="s1").info
+    http.ok("DELETE", "/gateway-receivers")
+    http.ok("DELETE", "/gateway-receivers", if_exists="true")
+
+
+def test_members(http: Http) -> None:
+    assert http.ok("GET", "/ping").info == ["pong"]
+    assert "heliograph" in http.ok("GET", "/version").data
+    assert http.ok("GET", "/members").info == ["Member Count : 2"]
+    assert http.ok("GET", "/members", group="none").info == ["No Members Found"]
+    assert http.ok("GET", "/members/s1").data["Name"] == "s1"
+    assert http.refused("GET", "/members/none")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "query", "reason"),
+    [
+        ("POST", "/regions", {"name": "r", "typ": "PARTITION"}, {}, "typ"),
+        ("POST", "/regions", {"name": "r", "type": "LOCAL"}, {}, "region type 'LOCAL' is not known"),
+        ("POST", "/regions", {"name": "r", "total_num_buckets": "many"}, {}, "total_num_buckets"),
+        ("POST", "/regions", {"name": "a b"}, {}, "can't name a region"),
+        ("POST", "/regions", {}, {}, "name"),
+        ("POST", "/regions", {"name": "r"}, {"if_exists": "true"}, "if_exists is not known"),
+        ("POST", "/regions", {"name": "r"}, {"if_not_exists": "perhaps"}, "if_not_exists"),
+        ("PATCH", "/regions/r", {"type": "REPLICATE"}, {}, "type"),
+        ("PATCH", "/gateway-senders/s2", {}, {}, "needs batch-size"),
+        ("PATCH", "/gateway-senders/s2", {"alert_threshold": 5}, {}, "alert_threshold"),
+        ("POST", "/gateway-senders", {**SENDER, "remote_distributed_system_id": 1}, {}, "own distributed-system-id"),
+        ("POST", "/gateway-senders/s2/actions/fly", None, {}, "fly"),
+        ("POST", "/gateway-senders/s2/actions/stop", None, {"member": "s1", "group": "g"}, "exclude each other"),
+        ("GET", "/regions/r/entry", None, {}, "key"),
+        ("GET", "/ping", None, {"site": "x"}, "site is not known"),
+    ],
+)
+def test_bad_requests_say_what_is_wrong(
+    http: Http, method: str, path: str, body: Any, query: dict[str, str], reason: str
+) -> None:
+    status, message = http.refused(method, path, body, **query)
+    assert status == 400
+    assert reason in message
+
+
+def test_no_json_is_refused(http: Http) -> None:
+    response = http.client.post(admin.BASE + "/regions", content=b"{", headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert msgspec.json.decode(response.content, type=Result).status == "ERROR"
+
+
+def test_unknown_route_and_method_are_results_too(http: Http) -> None:
+    assert http.refused("GET", "/nothing")[0] == 404
+    assert http.refused("PUT", "/regions", {})[0] == 405
+
+
+def test_when_every_member_fails(http: Http) -> None:
+    http.servers.broken["s1"] = unreachable("s1")
+    status, result = http("POST", "/regions", {"name": "plain"})
+    assert (status, result.status) == (502, "ERROR")
+    assert result.tables[0].rows == [("s1", "ERROR", "s1 can't be reached")]
+    assert http.refused("DELETE", "/regions/plain")[0] == 404
+
+
+def test_a_bug_is_an_answer_and_a_log_line(http: Http, caplog: pytest.LogCaptureFixture) -> None:
+    http.servers.broken["s1"] = ZeroDivisionError("oops")  # type: ignore[assignment]
+    assert http.refused("POST", "/regions", {"name": "plain"}) == (500, "internal error: ZeroDivisionError: oops")
+    assert "admin request failed" in caplog.text
+    assert http.servers.requests(Apply)
+
+
+def test_the_openapi_page_and_the_table_of_routes_agree(http: Http) -> None:
+    schema = http.client.get("/schema/openapi.json").json()
+    served = {
+        (method.upper(), path.removeprefix(admin.BASE))
+        for path, methods in schema["paths"].items()
+        for method in methods
+    }
+    written = set(re.findall(r"^\| ([A-Z]+) \| (/\S*) \|", admin.__doc__ or "", re.MULTILINE))
+    assert served == written
+    assert http.client.get("/schema").status_code == 200
