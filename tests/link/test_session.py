@@ -39,6 +39,10 @@ def output(session: Session) -> bytes:
     return b"".join(session.take_output())
 
 
+def hear(session: Session, data: bytes) -> list[Event]:
+    return list(session.receive(data))
+
+
 def frame(kind: int, number: int = 0, body: bytes = b"") -> bytes:
     return frame_header(kind, number, body) + body
 
@@ -46,9 +50,9 @@ def frame(kind: int, number: int = 0, body: bytes = b"") -> bytes:
 def joined(opening: Hello = SENDER, answering: Hello = RECEIVER) -> tuple[Session, Session]:
     opener, answerer = Session(Side.OPENER, opening), Session(Side.ANSWERER, answering)
     opener.greet()
-    assert answerer.receive(output(opener)) == [Greeted(opening)]
+    assert hear(answerer, output(opener)) == [Greeted(opening)]
     answerer.greet()
-    assert opener.receive(output(answerer)) == [Greeted(answering)]
+    assert hear(opener, output(answerer)) == [Greeted(answering)]
     return opener, answerer
 
 
@@ -61,7 +65,7 @@ def in_state(side: Side, state: State) -> Session:
         if side is Side.OPENER:
             session.greet()
         if state is not State.GREETED:
-            session.receive(PREFACE + frame(Kind.HELLO, 0, encode_hello(RECEIVER if side is Side.OPENER else SENDER)))
+            hear(session, PREFACE + frame(Kind.HELLO, 0, encode_hello(RECEIVER if side is Side.OPENER else SENDER)))
         if state is State.OPEN and side is Side.ANSWERER:
             session.greet()
     session.take_output()
@@ -89,11 +93,11 @@ def test_features_are_negotiated() -> None:
 def test_exchanges_are_answered_in_any_order() -> None:
     opener, answerer = joined(CLIENT, MEMBER)
     numbers = [opener.request(QUESTION) for _ in range(3)]
-    asked = answerer.receive(output(opener))
+    asked = hear(answerer, output(opener))
     assert asked == [Requested(number, QUESTION) for number in numbers]
     for number in reversed(numbers):
         answerer.reply(number, Count(number))
-    assert opener.receive(output(answerer)) == [Replied(number, Count(number)) for number in reversed(numbers)]
+    assert hear(opener, output(answerer)) == [Replied(number, Count(number)) for number in reversed(numbers)]
 
 
 def test_batches_are_acked_or_refused() -> None:
@@ -101,10 +105,10 @@ def test_batches_are_acked_or_refused() -> None:
     large = bytes(module.SPLIT_BYTES)
     opener.batch(10, b"small")
     opener.batch(11, large)
-    assert answerer.receive(output(opener)) == [BatchReceived(10, b"small"), BatchReceived(11, large)]
+    assert hear(answerer, output(opener)) == [BatchReceived(10, b"small"), BatchReceived(11, large)]
     answerer.refuse(11, Failure("ClockSkewError", "an hour ahead"))
     answerer.ack(10)
-    assert opener.receive(output(answerer)) == [Refused(11, Failure("ClockSkewError", "an hour ahead")), Acked(10)]
+    assert hear(opener, output(answerer)) == [Refused(11, Failure("ClockSkewError", "an hour ahead")), Acked(10)]
     opener.batch(11, b"again")
 
 
@@ -118,8 +122,8 @@ def test_a_large_body_is_not_copied() -> None:
 def test_ping_is_answered_without_an_event() -> None:
     opener, answerer = joined()
     opener.ping()
-    assert answerer.receive(output(opener)) == []
-    assert opener.receive(output(answerer)) == []
+    assert hear(answerer, output(opener)) == []
+    assert hear(opener, output(answerer)) == []
     assert opener.state is State.OPEN
 
 
@@ -129,18 +133,18 @@ def test_close_says_why_and_is_final(from_opener: bool) -> None:
     one, other = ends if from_opener else ends[::-1]
     one.close(UnavailableError("stopping"))
     one.close(UnavailableError("again"))
-    assert other.receive(output(one)) == [PeerClosed(Failure("UnavailableError", "stopping"))]
+    assert hear(other, output(one)) == [PeerClosed(Failure("UnavailableError", "stopping"))]
     assert one.state is other.state is State.CLOSED
-    assert other.receive(b"whatever comes late") == []
+    assert hear(other, b"whatever comes late") == []
     assert output(other) == b""
 
 
 def test_refused_hello_says_why() -> None:
     opener, answerer = Session(Side.OPENER, CLIENT), Session(Side.ANSWERER, MEMBER)
     opener.greet()
-    answerer.receive(output(opener))
+    hear(answerer, output(opener))
     answerer.close(UsageError("come back with a name"))
-    assert opener.receive(output(answerer)) == [PeerClosed(Failure("UsageError", "come back with a name"))]
+    assert hear(opener, output(answerer)) == [PeerClosed(Failure("UsageError", "come back with a name"))]
 
 
 @given(
@@ -159,7 +163,7 @@ def test_any_conversation_arrives_as_it_was_said(steps: list[str], random: Rando
         for to, source in ((answerer, opener), (opener, answerer)):
             pipes[to] += output(source)
             now, pipes[to] = pipes[to][:size], pipes[to][size:]
-            for event in to.receive(now):
+            for event in hear(to, now):
                 number: int = getattr(event, "exchange", 0) or getattr(event, "batch_id", 0)
                 heard[type(event)].append(number)
                 if isinstance(event, Requested):
@@ -214,13 +218,13 @@ def test_every_frame_in_every_state(side: Side, state: State, kind: Kind) -> Non
     data = preface + frame(kind, 0 if kind is Kind.HELLO else 1, body)
     after = MOVES[side, state].get((RECEIVED, kind))
     if state is State.CLOSED:
-        assert session.receive(data) == []
+        assert hear(session, data) == []
     elif after is not None:
-        session.receive(data)
+        hear(session, data)
         assert session.state is after
     else:
         with pytest.raises(PeerError, match=f"may not send a frame of kind {kind.name.lower()}"):
-            session.receive(data)
+            hear(session, data)
         assert session.state is State.CLOSED
 
 
@@ -238,10 +242,10 @@ def test_roles(opening: str, answering: str, kind: Kind) -> None:
     _, answerer = joined(Hello(opening, "o", 1), Hello(answering, "a", 2))
     data = frame(kind, 5, BODIES.get(kind, b""))
     if kind in allowed_opener:
-        assert len(answerer.receive(data)) == 1
+        assert len(hear(answerer, data)) == 1
     else:
         with pytest.raises(PeerError, match=kind.name.lower()):
-            answerer.receive(data)
+            hear(answerer, data)
 
 
 @pytest.mark.parametrize(
@@ -258,9 +262,9 @@ def test_roles(opening: str, answering: str, kind: Kind) -> None:
 def test_the_answering_end_breaks_the_protocol(data: bytes, message: str) -> None:
     opener, answerer = joined()
     with pytest.raises(PeerError, match=message):
-        opener.receive(data)
+        hear(opener, data)
     assert opener.state is State.CLOSED
-    (told,) = answerer.receive(output(opener))
+    (told,) = hear(answerer, output(opener))
     assert isinstance(told, PeerClosed)
     assert told.failure.error == "PeerError"
 
@@ -268,9 +272,9 @@ def test_the_answering_end_breaks_the_protocol(data: bytes, message: str) -> Non
 @pytest.mark.parametrize("kind", [Kind.REQUEST, Kind.BATCH])
 def test_a_number_is_in_flight_once(kind: Kind) -> None:
     _, answerer = joined()
-    answerer.receive(frame(kind, 5, BODIES.get(kind, b"")))
+    hear(answerer, frame(kind, 5, BODIES.get(kind, b"")))
     with pytest.raises(PeerError, match=r"5 is .* already"):
-        answerer.receive(frame(kind, 5, BODIES.get(kind, b"")))
+        hear(answerer, frame(kind, 5, BODIES.get(kind, b"")))
 
 
 @pytest.mark.parametrize(("kind", "limit"), [(Kind.REQUEST, "EXCHANGES_MAX"), (Kind.BATCH, "BATCHES_MAX")])
@@ -278,16 +282,16 @@ def test_what_is_in_flight_is_bounded(kind: Kind, limit: str, monkeypatch: pytes
     monkeypatch.setattr(module, limit, 3)
     _, answerer = joined()
     body = BODIES.get(kind, b"")
-    answerer.receive(b"".join(frame(kind, number, body) for number in (1, 2, 3)))
+    hear(answerer, b"".join(frame(kind, number, body) for number in (1, 2, 3)))
     with pytest.raises(PeerError, match="more than 3"):
-        answerer.receive(frame(kind, 4, body))
+        hear(answerer, frame(kind, 4, body))
 
 
 def test_a_reply_twice_is_one_too_many() -> None:
     opener, _ = joined(CLIENT, MEMBER)
     reply = frame(Kind.REPLY, opener.request(QUESTION), encode(ANSWER))
     with pytest.raises(PeerError, match="not open"):
-        opener.receive(reply + reply)
+        hear(opener, reply + reply)
 
 
 def test_an_unknown_request_fails_alone() -> None:
@@ -295,8 +299,8 @@ def test_an_unknown_request_fails_alone() -> None:
     opener, answerer = joined(CLIENT, MEMBER)
     number = opener.request(QUESTION)
     output(opener)
-    assert answerer.receive(frame(Kind.REQUEST, number, msgspec.msgpack.encode(["Juggle", 3]))) == []
-    (replied,) = opener.receive(output(answerer))
+    assert hear(answerer, frame(Kind.REQUEST, number, msgspec.msgpack.encode(["Juggle", 3]))) == []
+    (replied,) = hear(opener, output(answerer))
     assert isinstance(replied, Replied)
     assert isinstance(replied.message, Failure)
     assert replied.message.error == "UsageError"
@@ -306,7 +310,7 @@ def test_an_unknown_request_fails_alone() -> None:
 
 def test_an_unknown_reply_fails_its_exchange_alone() -> None:
     opener, _ = joined(CLIENT, MEMBER)
-    (replied,) = opener.receive(frame(Kind.REPLY, opener.request(QUESTION), b"\xc1"))
+    (replied,) = hear(opener, frame(Kind.REPLY, opener.request(QUESTION), b"\xc1"))
     assert isinstance(replied, Replied)
     assert isinstance(replied.message, Failure)
     assert replied.message.error == "PeerError"
@@ -317,7 +321,7 @@ def test_the_opener_waits_for_the_answer_to_its_hello() -> None:
     opener, answerer = Session(Side.OPENER, CLIENT), Session(Side.ANSWERER, MEMBER)
     opener.greet()
     with pytest.raises(PeerError, match="request"):
-        answerer.receive(output(opener) + frame(Kind.REQUEST, 1, encode(QUESTION)))
+        hear(answerer, output(opener) + frame(Kind.REQUEST, 1, encode(QUESTION)))
 
 
 @pytest.mark.parametrize(
@@ -333,10 +337,10 @@ def test_the_opener_waits_for_the_answer_to_its_hello() -> None:
 def test_unfit_hellos_are_refused_with_the_reason(hello: Hello, message: str) -> None:
     answerer = Session(Side.ANSWERER, RECEIVER)
     with pytest.raises(PeerError, match=message):
-        answerer.receive(PREFACE + frame(Kind.HELLO, 0, encode_hello(hello)))
+        hear(answerer, PREFACE + frame(Kind.HELLO, 0, encode_hello(hello)))
     opener = Session(Side.OPENER, SENDER)
     opener.greet()
-    (told,) = opener.receive(output(answerer))
+    (told,) = hear(opener, output(answerer))
     assert isinstance(told, PeerClosed)
     assert message in told.failure.message
 
@@ -345,17 +349,17 @@ def test_the_opener_refuses_its_own_site_too() -> None:
     opener = Session(Side.OPENER, SENDER)
     opener.greet()
     with pytest.raises(PeerError, match="same distributed-system-id"):
-        opener.receive(PREFACE + frame(Kind.HELLO, 0, encode_hello(msgspec.structs.replace(RECEIVER, dsid=1))))
+        hear(opener, PREFACE + frame(Kind.HELLO, 0, encode_hello(msgspec.structs.replace(RECEIVER, dsid=1))))
 
 
 def test_a_stranger_is_told_nothing_but_another_major_is() -> None:
     answerer = Session(Side.ANSWERER, RECEIVER)
     with pytest.raises(PeerError):
-        answerer.receive(b"GET / HTTP/1.1\r\n\r\n")
+        hear(answerer, b"GET / HTTP/1.1\r\n\r\n")
     assert output(answerer) == b""
     answerer = Session(Side.ANSWERER, RECEIVER)
     with pytest.raises(PeerError):
-        answerer.receive(MAGIC + b"\x09")
+        hear(answerer, MAGIC + b"\x09")
     assert FrameParser().receive(output(answerer))[0][0] == Kind.CLOSE
 
 
@@ -363,7 +367,7 @@ def test_a_stranger_is_told_nothing_but_another_major_is() -> None:
 def test_garbage_after_the_hello_never_escapes_as_another_error(data: bytes) -> None:
     _, answerer = joined()
     try:
-        answerer.receive(data)
+        hear(answerer, data)
     except PeerError:
         assert answerer.state is State.CLOSED
 
@@ -387,7 +391,7 @@ def test_every_call_in_every_state(side: Side, state: State, kind: Kind) -> None
     """What the table has is put out; everything else is our bug, and changes nothing."""
     session = in_state(side, state)
     if (side, state) == (Side.ANSWERER, State.OPEN):  # so that there is something to answer
-        session.receive(frame(Kind.REQUEST, 1, encode(QUESTION)) + frame(Kind.BATCH, 1))
+        hear(session, frame(Kind.REQUEST, 1, encode(QUESTION)) + frame(Kind.BATCH, 1))
     if (SENT, kind) in MOVES[side, state]:
         CALLS[kind](session)
         assert session.take_output()
@@ -441,4 +445,4 @@ def test_too_large_a_message_changes_nothing() -> None:
     with pytest.raises(UsageError, match="too large"):
         opener.batch(1, bytes(FRAME_BYTES_MAX + 1))
     opener.batch(1, b"")
-    assert answerer.receive(output(opener)) == [BatchReceived(1, b"")]
+    assert hear(answerer, output(opener)) == [BatchReceived(1, b"")]

@@ -6,7 +6,7 @@ the reason; a call that our own code may not make raises InvariantViolation and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -116,6 +116,11 @@ class Session:
         }
         self._enter(State.NEW)
 
+    @property
+    def closed(self) -> bool:
+        """Say whether the link has ended, by either end."""
+        return self.state is State.CLOSED
+
     # --- calls of our own end ---------------------------------------------------------------------------------------
 
     def greet(self) -> None:
@@ -170,7 +175,7 @@ class Session:
 
         A peer that did not say that it speaks this protocol is told nothing, unless we spoke first.
         """
-        if self.state is State.CLOSED:
+        if self.closed:
             return
         if self._prefaced or self._parser.prefaced or not isinstance(error, PeerError):
             self._put(Kind.CLOSE, 0, messages.encode(failure_of(error)))
@@ -184,27 +189,28 @@ class Session:
 
     # --- what the peer sends ----------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[Event]:
-        """Take bytes from the peer and return what they mean, in order.
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """Take bytes from the peer and yield what they mean, in order.
 
-        Raises PeerError when the peer broke the protocol: the session is closed then, and its reason in the output.
+        A frame is looked at when the event before it was dealt with, so that state and event always belong together;
+        take them all, unless the session is closed in between. Raises PeerError where the peer broke the protocol: the
+        session is closed then, and its reason in the output.
         """
-        if self.state is State.CLOSED:
-            return []
-        events: list[Event] = []
+        if self.closed:
+            return
         try:
             for kind, frame_id, body in self._parser.receive(data):
                 handle = self._receivable.get(kind)
                 if handle is None:
-                    self._check_received(kind)
-                    break
+                    if self.closed:
+                        return  # merely late
+                    raise self._violation(kind)
                 event = handle(frame_id, body)
                 if event is not None:
-                    events.append(event)
+                    yield event
         except PeerError as exc:
             self.close(exc)
             raise
-        return events
 
     def _on_hello(self, _frame_id: int, body: bytes) -> Event:
         peer = decode_hello(body)
@@ -289,13 +295,10 @@ class Session:
         other = Side.ANSWERER if self.side is Side.OPENER else Side.OPENER
         return may_say(kind, side=other, role=self.peer.role, peer_role=self.hello.role)
 
-    def _check_received(self, kind: int) -> None:
-        """Raise PeerError for a frame that the table does not have here; after a close it is merely late."""
-        if self.state is State.CLOSED:
-            return
+    def _violation(self, kind: int) -> PeerError:
         name = Kind(kind).name.lower() if kind in set(Kind) else f"unknown ({kind})"
         who = self.peer or "the other end"
-        raise PeerError(f"{who} may not send a frame of kind {name} to {self.hello}, which is {self.state.value}")
+        return PeerError(f"{who} may not send a frame of kind {name} to {self.hello}, which is {self.state.value}")
 
     def _put(self, kind: Kind, frame_id: int, body: bytes) -> None:
         if kind not in self._sendable:

@@ -359,12 +359,13 @@ class Link(asyncio.Protocol):
         if self._held_by_owner or 0 < unsent < self._unsent_bytes:
             self._heard_at = now
         self._unsent_bytes = unsent
-        if now - self._heard_at >= self._keep_alive.silence_s:
+        silence_ends = self._heard_at + self._keep_alive.silence_s
+        if now >= silence_ends:
             self._shut(UnavailableError(f"nothing was heard for {now - self._heard_at:.1f} s"), abort=True)
             return
         self._session.ping()
         self._flush_soon()
-        self._timer = self._loop.call_later(self._keep_alive.interval_s, self._on_interval)
+        self._timer = self._loop.call_at(min(now + self._keep_alive.interval_s, silence_ends), self._on_interval)
 
     def _shut(self, error: HeliographError, *, abort: bool = False) -> None:
         """End the link because of `error`; without `abort` what is still to be sent gets `CLOSE_TIMEOUT_S` for it."""

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+
+from heliograph.errors import UnavailableError
+from heliograph.net.real import RealNetwork, SystemClock
+from tests.net.worlds import Raw, until
+
+NETWORK = RealNetwork()
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=[asyncio.SelectorEventLoop, uvloop.new_event_loop])
+def run(request: pytest.FixtureRequest) -> Run:
+    def run_on_loop(main: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(main)
+
+    return run_on_loop
+
+
+class Noted(Raw):
+    """Remembers its transports."""
+
+    made: list[asyncio.BaseTransport]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.made.append(transport)
+
+
+def new_noted() -> type[Noted]:
+    return type("Noted", (Noted,), {"made": []})
+
+
+def ipv6_works() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_both_ends_send_small_frames_at_once(run: Run) -> None:
+    """TCP_NODELAY: without it an acknowledgement could wait 40 ms for company."""
+
+    async def main() -> None:
+        accepted = new_noted()
+        server = await NETWORK.listen("127.0.0.1", 0, accepted)
+        transport, _ = await NETWORK.open("127.0.0.1", server.port, Raw)
+        await until(lambda: accepted.made)
+        for end in (transport, accepted.made[0]):
+            assert end.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+            end.close()
+        server.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "", pytest.param("::1", id="ipv6")])
+def test_a_host_is_found_where_it_listens(run: Run, host: str) -> None:
+    if host == "::1" and not ipv6_works():
+        pytest.skip("this machine has no IPv6")
+
+    async def main() -> None:
+        accepted = new_noted()
+        server = await NETWORK.listen(host, 0, accepted)
+        transport, _ = await NETWORK.open(host or "127.0.0.1", server.port, Raw)
+        await until(lambda: accepted.made)
+        transport.close()
+        accepted.made[0].close()
+        server.close()
+
+    run(main())
+
+
+def test_a_port_is_taken_once_and_free_again(run: Run) -> None:
+    async def main() -> None:
+        server = await NETWORK.listen("127.0.0.1", 0, Raw)
+        with pytest.raises(UnavailableError, match=rf"can't listen on 127.0.0.1\[{server.port}\]: .*in use") as caught:
+            await NETWORK.listen("127.0.0.1", server.port, Raw)
+        assert isinstance(caught.value.__cause__, OSError)
+        server.close()
+        server.close()
+        await asyncio.sleep(0)
+        (await NETWORK.listen("127.0.0.1", server.port, Raw)).close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_of_another_machine_cannot_be_listened_on(run: Run, host: str) -> None:
+    async def main() -> None:
+        with pytest.raises(UnavailableError, match=rf"can't listen on {host}\[0\]: \w+"):
+            await NETWORK.listen(host, 0, Raw)
+
+    run(main())
+
+
+def test_unreachable_says_where_and_why(run: Run) -> None:
+    async def main() -> None:
+        server = await NETWORK.listen("127.0.0.1", 0, Raw)
+        server.close()
+        await asyncio.sleep(0)
+        with pytest.raises(UnavailableError, match=rf"can't connect to 127.0.0.1\[{server.port}\]: .*") as caught:
+            await NETWORK.open("127.0.0.1", server.port, Raw)
+        assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+        with pytest.raises(UnavailableError, match=r"can't connect to no-such-host.invalid\[1\]: \w+"):
+            await NETWORK.open("no-such-host.invalid", 1, Raw)
+
+    run(main())
+
+
+def test_clock() -> None:
+    assert abs(SystemClock().now_ms() - time.time() * 1000) < 1000
