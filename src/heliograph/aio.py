@@ -1,0 +1,37 @@
+"""The same as `heliograph`, awaited.
+
+async with heliograph.aio.connect("127.0.0.1[10334]") as client:
+    await client.region("customer").put("42", {"name": "Ada"})
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heliograph.api.client import TIMEOUT_S, Client
+from heliograph.api.region import Region
+
+if TYPE_CHECKING:
+    from heliograph.api.cache import Cache
+
+__all__ = ["Cache", "Client", "Region", "connect"]
+
+
+def connect(locators: str, *, timeout_s: float = TIMEOUT_S) -> Client:
+    """Return a client of a site, to be opened by `async with` (or `await client.open()` and `await client.close()`).
+
+    locators: `host[port]`, or several separated by commas, of one site. timeout_s: how long an operation may take,
+    with everything that is tried again meanwhile.
+    Opening raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
+    """
+    return Client(locators, timeout_s=timeout_s)
+
+
+def __getattr__(name: str) -> Any:
+    """Load the member only for who becomes one: a client needs neither engine nor HTTP server."""
+    if name != "Cache":
+        raise AttributeError(f"module 'heliograph.aio' has no attribute {name!r}")
+    from heliograph.api.cache import Cache
+
+    globals()[name] = Cache
+    return Cache

@@ -1,0 +1,147 @@
+"""The awaited cache: a member of a site in this process, with the site's locator too when it is given none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import msgspec
+
+from heliograph.api.cache_config import CacheOptions, checked, read_options
+from heliograph.api.region import Region
+from heliograph.errors import UsageError
+from heliograph.locator.config import LocatorConfig
+from heliograph.member.member import Member
+from heliograph.model.attributes import (
+    TOTAL_NUM_BUCKETS_DEFAULT,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+)
+from heliograph.model.ids import Address, check_region_name
+
+
+class Cache:
+    """A member in this process: `async with heliograph.aio.Cache("app1", locators="host[10334]") as cache`.
+
+    It hosts data, gateway senders and a gateway receiver like any server. Options: `CacheOptions`.
+
+    What `create_...` creates is cluster-wide, like what the commands create: it is there for every member, now and
+    later. What exists already with the same attributes is left as it is; with others, UsageError.
+    """
+
+    def __init__(self, name: str, **options: Unpack[CacheOptions]) -> None:
+        self.name = name
+        self._config = read_options(name, options)
+        self._member: Member | None = None
+        self._closing = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<heliograph.aio.Cache {self.name}>"
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Join the site; returns when this member holds what it should.
+
+        Raises UnavailableError when no locator answers or a port is taken, UsageError when the name is.
+        """
+        config = self._config.member
+        async with AsyncExitStack() as closing:
+            if self._config.locator is not None:
+                address = await closing.enter_async_context(_locator(self._config.locator))
+                config = msgspec.structs.replace(config, locators=(address,))
+            member = Member(config)
+            await member.start()
+            closing.push_async_callback(member.stop)
+            self._member, self._closing = member, closing.pop_all()
+
+    async def close(self) -> None:
+        """Leave the site in order; the locator of this process ends last. A second call does nothing."""
+        self._member = None
+        await self._closing.aclose()
+
+    @property
+    def member(self) -> Member:
+        """The member. Raises UsageError unless the cache is open."""
+        if self._member is None:
+            raise UsageError(f"cache {self.name} is not open")
+        return self._member
+
+    @property
+    def address(self) -> Address:
+        """Where clients and other members reach this member."""
+        return self.member.address
+
+    @property
+    def locators(self) -> tuple[Address, ...]:
+        """The locators of the site: what to give to `connect`."""
+        return self.member.config.locators
+
+    def region(self, name: str) -> Region:
+        """Return a region; one that does not exist is noticed by its first operation (RegionNotFoundError)."""
+        return Region(name, self.member)
+
+    async def create_region(
+        self,
+        name: str,
+        type: str = "PARTITION",  # noqa: A002  (the option's name)
+        *,
+        gateway_sender_ids: Iterable[str] = (),
+        redundant_copies: int | None = None,
+        total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT,
+    ) -> Region:
+        """Create a region. Its gateway senders have to exist. Raises UsageError."""
+        attributes = {
+            "name": check_region_name(name),
+            "type": type,
+            "gateway_sender_ids": _ids(gateway_sender_ids),
+            "redundant_copies": redundant_copies,
+            "total_num_buckets": total_num_buckets,
+        }
+        await self.member.configure(checked(RegionAttributes, attributes))
+        return self.region(name)
+
+    async def create_gateway_sender(
+        self,
+        id: str,  # noqa: A002  (the option's name)
+        *,
+        remote_distributed_system_id: int,
+        parallel: bool = False,
+        **attributes: Any,
+    ) -> None:
+        """Create a gateway sender; further attributes are those of `GatewaySenderAttributes`. Raises UsageError."""
+        attributes |= {
+            "id": id,
+            "remote_distributed_system_id": remote_distributed_system_id,
+            "parallel": parallel,
+        }
+        await self.member.configure(checked(GatewaySenderAttributes, attributes))
+
+    async def create_gateway_receiver(self, **attributes: Any) -> None:
+        """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""
+        await self.member.configure(checked(GatewayReceiverAttributes, attributes))
+
+
+@asynccontextmanager
+async def _locator(config: LocatorConfig) -> AsyncIterator[Address]:
+    """Run a locator in this process. What it needs is loaded only here: most caches join a site."""
+    from heliograph.admin.locator_process import running
+    from heliograph.locator.locator import Locator
+
+    async with running(Locator(config)) as locator:
+        yield locator.address
+
+
+def _ids(ids: Iterable[str]) -> tuple[str, ...]:
+    """One id may be given as it is: a text is no list of letters here."""
+    return (ids,) if isinstance(ids, str) else tuple(ids)

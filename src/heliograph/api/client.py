@@ -1,0 +1,145 @@
+"""The awaited thin client: it talks to a site's members and hosts nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+from types import TracebackType
+from typing import Self, TypeVar
+
+from heliograph.api.call import Call
+from heliograph.api.links import MemberLinks
+from heliograph.api.locators import Locators
+from heliograph.api.operations import Change, GetAll, Keys, Operation, PutAll, Size
+from heliograph.api.region import Region
+from heliograph.errors import InvariantViolation, RegionNotFoundError, UsageError
+from heliograph.link import messages
+from heliograph.link.hello import Hello
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.keys import Key, bucket_of
+from heliograph.net.real import RealNetwork
+from heliograph.net.seam import Network
+
+TIMEOUT_S = 15.0
+"""How long an operation may take, with everything that is tried again; longer than a site needs to notice a dead
+member and to hand its buckets over."""
+
+Op = TypeVar("Op", bound=Operation)
+
+
+class ClientBackend:
+    """Operations on a site's regions from outside; satisfies `api.backend.Backend`."""
+
+    def __init__(self, locators: tuple[Address, ...], timeout_s: float, network: Network, rng: random.Random) -> None:
+        hello = Hello(role="client", name=f"client-{os.getpid()}")
+        self._timeout_s = timeout_s
+        self._rng = rng
+        self._locators = Locators(network, locators, hello)
+        self._links = MemberLinks(network, hello)
+
+    async def open(self) -> None:
+        """Look at the site. Raises UnavailableError when no locator answers, PeerError or UsageError when what answers
+        is no locator.
+        """
+        await self._locators.routes()
+
+    async def close(self) -> None:
+        """Close every link; calls under way fail."""
+        await self._locators.close()
+        await self._links.close()
+
+    async def region_names(self) -> list[str]:
+        """Return the names of the site's regions as they are now, sorted."""
+        return (await self._locators.renew(await self._locators.routes())).regions
+
+    async def attributes(self, region: str) -> RegionAttributes:
+        """Return a region's attributes. Raises RegionNotFoundError that lists the regions there are."""
+        routes = await self._locators.routes()
+        try:
+            return routes.attributes(region)
+        except RegionNotFoundError:
+            return (await self._locators.renew(routes)).attributes(region)
+
+    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+        """Put entries at the primaries of their buckets."""
+        await self._do(PutAll(region, keys, values, await self._buckets(region)))
+
+    async def change(
+        self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes
+    ) -> messages.Changed:
+        """Have the bucket's primary decide on an operation."""
+        bucket = bucket_of(key, await self._buckets(region))
+        changed = (await self._do(Change(messages.Change(region, bucket, op, key, value, expected)))).changed
+        if changed is None:
+            raise InvariantViolation(f"a change of {region} ended undecided")
+        return changed
+
+    async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
+        """Return the values of keys; empty where there is no entry."""
+        return (await self._do(GetAll(region, keys, await self._buckets(region)))).values
+
+    async def keys(self, region: str) -> list[Key]:
+        """Return every key of the region."""
+        return (await self._do(Keys(region, await self._buckets(region)))).keys
+
+    async def size(self, region: str) -> int:
+        """Count the region's entries."""
+        return (await self._do(Size(region, await self._buckets(region)))).count
+
+    async def _buckets(self, region: str) -> int:
+        return (await self.attributes(region)).total_num_buckets
+
+    async def _do(self, operation: Op) -> Op:
+        await Call(operation, self._locators, self._links, self._rng).run(self._timeout_s)
+        return operation
+
+
+class Client:
+    """A thin client of one site: `async with heliograph.aio.connect("host[10334]") as client`."""
+
+    def __init__(
+        self,
+        locators: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        network: Network | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        addresses = parse_addresses(locators)
+        if not addresses:
+            raise UsageError("connect needs the address of a locator: host[port], or several separated by commas")
+        if not timeout_s > 0:
+            raise UsageError(f"timeout_s={timeout_s}: give seconds, more than 0")
+        self._locators = locators
+        self.backend = ClientBackend(addresses, timeout_s, network or RealNetwork(), rng or random.Random())
+
+    def __repr__(self) -> str:
+        return f"<heliograph.aio.Client of {self._locators}>"
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Look at the site. Raises UnavailableError when no locator answers, PeerError or UsageError when what answers
+        is no locator.
+        """
+        await self.backend.open()
+
+    async def close(self) -> None:
+        """Close every link; calls under way fail, later ones raise UsageError."""
+        await self.backend.close()
+
+    def region(self, name: str) -> Region:
+        """Return a region; one that does not exist is noticed by its first operation (RegionNotFoundError)."""
+        return Region(name, self.backend)
+
+    async def regions(self) -> list[str]:
+        """Return the names of the site's regions, sorted."""
+        return await self.backend.region_names()

@@ -1,0 +1,259 @@
+"""The operations of a thin client as small machines: what is still to be asked of whom, what an answer means. No I/O.
+
+    asks(routes) -> [Ask, ...] --> [the shell sends them] --> on_reply(ask, reply) ... until nothing is pending
+
+An ask that failed is simply still pending, and is routed anew the next time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from heliograph.api.routes import Routes
+from heliograph.errors import PeerError
+from heliograph.link import messages
+from heliograph.link.messages import Changed, Reply, Request
+from heliograph.model.keys import Key, buckets_of, group_entries
+from heliograph.model.members import MemberInfo
+
+PUT_KEYS_MAX = 10_000
+PUT_BYTES_MAX = 1024 * 1024
+"""Keys and bytes of values in one request; a value that is larger travels alone."""
+WINDOW_BYTES = 8 * 1024 * 1024
+"""Bytes of values that one call has on their way at a time."""
+GET_KEYS_MAX = 1_000
+"""Keys asked for in one request."""
+
+
+@dataclass(slots=True, frozen=True)
+class Ask:
+    """One request to one member; `items` are what it is about, as the operation numbers them."""
+
+    member: MemberInfo
+    message: Request
+    items: Sequence[int]
+
+
+class Operation(ABC):
+    """One call of a client.
+
+    reply: the type of a good answer. repeatable: doing it twice is the same as doing it once.
+    """
+
+    reply: type[Reply]
+
+    def __init__(self, region: str, *, repeatable: bool) -> None:
+        self.region = region
+        self.repeatable = repeatable
+
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """How much is still to be done; 0 when the operation is."""
+
+    @abstractmethod
+    def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
+        """Return what to ask next; never nothing while something is pending. `failed`: see `Routes.member_for`.
+
+        Raises UnavailableError when there is nobody to ask.
+        """
+
+    @abstractmethod
+    def on_reply(self, ask: Ask, reply: Any) -> None:
+        """Take a good answer, of type `reply`. Raises PeerError when it doesn't fit the request."""
+
+    def shrink(self) -> bool:
+        """Make requests smaller from now on, because one was refused; False when that is not possible."""
+        return False
+
+
+class PutAll(Operation):
+    """Put entries, bucket by bucket."""
+
+    reply = messages.Done
+
+    def __init__(self, region: str, keys: list[Key], values: list[bytes], total_num_buckets: int) -> None:
+        super().__init__(region, repeatable=True)
+        self._requests: dict[int, tuple[messages.PutAll, int]] = {}
+        for bucket, columns in group_entries(keys, values, total_num_buckets).items():
+            for some_keys, some_values, size in _chunks(*columns):
+                request = messages.PutAll(region, bucket, some_keys, some_values)
+                self._requests[len(self._requests)] = (request, size)
+
+    @property
+    def pending(self) -> int:
+        """Requests."""
+        return len(self._requests)
+
+    def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
+        """As many requests as fit into the window."""
+        asks: list[Ask] = []
+        window = WINDOW_BYTES
+        for number, (request, size) in self._requests.items():
+            window -= size
+            if window < 0 and asks:
+                break
+            asks.append(Ask(routes.member_for(self.region, request.bucket, failed), request, (number,)))
+        return asks
+
+    def on_reply(self, ask: Ask, reply: messages.Done) -> None:  # noqa: ARG002
+        """One request is done."""
+        del self._requests[ask.items[0]]
+
+
+class Change(Operation):
+    """One operation whose result depends on the entry."""
+
+    reply = Changed
+
+    def __init__(self, message: messages.Change) -> None:
+        super().__init__(message.region, repeatable=message.op == "remove")
+        self.changed: Changed | None = None
+        self._message = message
+
+    @property
+    def pending(self) -> int:
+        """1 until it is answered."""
+        return int(self.changed is None)
+
+    def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
+        """The one request."""
+        message = self._message
+        return [Ask(routes.member_for(message.region, message.bucket, failed), message, ())]
+
+    def on_reply(self, ask: Ask, reply: Changed) -> None:  # noqa: ARG002
+        """It is decided."""
+        self.changed = reply
+
+
+class GetAll(Operation):
+    """Read entries; `values` are in the order of the keys, empty where there is no entry."""
+
+    reply = messages.Values
+
+    def __init__(self, region: str, keys: list[Key], total_num_buckets: int) -> None:
+        super().__init__(region, repeatable=True)
+        self.values = [b""] * len(keys)
+        self._keys = keys
+        self._keys_max = GET_KEYS_MAX
+        self._buckets = buckets_of(keys, total_num_buckets)
+        self._positions = dict.fromkeys(range(len(keys)))
+
+    @property
+    def pending(self) -> int:
+        """Keys."""
+        return len(self._positions)
+
+    def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
+        """One request a member, more when the keys are many."""
+        buckets = self._buckets
+        members = {bucket: routes.member_for(self.region, bucket, failed) for bucket in set(buckets)}
+        groups: dict[str, tuple[MemberInfo, list[int]]] = {}
+        for position in self._positions:
+            member = members[buckets[position]]
+            groups.setdefault(member.name, (member, []))[1].append(position)
+        return [
+            Ask(member, messages.GetAll(self.region, [self._keys[i] for i in some]), some)
+            for member, positions in groups.values()
+            for some in _slices(positions, self._keys_max)
+        ]
+
+    def on_reply(self, ask: Ask, reply: messages.Values) -> None:
+        """Some keys are read."""
+        if len(reply.values) != len(ask.items):
+            raise PeerError(f"{ask.member.name} answered {len(reply.values)} values to {len(ask.items)} keys")
+        for position, value in zip(ask.items, reply.values, strict=True):
+            self.values[position] = value
+            del self._positions[position]
+
+    def shrink(self) -> bool:
+        """Ask for fewer keys at a time: an answer that would not fit into a frame is refused."""
+        self._keys_max //= 2
+        return self._keys_max > 0
+
+
+class _OfBuckets(Operation):
+    """What is asked of every bucket of a region."""
+
+    def __init__(self, region: str, total_num_buckets: int) -> None:
+        super().__init__(region, repeatable=True)
+        self._pending = set(range(total_num_buckets))
+
+    @property
+    def pending(self) -> int:
+        """Buckets."""
+        return len(self._pending)
+
+    def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
+        """One request a member."""
+        groups: dict[str, tuple[MemberInfo, list[int]]] = {}
+        for bucket in sorted(self._pending):
+            member = routes.member_for(self.region, bucket, failed)
+            groups.setdefault(member.name, (member, []))[1].append(bucket)
+        return [Ask(member, self._request(buckets), buckets) for member, buckets in groups.values()]
+
+    def on_reply(self, ask: Ask, reply: Any) -> None:
+        """Some buckets are read."""
+        self._pending.difference_update(ask.items)
+        self._take(reply)
+
+    @abstractmethod
+    def _request(self, buckets: list[int]) -> Request: ...
+
+    @abstractmethod
+    def _take(self, reply: Any) -> None: ...
+
+
+class Keys(_OfBuckets):
+    """List all keys of a region."""
+
+    reply = messages.KeyList
+
+    def __init__(self, region: str, total_num_buckets: int) -> None:
+        super().__init__(region, total_num_buckets)
+        self.keys: list[Key] = []
+
+    def _request(self, buckets: list[int]) -> Request:
+        return messages.Keys(self.region, buckets)
+
+    def _take(self, reply: messages.KeyList) -> None:
+        self.keys += reply.keys
+
+
+class Size(_OfBuckets):
+    """Count the entries of a region."""
+
+    reply = messages.Count
+
+    def __init__(self, region: str, total_num_buckets: int) -> None:
+        super().__init__(region, total_num_buckets)
+        self.count = 0
+
+    def _request(self, buckets: list[int]) -> Request:
+        return messages.Size(self.region, buckets)
+
+    def _take(self, reply: messages.Count) -> None:
+        self.count += reply.count
+
+
+def _slices(items: list[int], most: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
+
+
+def _chunks(keys: list[Key], values: list[bytes]) -> Iterator[tuple[list[Key], list[bytes], int]]:
+    """Cut the columns of a bucket into requests; yields keys, values and the bytes of the values."""
+    size = sum(map(len, values))
+    if size <= PUT_BYTES_MAX and len(keys) <= PUT_KEYS_MAX:
+        yield keys, values, size
+        return
+    start = size = 0
+    for end, value in enumerate(values):
+        if end > start and (size + len(value) > PUT_BYTES_MAX or end - start == PUT_KEYS_MAX):
+            yield keys[start:end], values[start:end], size
+            start, size = end, 0
+        size += len(value)
+    yield keys[start:], values[start:], size

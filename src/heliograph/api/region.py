@@ -1,0 +1,135 @@
+"""The awaited region: operations on the entries of one region, over whatever backend stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, overload
+
+from heliograph.api.backend import Backend
+from heliograph.api.entries import (
+    READ_KEYS_MAX,
+    UNSET,
+    Entries,
+    pack_entries,
+    pack_key,
+    pack_keys,
+    unpack_entries,
+    unpack_value,
+)
+from heliograph.link.messages import Changed, Condition
+from heliograph.model.ids import check_region_name
+from heliograph.model.keys import Key, encode_value
+
+
+class Region:
+    """A region. Made by `Client.region` and `Cache.region`; holds no data and costs nothing to keep.
+
+    Keys are str, int or bytes. Values are what msgpack carries, and never None, which always means "no entry".
+
+    Every operation raises UsageError for an unfit key or value, RegionNotFoundError, and UnavailableError when the
+    site can't answer in time. After an UnavailableError a write may have happened or not. Conditional operations
+    (`put_if_absent`, `replace`, `remove` with `expected`) are never sent a second time while that is unknown; others
+    are, because doing them twice is the same as doing them once.
+
+    `expected` compares encodings: dicts with the same items in another order are not the same value.
+    """
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self.name = check_region_name(name)
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"<heliograph.aio.Region {self.name}>"
+
+    # --- writing
+
+    async def put(self, key: Key, value: Any) -> None:
+        """Put an entry; returns when it is in the log and readable here."""
+        await self.put_all({key: value})
+
+    async def put_all(self, entries: Entries) -> None:
+        """Put entries, as fast as can be; returns when all are in the log and readable here.
+
+        It is no transaction: when it fails, some of the entries may have been put.
+        """
+        keys, values = pack_entries(entries)
+        if keys:
+            await self._backend.put_all(self.name, keys, values)
+
+    async def put_if_absent(self, key: Key, value: Any) -> Any:
+        """Put an entry unless there is one. Returns the value that there is, or None when this call put its own."""
+        changed = await self._change("put_if_absent", key, encode_value(value))
+        return unpack_value(changed.old)
+
+    @overload
+    async def replace(self, key: Key, value: Any) -> Any: ...
+    @overload
+    async def replace(self, key: Key, value: Any, *, expected: Any) -> bool: ...
+    async def replace(self, key: Key, value: Any, *, expected: Any = UNSET) -> Any:
+        """Replace an entry's value. Returns the old value, or None when there is no entry.
+
+        With `expected`: only if that is its value now; returns whether it was.
+        """
+        if expected is UNSET:
+            return unpack_value((await self._change("replace", key, encode_value(value))).old)
+        return (await self._change("replace_if", key, encode_value(value), encode_value(expected))).done
+
+    @overload
+    async def remove(self, key: Key) -> Any: ...
+    @overload
+    async def remove(self, key: Key, *, expected: Any) -> bool: ...
+    async def remove(self, key: Key, *, expected: Any = UNSET) -> Any:
+        """Remove an entry. Returns the old value, or None when there was no entry.
+
+        When an answer was lost and the removal was sent again, None may also mean that the first one did it.
+
+        With `expected`: only if that is its value now; returns whether it was.
+        """
+        if expected is UNSET:
+            return unpack_value((await self._change("remove", key)).old)
+        return (await self._change("remove_if", key, expected=encode_value(expected))).done
+
+    async def popitem(self) -> tuple[Key, Any]:
+        """Remove some entry and return its key and value; no other caller gets the same one. KeyError when empty."""
+        for key in await self.keys():
+            (encoded,) = await self._backend.get_all(self.name, [key])
+            if encoded and (await self._change("remove_if", key, expected=encoded)).done:
+                return key, unpack_value(encoded)
+        raise KeyError(f"region {self.name} is empty")
+
+    async def _change(self, op: Condition, key: Key, value: bytes = b"", expected: bytes = b"") -> Changed:
+        return await self._backend.change(self.name, op, pack_key(key), value, expected)
+
+    # --- reading
+
+    async def get(self, key: Key, default: Any = None) -> Any:
+        """Return an entry's value, or `default` when there is no entry."""
+        (encoded,) = await self._backend.get_all(self.name, [pack_key(key)])
+        return unpack_value(encoded) if encoded else default
+
+    async def get_all(self, keys: Iterable[Key]) -> dict[Key, Any]:
+        """Return the entries that exist among the keys."""
+        column = pack_keys(keys)
+        if not column:
+            return {}
+        return unpack_entries(column, await self._backend.get_all(self.name, column))
+
+    async def contains(self, key: Key) -> bool:
+        """Say whether there is an entry."""
+        (encoded,) = await self._backend.get_all(self.name, [pack_key(key)])
+        return bool(encoded)
+
+    async def keys(self) -> list[Key]:
+        """Return all keys, in no order."""
+        return await self._backend.keys(self.name)
+
+    async def items(self) -> AsyncIterator[tuple[Key, Any]]:
+        """Yield the entries of the keys that there are when it begins, each as it is when its turn comes."""
+        keys = await self.keys()
+        for start in range(0, len(keys), READ_KEYS_MAX):
+            for item in (await self.get_all(keys[start : start + READ_KEYS_MAX])).items():
+                yield item
+
+    async def size(self) -> int:
+        """Return the number of entries."""
+        return await self._backend.size(self.name)

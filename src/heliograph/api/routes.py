@@ -1,0 +1,67 @@
+"""What a client knows of a site: its members, its regions, and whom to ask about a bucket. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from heliograph.errors import RegionNotFoundError, UnavailableError
+from heliograph.link.messages import SiteView
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.members import MemberInfo
+from heliograph.placement.buckets import servers_by_age
+
+
+class Routes:
+    """A site as one locator saw it, corrected by what members said since about primaries.
+
+    Never more than a hint: a member that is asked in vain forwards or refuses, and says so.
+    """
+
+    def __init__(self, view: SiteView) -> None:
+        self._servers = servers_by_age(view.members)
+        self._by_name = {server.name: server for server in self._servers}
+        self._regions = {region.name: region for region in view.regions}
+        self._buckets = {placement.region: placement.buckets for placement in view.placements}
+        self._learned: dict[tuple[str, int], str] = {}
+
+    @property
+    def regions(self) -> list[str]:
+        """The names of the site's regions, sorted."""
+        return sorted(self._regions)
+
+    def attributes(self, region: str) -> RegionAttributes:
+        """Return a region's attributes. Raises RegionNotFoundError that lists those there are."""
+        attributes = self._regions.get(region)
+        if attributes is None:
+            known = ", ".join(self.regions) or "none"
+            raise RegionNotFoundError(f"region {region!r} does not exist at this site (regions: {known})")
+        return attributes
+
+    def learn(self, region: str, bucket: int, primary: str) -> None:
+        """A member named a bucket's primary."""
+        self._learned[region, bucket] = primary
+
+    def member_for(self, region: str, bucket: int, failed: Mapping[str, int]) -> MemberInfo:
+        """Return whom to ask about a bucket: its primary, else another holder; anybody when no holder is known.
+
+        failed: member -> when it failed last, in any growing count; who failed least recently is asked.
+        Raises UnavailableError when the site has no server.
+        """
+        if not self._servers:
+            raise UnavailableError("the site has no server: start one (`helio start server`)")
+        members = [self._by_name[name] for name in self._holders(region, bucket) if name in self._by_name]
+        if not members:
+            first = bucket % len(self._servers)
+            members = self._servers[first:] + self._servers[:first]
+        if not failed:
+            return members[0]
+        return min(members, key=lambda member: failed.get(member.name, 0))
+
+    def _holders(self, region: str, bucket: int) -> Iterator[str]:
+        learned = self._learned.get((region, bucket))
+        if learned is not None:
+            yield learned
+        buckets = self._buckets.get(region, ())
+        if bucket < len(buckets):
+            yield buckets[bucket].primary
+            yield from buckets[bucket].secondaries

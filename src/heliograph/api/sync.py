@@ -1,0 +1,81 @@
+"""The blocking client: `connect`.
+
+A blocking face has an event loop in a background thread. Its methods may be called from any thread, also from one that
+runs an event loop of its own, which it then blocks.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from heliograph.api import client as awaited
+from heliograph.api.backend import Backend
+from heliograph.api.client import TIMEOUT_S
+from heliograph.api.loop import LoopThread
+from heliograph.api.sync_region import Region
+
+
+class _Awaited(Protocol):
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Face:
+    """What a blocking client and a blocking cache share: the loop, opened and closed with them."""
+
+    def __init__(self, description: str, inner: _Awaited) -> None:
+        self._description = description
+        self._inner = inner
+        self._loop = LoopThread(description)
+        try:
+            self._loop.run(inner.open())
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<heliograph {self._description}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close. Calls under way fail, later ones raise UsageError. A second close does nothing."""
+        self._loop.close(self._inner.close)
+
+    def _region(self, name: str, backend: Backend) -> Region:
+        region = Region(name, backend, self._loop)
+        self._loop.run(backend.attributes(region.name))
+        return region
+
+
+class Client(Face):
+    """A thin client of one site; made by `connect`."""
+
+    def __init__(self, locators: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._client = awaited.Client(locators, timeout_s=timeout_s)
+        super().__init__(f"client of {locators}", self._client)
+
+    def region(self, name: str) -> Region:
+        """Return a region. Raises RegionNotFoundError, listing the regions there are."""
+        return self._region(name, self._client.backend)
+
+    def regions(self) -> list[str]:
+        """Return the names of the site's regions, sorted."""
+        return self._loop.run(self._client.regions())
+
+
+def connect(locators: str, *, timeout_s: float = TIMEOUT_S) -> Client:
+    """Connect to a site: `with heliograph.connect("host[10334]") as client`.
+
+    locators: `host[port]`, or several separated by commas, of one site. timeout_s: how long an operation may take,
+    with everything that is tried again meanwhile.
+    Raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
+    """
+    return Client(locators, timeout_s=timeout_s)

@@ -1,0 +1,188 @@
+"""The blocking region: a `MutableMapping` whose every operation is right when many programs write at once."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
+from itertools import chain
+from typing import Any, NoReturn, overload
+
+from heliograph.api import region as awaited
+from heliograph.api.backend import Backend
+from heliograph.api.entries import READ_KEYS_MAX, UNSET, Entries, pack_entries, pack_keys, unpack_entries
+from heliograph.api.loop import LoopThread
+from heliograph.errors import UsageError
+from heliograph.model.keys import Key
+
+
+class Region(MutableMapping[Key, Any]):
+    """A region, for any number of threads. Made by `Client.region` and `Cache.region`.
+
+    All that `heliograph.aio.Region` says of keys, values, errors and repeated calls holds here too. As a mapping:
+    `region[key]`, `del region[key]` and `pop` raise KeyError when there is no entry, `update` is one `put_all`,
+    `setdefault` is `put_if_absent`, and `keys()`, `values()` and `items()` iterate over the keys that there were when
+    the iteration began. `clear` is refused.
+    """
+
+    def __init__(self, name: str, backend: Backend, loop: LoopThread) -> None:
+        self._region = awaited.Region(name, backend)
+        self._backend = backend
+        self._run = loop.run
+
+    @property
+    def name(self) -> str:
+        """The region's name."""
+        return self._region.name
+
+    def __repr__(self) -> str:
+        return f"<heliograph.Region {self.name}>"
+
+    # --- writing
+
+    def put(self, key: Key, value: Any) -> None:
+        """Put an entry; returns when it is in the log and readable here."""
+        self.put_all({key: value})
+
+    def put_all(self, entries: Entries) -> None:
+        """Put entries, as fast as can be; returns when all are in the log and readable here.
+
+        It is no transaction: when it fails, some of the entries may have been put.
+        """
+        keys, values = pack_entries(entries)
+        if keys:
+            self._run(self._backend.put_all(self.name, keys, values))
+
+    def put_if_absent(self, key: Key, value: Any) -> Any:
+        """Put an entry unless there is one. Returns the value that there is, or None when this call put its own."""
+        return self._run(self._region.put_if_absent(key, value))
+
+    @overload
+    def replace(self, key: Key, value: Any) -> Any: ...
+    @overload
+    def replace(self, key: Key, value: Any, *, expected: Any) -> bool: ...
+    def replace(self, key: Key, value: Any, *, expected: Any = UNSET) -> Any:
+        """Replace an entry's value. Returns the old value, or None when there is no entry.
+
+        With `expected`: only if that is its value now; returns whether it was. Encodings are compared: dicts with the
+        same items in another order are not the same value.
+        """
+        return self._run(self._region.replace(key, value, expected=expected))
+
+    @overload
+    def remove(self, key: Key) -> Any: ...
+    @overload
+    def remove(self, key: Key, *, expected: Any) -> bool: ...
+    def remove(self, key: Key, *, expected: Any = UNSET) -> Any:
+        """Remove an entry. Returns the old value, or None when there was no entry.
+
+        When an answer was lost and the removal was sent again, None may also mean that the first one did it.
+
+        With `expected`: only if that is its value now, compared as by `replace`; returns whether it was.
+        """
+        return self._run(self._region.remove(key, expected=expected))
+
+    # --- reading
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        """Return an entry's value, or `default` when there is no entry."""
+        return self._run(self._region.get(key, default))
+
+    def get_all(self, keys: Iterable[Key]) -> dict[Key, Any]:
+        """Return the entries that exist among the keys."""
+        column = pack_keys(keys)
+        if not column:
+            return {}
+        return unpack_entries(column, self._run(self._backend.get_all(self.name, column)))
+
+    def size(self) -> int:
+        """Return the number of entries."""
+        return self._run(self._backend.size(self.name))
+
+    # --- as a mapping
+
+    def __setitem__(self, key: Key, value: Any) -> None:
+        self.put(key, value)
+
+    def __getitem__(self, key: Key) -> Any:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __delitem__(self, key: Key) -> None:
+        if self.remove(key) is None:
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return self._run(self._region.contains(key))  # type: ignore[arg-type]  # an unfit key is refused there
+
+    def __len__(self) -> int:
+        return self.size()
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._run(self._backend.keys(self.name)))
+
+    def keys(self) -> KeysView[Key]:
+        """Return the keys that there are now; later changes don't show."""
+        return dict.fromkeys(self).keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return a view whose iteration reads the values `READ_KEYS_MAX` at a time."""
+        return _RegionValues(self)
+
+    def items(self) -> ItemsView[Key, Any]:
+        """Return a view whose iteration reads the entries `READ_KEYS_MAX` at a time."""
+        return _RegionItems(self)
+
+    def update(self, entries: Entries = (), /, **named: Any) -> None:  # type: ignore[override]  # takes more than is asked
+        """Put entries, all in one go; keyword names are str keys."""
+        self.put_all(dict(entries, **named))
+
+    def setdefault(self, key: Key, default: Any = None) -> Any:
+        """Return the entry's value; when there is no entry, put `default` and return it. UsageError for None."""
+        existing = self.put_if_absent(key, default)
+        return default if existing is None else existing
+
+    def pop(self, key: Key, default: Any = UNSET) -> Any:
+        """Remove an entry and return its value, or `default` when there is no entry; else raise KeyError."""
+        value = self.remove(key)
+        if value is not None:
+            return value
+        if default is UNSET:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[Key, Any]:
+        """Remove some entry and return its key and value; no other caller gets the same one. KeyError when empty."""
+        return self._run(self._region.popitem())
+
+    def clear(self) -> NoReturn:
+        """Refuse: removing all entries of a region at every site is no operation yet."""
+        raise UsageError(f"region {self.name} can't be cleared: remove its entries, or destroy and create the region")
+
+
+def _chunks(region: Region) -> Iterator[dict[Key, Any]]:
+    keys = list(iter(region))  # list(region) would ask for its size besides
+    for start in range(0, len(keys), READ_KEYS_MAX):
+        yield region.get_all(keys[start : start + READ_KEYS_MAX])
+
+
+class _RegionItems(ItemsView[Key, Any]):
+    """Entries read in chunks rather than one by one."""
+
+    def __init__(self, region: Region) -> None:
+        super().__init__(region)
+        self._region = region
+
+    def __iter__(self) -> Iterator[tuple[Key, Any]]:
+        return chain.from_iterable(chunk.items() for chunk in _chunks(self._region))
+
+
+class _RegionValues(ValuesView[Any]):
+    """Values read in chunks rather than one by one."""
+
+    def __init__(self, region: Region) -> None:
+        super().__init__(region)
+        self._region = region
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(chunk.values() for chunk in _chunks(self._region))
