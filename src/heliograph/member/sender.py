@@ -41,6 +41,7 @@ class GatewaySender:
         self.running = False
         self.paused = False
         self._host = host
+        self._finder = ReceiverFinder(host, attributes.remote_distributed_system_id)
         self._counters = QueueCounters()
         self._lane_totals = LaneCounters()
         self._activated: dict[BucketKey, Assignment] = {}
@@ -121,6 +122,7 @@ class GatewaySender:
 
     def rebalance(self) -> None:
         """Open every link anew, spread over the receivers that there are now."""
+        self._finder.forget()
         for dispatcher in self._dispatchers:
             dispatcher.disconnect("load balancing")
 
@@ -150,14 +152,13 @@ class GatewaySender:
     def _make_dispatchers(self) -> list[Dispatcher]:
         attributes, host = self.attributes, self._host
         hello = Hello("sender", f"{attributes.id}@{host.name}", host.dsid)
-        finder = ReceiverFinder(host, attributes.remote_distributed_system_id)
         return [
             Dispatcher(
                 number,
                 Lane(attributes.batch_size, attributes.batch_time_interval, self._route),
                 host=host,
                 hello=hello,
-                finder=finder,
+                finder=self._finder,
                 owner=self,
             )
             for number in range(attributes.dispatcher_threads)

@@ -23,7 +23,7 @@ from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.net.link import BaseHandler, Link, connect_link
 
-CONNECT_S = 5.0
+CONNECT_S = 3.0
 RECONNECT_FIRST_MS, RECONNECT_LIMIT_MS = 100, 2_000
 RECEIVERS_FRESH_S = 0.5
 """All dispatchers of a sender share an answer of the locators that is no older."""
@@ -54,6 +54,10 @@ class ReceiverFinder:
         self._answered_at = 0.0
         self._asking = asyncio.Lock()
 
+    def forget(self) -> None:
+        """Ask anew the next time."""
+        self._answer = None
+
     async def find(self) -> list[ReceiverInfo]:
         """Return the receivers, at least one. Raises UnavailableError saying what is missing."""
         async with self._asking:
@@ -71,7 +75,11 @@ class ReceiverFinder:
 
 
 class Dispatcher(BaseHandler):
-    """See the module. `number` spreads a sender's dispatchers over the receivers, its member's name all senders."""
+    """See the module.
+
+    number: spreads a sender's dispatchers over the receivers, as its member's name spreads the members; after a failure
+    to connect the next receiver is tried.
+    """
 
     def __init__(
         self,
@@ -162,12 +170,12 @@ class Dispatcher(BaseHandler):
         try:
             receivers = await self._finder.find()
             receiver = receivers[self._choice % len(receivers)]
-            self._choice += 1
             link = await connect_link(self._host.network, receiver.address, self._hello, self, timeout_s=CONNECT_S)
         except HeliographError as exc:
             if str(exc) != self._connect_error:
                 _log.warning("not linked sender=%s reason=%s", self._hello.name, exc)
             self._connect_error = str(exc)
+            self._choice += 1
             return None
         if self.lane.idle:
             link.close("nothing to ship")

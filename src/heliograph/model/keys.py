@@ -94,20 +94,26 @@ def buckets_of(keys: Sequence[Key], total_num_buckets: int) -> list[BucketId]:
         data = keys  # type: ignore[assignment]
     else:
         data = map(_key_bytes, keys)
-    return [BucketId(crc32(each) % total_num_buckets) for each in data]
+    return [crc32(each) % total_num_buckets for each in data]  # type: ignore[misc]  # BucketId is an int
+
+
+class _Groups(dict[BucketId, tuple[list[Key], list[bytes]]]):
+    """Columns by bucket, made when first asked for, so that the loop over entries stays short."""
+
+    def __missing__(self, bucket: BucketId) -> tuple[list[Key], list[bytes]]:
+        group = self[bucket] = ([], [])
+        return group
 
 
 def group_entries(
     keys: Sequence[Key], values: Sequence[bytes], total_num_buckets: int
 ) -> dict[BucketId, tuple[list[Key], list[bytes]]]:
     """Sort entries into their keys' buckets, as columns that keep the order within a bucket."""
-    groups: dict[BucketId, tuple[list[Key], list[bytes]]] = {}
+    groups = _Groups()
     for bucket, key, value in zip(buckets_of(keys, total_num_buckets), keys, values, strict=True):
-        group = groups.get(bucket)
-        if group is None:
-            group = groups[bucket] = ([], [])
-        group[0].append(key)
-        group[1].append(value)
+        some_keys, some_values = groups[bucket]
+        some_keys.append(key)
+        some_values.append(value)
     return groups
 
 

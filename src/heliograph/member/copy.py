@@ -1,0 +1,332 @@
+"""One bucket's copy at this member: following its log, or writing it as the primary.
+
+    secondary ──become_primary──> taking over ──(our record won)──> primary ──step_down──> secondary
+
+The append of a `primary` record is the election (architecture §2). Whatever this member believes, the log refuses the
+appends of a deposed primary; the copy then fails what was pending with NotPrimaryError, which tells the caller that
+nothing happened, and follows again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from heliograph.bucket.primary import (
+    ApplyRequest,
+    BucketPrimary,
+    ChangeRequest,
+    Outcome,
+    PutRequest,
+    Request,
+    first_record,
+    request_size,
+)
+from heliograph.bucket.view import BucketView
+from heliograph.engine.append import append_settled
+from heliograph.engine.seam import Log, LogEntry
+from heliograph.errors import FencedError, HeliographError, NotPrimaryError, UnavailableError
+from heliograph.link.messages import Changed, Condition, Done
+from heliograph.model.batch import Part, Record, decode_record, encode_record
+from heliograph.model.ids import Epoch, Seq
+from heliograph.model.keys import Key
+from heliograph.net.seam import Clock
+
+PENDING_BYTES_MAX = 64 * 1024 * 1024
+"""A bucket holds no more than this while the engine is slow; beyond it writes are refused, not buffered."""
+SETTLE_S = 5.0
+"""How long one attempt to settle an append of unknown outcome may take before it is begun again."""
+
+_log = logging.getLogger(__name__)
+
+RecordSink = Callable[[int, Seq, Seq, Record], None]
+"""Called with (bucket, seq, previous, record) for every record this copy appends or applies."""
+
+
+class CopyHost(Protocol):
+    """What a copy needs of its member."""
+
+    name: str
+    site: int
+    clock: Clock
+    log: Log
+
+    def batch_id(self) -> str:
+        """Return a name for an append that no other append ever has."""
+        ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine as a task that the member cancels when it stops."""
+        ...
+
+
+class BucketCopy:
+    """A bucket's view at this member, and its primary while this member is that."""
+
+    def __init__(self, region: str, bucket: int, subject: str, host: CopyHost, sink: RecordSink) -> None:
+        self.region = region
+        self.bucket = bucket
+        self.subject = subject
+        self.view = BucketView()
+        self.following = True
+        """Records of the log are applied as they come; never while this member may be writing."""
+        self.readable = False
+        """The view has held all that was in the log when this member gained the copy."""
+        self._host = host
+        self._sink = sink
+        self._primary: BucketPrimary | None = None
+        self._accepting = False
+        self._pump_due = False
+        self._drafted_at = 0.0
+        self._applied_waiters: list[tuple[Seq, asyncio.Future[None]]] = []
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def accepting(self) -> bool:
+        """Say whether this member is the bucket's primary and takes writes."""
+        return self._accepting
+
+    @property
+    def epoch(self) -> Epoch:
+        """The newest primary's epoch, as far as this copy has read."""
+        return self.view.epoch
+
+    # --- writing
+
+    def put(self, keys: list[Key], values: list[bytes]) -> asyncio.Future[Done]:
+        """Put entries; the future is done when they are in the log and in the view. Raises NotPrimaryError."""
+        waiter: asyncio.Future[Done] = self._loop.create_future()
+        self._submit(PutRequest(waiter, keys, values, request_size(keys, values)))
+        return waiter
+
+    def change(self, op: Condition, key: Key, value: bytes, expected: bytes) -> asyncio.Future[Changed]:
+        """Do a conditional operation. Raises NotPrimaryError."""
+        waiter: asyncio.Future[Changed] = self._loop.create_future()
+        self._submit(ChangeRequest(waiter, op, key, value, expected))
+        return waiter
+
+    def apply_parts(self, parts: Sequence[Part]) -> asyncio.Future[Done]:
+        """Judge and append parts from another site. Raises NotPrimaryError."""
+        waiter: asyncio.Future[Done] = self._loop.create_future()
+        self._submit(ApplyRequest(waiter, parts, sum(len(part.columns) for part in parts)))
+        return waiter
+
+    def _submit(self, request: Request) -> None:
+        primary = self._primary
+        if primary is None or not self._accepting:
+            raise NotPrimaryError(f"{self._host.name} is not the primary of bucket {self.bucket} of {self.region}")
+        if primary.pending_bytes > PENDING_BYTES_MAX:
+            raise UnavailableError(
+                f"bucket {self.bucket} of {self.region} has {primary.pending_bytes} bytes waiting for the engine "
+                f"(limit {PENDING_BYTES_MAX}): the write was refused, try again later"
+            )
+        primary.submit(request)
+        if not self._pump_due and primary.in_flight is None:
+            self._pump_due = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Draft and append the next record; whoever submits in the same turn of the loop is in it."""
+        self._pump_due = False
+        primary = self._primary
+        if primary is None or primary.in_flight is not None:
+            return
+        while (draft := primary.draft(self._host.clock.now_ms())) is not None:
+            if draft.record is not None:
+                self._append(draft.record)
+                return
+            _resolve(draft.outcomes, self.view.seq)
+
+    def _append(self, record: Record) -> None:
+        batch_id = self._host.batch_id()
+        payload = encode_record(record)
+        self._drafted_at = self._loop.time()
+        future = self._host.log.append(self.subject, payload, expected=self.view.seq, batch_id=batch_id)
+
+        def answered(answer: asyncio.Future[Seq]) -> None:
+            if answer.cancelled():
+                return
+            error = answer.exception()
+            if error is None:
+                self._appended(answer.result())
+            elif isinstance(error, UnavailableError):
+                self._host.spawn(self._settle(payload, batch_id))
+            elif isinstance(error, HeliographError):
+                self._refused(error)
+            else:
+                raise error
+
+        future.add_done_callback(answered)
+
+    async def _settle(self, payload: bytes, batch_id: str) -> None:
+        """Find out what became of an append whose answer was lost; nothing else is appended meanwhile."""
+        while True:
+            try:
+                seq = await append_settled(
+                    self._host.log,
+                    self.subject,
+                    payload,
+                    expected=self.view.seq,
+                    batch_id=batch_id,
+                    deadline_s=SETTLE_S,
+                )
+            except UnavailableError as exc:
+                _log.warning("append unsettled region=%s bucket=%d error=%s", self.region, self.bucket, exc)
+            except HeliographError as exc:
+                self._refused(exc)
+                return
+            else:
+                self._appended(seq)
+                return
+
+    def _appended(self, seq: Seq) -> None:
+        primary = self._primary
+        if primary is None:
+            return
+        previous = self.view.seq
+        draft = primary.appended(seq)
+        _resolve(draft.outcomes, seq)
+        if draft.record is not None:
+            self._sink(self.bucket, seq, previous, draft.record)
+        if not self._accepting:
+            self._retire()
+        elif primary.pending and not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._pump)
+
+    def _refused(self, error: HeliographError) -> None:
+        """The record in flight is certainly not in the log."""
+        primary = self._primary
+        if primary is None:
+            return
+        draft = primary.withdraw()
+        if isinstance(error, FencedError):
+            _log.info("deposed region=%s bucket=%d epoch=%d", self.region, self.bucket, primary.epoch)
+            self._accepting = False
+            _reject([waiter for waiter, _ in draft.outcomes], self._not_primary())
+            self._retire()
+            return
+        _reject([waiter for waiter, _ in draft.outcomes], error)
+        if not self._accepting:
+            self._retire()
+        elif primary.pending:
+            self._loop.call_soon(self._pump)
+
+    def expire(self, timeout_s: float) -> None:
+        """Fail what has waited longer than `timeout_s` for the engine, instead of one timer a write."""
+        primary = self._primary
+        if primary is None or primary.in_flight is None or self._loop.time() - self._drafted_at < timeout_s:
+            return
+        where = f"bucket {self.bucket} of {self.region}"
+        unknown = UnavailableError(f"the engine did not answer for {timeout_s:.0f} s: the write to {where} may be done")
+        _reject([waiter for waiter, _ in primary.in_flight.outcomes], unknown)
+        _reject(primary.abandon(), UnavailableError(f"the engine does not answer: the write to {where} was not done"))
+
+    # --- changing roles
+
+    async def become_primary(self) -> None:
+        """Catch up and win the bucket's log. Raises UnavailableError; cancel it when another should be primary."""
+        self.following = False
+        while True:
+            await self._catch_up()
+            record = first_record(Epoch(self.view.epoch + 1), self._host.name)
+            previous = self.view.seq
+            try:
+                seq = await append_settled(
+                    self._host.log,
+                    self.subject,
+                    encode_record(record),
+                    expected=previous,
+                    batch_id=self._host.batch_id(),
+                    deadline_s=SETTLE_S,
+                )
+            except FencedError:
+                continue  # somebody appended meanwhile: read it and try again
+            self.view.apply(seq, record)
+            self._primary = BucketPrimary(self.view, self._host.site, Epoch(record.epoch))
+            self._accepting = self.readable = True
+            self._sink(self.bucket, seq, previous, record)
+            return
+
+    def step_down(self) -> None:
+        """Take no more writes; what is in flight is finished, what is pending was not done."""
+        self._accepting = False
+        primary = self._primary
+        if primary is None:
+            self.following = True
+            return
+        _reject(primary.abandon(), self._not_primary())
+        if primary.in_flight is None:
+            self._retire()
+
+    def _retire(self) -> None:
+        primary, self._primary = self._primary, None
+        if primary is not None:
+            _reject(primary.abandon(), self._not_primary())
+        self.following = True
+
+    def _not_primary(self) -> NotPrimaryError:
+        return NotPrimaryError(f"{self._host.name} is no longer the primary of bucket {self.bucket} of {self.region}")
+
+    @property
+    def retired(self) -> bool:
+        """Say whether nothing of a past primaryship is left."""
+        return self._primary is None
+
+    # --- following
+
+    def on_entry(self, entry: LogEntry) -> None:
+        """Apply a record that was read from the log, unless the view holds it already."""
+        if entry.seq <= self.view.seq:
+            return
+        record = decode_record(entry.payload)
+        self.view.apply(entry.seq, record)
+        self._sink(self.bucket, entry.seq, entry.previous, record)
+        if self._applied_waiters:
+            self._wake_applied()
+
+    async def applied(self, seq: Seq) -> None:
+        """Wait until the view holds `seq`."""
+        if self.view.seq >= seq:
+            return
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._applied_waiters.append((seq, waiter))
+        await waiter
+
+    def _wake_applied(self) -> None:
+        waiting = self._applied_waiters
+        self._applied_waiters = []
+        for seq, waiter in waiting:
+            if seq > self.view.seq:
+                self._applied_waiters.append((seq, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+
+    async def _catch_up(self) -> None:
+        last = await self._host.log.last(self.subject)
+        if last is None or last.seq <= self.view.seq:
+            return
+        async for entries in self._host.log.read([self.subject], after=self.view.seq):
+            for entry in entries:
+                self.on_entry(entry)
+
+
+def _resolve(outcomes: Sequence[tuple[asyncio.Future[Done | Changed], Outcome]], seq: Seq) -> None:
+    done = Done(seq)
+    for waiter, outcome in outcomes:
+        if waiter.done():
+            continue  # the caller gave up waiting
+        if outcome is None:
+            waiter.set_result(done)
+        elif isinstance(outcome, Changed):
+            waiter.set_result(Changed(outcome.done, outcome.old, seq))
+        else:
+            waiter.set_exception(outcome)
+
+
+def _reject(waiters: Sequence[asyncio.Future[object]], error: Exception) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)

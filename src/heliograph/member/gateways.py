@@ -1,0 +1,240 @@
+"""The gateway senders and the gateway receiver of this member: made, ended and fed as the cluster configuration says.
+
+A record that a copy here appends or applies is offered at once to the region's senders. Which sender ships which
+bucket follows from who is primary: of the bucket for a parallel sender, of the sender for a serial one.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+
+from heliograph.engine.seam import Log, Registry
+from heliograph.errors import HeliographError, UsageError
+from heliograph.link import messages
+from heliograph.link.messages import Done, Outcome
+from heliograph.member.receiver import GatewayReceiver
+from heliograph.member.region import HostedRegion
+from heliograph.member.sender import GatewaySender
+from heliograph.member.sender_host import SerialBucket
+from heliograph.member.state import SiteState
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.batch import Part, Record
+from heliograph.model.ids import Seq
+from heliograph.model.members import MemberInfo, ReceiverInfo
+from heliograph.net.seam import Clock, Network
+from heliograph.placement.buckets import oldest_running
+
+_log = logging.getLogger(__name__)
+
+
+class GatewayHost:
+    """What gateway senders and the receiver see of their member."""
+
+    def __init__(
+        self,
+        name: str,
+        dsid: int,
+        *,
+        hostname: str,
+        network: Network,
+        clock: Clock,
+        rng: random.Random,
+        log: Log,
+        registry: Registry,
+        regions: dict[str, HostedRegion],
+        state: Callable[[], SiteState],
+        apply_parts: Callable[[str, int, tuple[Part, ...]], Awaitable[Done]],
+        region: Callable[[str], HostedRegion],
+        find_receivers: Callable[[int], Awaitable[messages.Receivers]],
+    ) -> None:
+        self.name = name
+        self.dsid = dsid
+        self.hostname = hostname
+        self.network = network
+        self.clock = clock
+        self.rng = rng
+        self.log = log
+        self.registry = registry
+        self.apply_parts = apply_parts
+        self.find_receivers = find_receivers
+        self._regions = regions
+        self._region = region
+        self._state = state
+
+    def subject(self, region: str, bucket: int) -> str:
+        """Return the subject of a bucket's log."""
+        return self._region(region).subject(bucket)
+
+    def region_attributes(self, region: str) -> RegionAttributes:
+        """Return a region's attributes. Raises RegionNotFoundError."""
+        return self._region(region).attributes
+
+    def total_num_buckets(self, region: str) -> int:
+        """Return a region's number of buckets."""
+        return self._region(region).attributes.total_num_buckets
+
+    def remote_dsids(self, region: str) -> frozenset[int]:
+        """Return the sites that the region's gateway senders feed."""
+        senders = self._state().senders
+        listed = self._region(region).attributes.gateway_sender_ids
+        return frozenset(senders[name].remote_distributed_system_id for name in listed if name in senders)
+
+    def serial_buckets(self, sender: str) -> list[SerialBucket]:
+        """Return all that a serial sender ships."""
+        return [
+            SerialBucket(region.name, bucket, bucket in region.copies, region.attached_at(sender, bucket))
+            for region in self._regions.values()
+            if sender in region.attributes.gateway_sender_ids
+            for bucket in range(region.attributes.total_num_buckets)
+        ]
+
+
+class Gateways:
+    """All gateways of one member."""
+
+    def __init__(self, host: GatewayHost, regions: dict[str, HostedRegion], on_change: Callable[[], None]) -> None:
+        self.receiver: GatewayReceiver | None = None
+        self.problems: dict[str, str] = {}
+        """Subject -> why it could not be taken up."""
+        self._host = host
+        self._regions = regions
+        self._on_change = on_change
+        self._senders: dict[str, GatewaySender] = {}
+        self._offered: dict[str, list[GatewaySender]] = {}
+        self._active: dict[tuple[str, str, int], int] = {}
+        """(sender, region, bucket) -> epoch of what parallel senders ship from here."""
+
+    # --- the hot path
+
+    def on_record(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
+        """Offer a record to the region's senders."""
+        for sender in self._offered.get(region, ()):
+            sender.offer(region, bucket, seq, previous, record)
+        if record.primary:
+            self._on_change()
+
+    # --- following the cluster configuration
+
+    async def arrange(self, state: SiteState, members: Iterable[MemberInfo]) -> None:
+        """Take up the configuration and the primaries as they are now."""
+        await self._arrange_senders(state.senders)
+        await self._arrange_receiver(state.receiver)
+        self._offered = {
+            name: [self._senders[sender] for sender in region.attributes.gateway_sender_ids if sender in self._senders]
+            for name, region in self._regions.items()
+        }
+        self._arrange_buckets()
+        everyone = list(members)
+        for name, sender in self._senders.items():
+            if not sender.attributes.parallel:
+                sender.may_hold(oldest_running(everyone, name) == self._host.name)
+
+    async def _arrange_senders(self, wanted: dict[str, GatewaySenderAttributes]) -> None:
+        for name in list(self._senders):
+            sender = self._senders[name]
+            if name not in wanted:
+                del self._senders[name]
+                self._forget(name)
+                await sender.stop()
+            elif sender.attributes != wanted[name]:
+                await sender.alter(wanted[name])
+        for name, attributes in wanted.items():
+            if name not in self._senders:
+                sender = GatewaySender(attributes, self._host)
+                self._senders[name] = sender
+                if not attributes.manual_start:
+                    await sender.start()
+
+    async def _arrange_receiver(self, wanted: GatewayReceiverAttributes | None) -> None:
+        if self.receiver is not None and (wanted is None or self.receiver.attributes != wanted):
+            await self.receiver.stop()
+            self.receiver = None
+        if wanted is None or self.receiver is not None:
+            return
+        receiver = GatewayReceiver(wanted, self._host)
+        try:
+            if not wanted.manual_start:
+                await receiver.start()
+        except UsageError as exc:
+            if self.problems.get("gateway-receiver") != str(exc):
+                _log.error("gateway receiver not started reason=%s", exc)
+            self.problems["gateway-receiver"] = str(exc)
+            return
+        self.problems.pop("gateway-receiver", None)
+        self.receiver = receiver
+
+    def _arrange_buckets(self) -> None:
+        """Have parallel senders ship exactly the buckets whose primary is here."""
+        wanted = {
+            (sender, region.name, copy.bucket): copy.epoch
+            for region in self._regions.values()
+            for copy in region.accepting()
+            for sender in region.attributes.gateway_sender_ids
+            if sender in self._senders and self._senders[sender].attributes.parallel
+        }
+        for sender, region_name, bucket in self._active.keys() - wanted.keys():
+            self._senders[sender].deactivate(region_name, bucket)
+        for key, epoch in wanted.items():
+            if self._active.get(key) != epoch:
+                sender, region_name, bucket = key
+                begin = self._regions[region_name].attached_at(sender, bucket)
+                self._senders[sender].activate(region_name, bucket, epoch, begin=begin)
+        self._active = dict(wanted)
+
+    def _forget(self, sender: str) -> None:
+        self._active = {key: epoch for key, epoch in self._active.items() if key[0] != sender}
+
+    # --- commands
+
+    async def command(self, request: messages.SenderCommand) -> Outcome:
+        """Do a gateway sender command at this member (gfsh.md §6.4, §6.6)."""
+        sender = self._senders.get(request.id)
+        if sender is None:
+            return Outcome(False, f"there is no gateway sender {request.id} on {self._host.name}")
+        try:
+            await sender.command(request.action)
+        except HeliographError as exc:
+            return Outcome(False, str(exc))
+        self._on_change()
+        return Outcome(True, f"gateway sender {request.id}: {request.action} done on {self._host.name}")
+
+    async def command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
+        """Start or stop the gateway receiver (gfsh.md §6.8)."""
+        if self.receiver is None:
+            return Outcome(False, f"there is no gateway receiver on {self._host.name}")
+        try:
+            await self.receiver.command(request.action)
+        except HeliographError as exc:
+            return Outcome(False, str(exc))
+        self._on_change()
+        return Outcome(True, f"gateway receiver: {request.action} done on {self._host.name}")
+
+    # --- what others are told
+
+    def status(self) -> messages.Gateways:
+        """Return the state of every gateway here."""
+        receiver = self.receiver.status() if self.receiver is not None else None
+        return messages.Gateways([sender.status() for _, sender in sorted(self._senders.items())], receiver)
+
+    def receiver_info(self) -> ReceiverInfo | None:
+        """Return what locators advertise of the running receiver."""
+        return self.receiver.info() if self.receiver is not None and self.receiver.running else None
+
+    @property
+    def port(self) -> int:
+        """The port the receiver listens on, 0 when it does not."""
+        info = self.receiver_info()
+        return info.port if info is not None else 0
+
+    def running_senders(self) -> tuple[str, ...]:
+        """Return the ids of the senders that run here."""
+        return tuple(sorted(name for name, sender in self._senders.items() if sender.running))
+
+    async def close(self) -> None:
+        """Stop everything; cursors are stored."""
+        if self.receiver is not None and self.receiver.running:
+            await self.receiver.stop()
+        for sender in self._senders.values():
+            await sender.stop()

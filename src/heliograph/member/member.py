@@ -1,0 +1,459 @@
+"""A member: a process of a site that hosts buckets, gateway senders and a gateway receiver.
+
+Everything that the site shares stands in the registry. A member reads it, compares it with what it is, and becomes
+what it should be (`_arrange`), again and again: joining, a command, a failure and a restart are the same thing to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from heliograph import __version__
+from heliograph.engine.nats.engine import connect_engine
+from heliograph.engine.seam import Engine, Log, Registry
+from heliograph.errors import ConflictError, HeliographError, UnavailableError, UsageError
+from heliograph.link import messages
+from heliograph.link.hello import Hello
+from heliograph.link.messages import Outcome
+from heliograph.member.config import MemberConfig
+from heliograph.member.gateways import GatewayHost, Gateways
+from heliograph.member.operations import Operations
+from heliograph.member.peers import Peers
+from heliograph.member.region import HostedRegion
+from heliograph.member.service import MemberService
+from heliograph.member.state import SiteState, StateWatcher
+from heliograph.member.tasks import Tasks
+from heliograph.model.attributes import (
+    DEFAULT_STORE,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+    check_region_senders,
+    check_sender_at_site,
+)
+from heliograph.model.batch import Record
+from heliograph.model.ids import Address, Seq
+from heliograph.model.keys import Key
+from heliograph.model.members import MemberInfo
+from heliograph.model.registry import (
+    CONFIG_RECEIVER,
+    REGISTRY,
+    decode_entry,
+    encode_entry,
+    member_key,
+    placement_key,
+    region_key,
+    sender_key,
+)
+from heliograph.net.link import LinkServer, serve_links
+from heliograph.net.real import RealNetwork, SystemClock
+from heliograph.net.seam import Clock, Network
+from heliograph.placement.buckets import place, servers_by_age
+
+JOIN_S = 15.0
+"""How long a starting member looks for a locator that answers."""
+READY_S = 60.0
+"""How long a starting member, or a change of configuration, may take to load its copies."""
+TICK_S = 0.5
+DRAIN_S = 5.0
+"""How long a stopping member waits for the answers to its last appends."""
+
+_log = logging.getLogger(__name__)
+
+Attributes = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
+ConnectEngine = Callable[[str], Awaitable[Engine]]
+
+
+class Member:
+    """One member; `start` joins the site, `stop` leaves it in order."""
+
+    log: Log
+    _registry: Registry
+    _engine: Engine
+    _server: LinkServer
+    _watcher: StateWatcher
+    gateways: Gateways
+
+    def __init__(
+        self,
+        config: MemberConfig,
+        *,
+        network: Network | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        connect: ConnectEngine = connect_engine,
+    ) -> None:
+        self.config = config
+        self.name = config.name
+        self.site = -1
+        self.clock = clock or SystemClock()
+        self._network = network or RealNetwork()
+        self._rng = rng or random.Random()
+        self._connect = connect
+        self._incarnation = f"{self._rng.getrandbits(64):016x}"
+        self._batches = 0
+        self._tasks = Tasks()
+        self._regions: dict[str, HostedRegion] = {}
+        self._peers = Peers(self._network, self._hello)
+        self._operations = Operations(
+            self.name, self._regions, lambda: self._watcher.state, self._peers, config.write_timeout_ms / 1000
+        )
+        self._dirty = asyncio.Event()
+        self._arranged = asyncio.Condition()
+        self._published: MemberInfo | None = None
+        self._timeout_s = 5.0
+        self._joined_ms = 0
+        self._started_at = 0.0
+
+    # --- coming and going
+
+    async def start(self) -> None:
+        """Join the site; returns when this member holds and shows what it should.
+
+        Raises UnavailableError when no locator answers, UsageError when the name is taken or a port is not free.
+        """
+        self._started_at = asyncio.get_running_loop().time()
+        self._joined_ms = self.clock.now_ms()
+        join = await self._ask_locators(messages.JoinQuery(self.name), messages.JoinView, JOIN_S)
+        self.site = join.dsid
+        self._timeout_s = join.member_timeout_ms / 1000
+        self._engine = await self._connect(join.engine_url)
+        try:
+            await self._join(join)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _join(self, join: messages.JoinView) -> None:
+        self.log = await self._engine.open_log(DEFAULT_STORE, replicas=join.replicas)
+        self._registry = await self._engine.open_registry(REGISTRY, replicas=join.replicas)
+        self._watcher = StateWatcher(self._registry, self._dirty.set)
+        self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
+        service = MemberService(self.name, self._operations, self._commands())
+        self._server = await serve_links(
+            self._network, self.config.bind_address, self.config.server_port, self._hello, lambda _hello: service
+        )
+        await self._register()
+        await self._watcher.refresh()
+        for coroutine in (self._watcher.run(), self._heartbeat(), self._arrange_always(), self._tick()):
+            self.spawn(coroutine)
+        self._dirty.set()
+        await self._until(lambda: all(region.settled for region in self._regions.values()), "load the site's regions")
+        _log.info("member ready name=%s site=%d address=%s", self.name, self.site, self.address)
+
+    async def stop(self) -> None:
+        """Leave in order: finish what is in flight, store the cursors, hand the primaries over."""
+        if hasattr(self, "gateways"):
+            await self.gateways.close()
+        for region in self._regions.values():
+            region.close()
+        await self._drain()
+        if self._published is not None:
+            try:
+                await self._registry.delete(member_key(self.name))
+            except HeliographError as exc:
+                _log.warning("member not deregistered name=%s error=%s", self.name, exc)
+        await self._tasks.close()
+        if hasattr(self, "_server"):
+            await self._server.close()
+        await self._peers.close()
+        if hasattr(self, "_engine"):
+            await self._engine.close()
+
+    async def _drain(self) -> None:
+        """Wait for the writes in flight, so that nobody is left without an answer."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DRAIN_S
+        while not all(region.drained for region in self._regions.values()):
+            if loop.time() > deadline:
+                _log.warning("writes left unanswered name=%s", self.name)
+                return
+            await asyncio.sleep(0.01)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine until it ends or the member stops."""
+        return self._tasks.spawn(coroutine)
+
+    def batch_id(self) -> str:
+        """Return a name for an append that no other append ever has."""
+        self._batches += 1
+        return f"{self._incarnation}.{self._batches}"
+
+    @property
+    def address(self) -> Address:
+        """Where members and clients reach this member."""
+        return Address(self._hostname, self._server.port)
+
+    @property
+    def _hostname(self) -> str:
+        return self.config.hostname_for_clients or self.config.bind_address or "127.0.0.1"
+
+    def _hello(self) -> Hello:
+        return Hello(role="member", name=self.name, dsid=self.site)
+
+    async def _ask_locators(self, message: Any, kind: type, within_s: float) -> Any:
+        """Ask the site's locators in turn until one answers."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        while True:
+            for locator in self.config.locators:
+                try:
+                    return await self._peers.call(locator, message, kind, timeout_s=within_s)
+                except (UnavailableError, HeliographError) as exc:
+                    error = exc
+            if loop.time() > deadline or not error.retriable:
+                asked = ", ".join(map(str, self.config.locators))
+                raise UnavailableError(
+                    f"no locator answers at {asked}: check the address and that it is started ({error})"
+                ) from error
+            await asyncio.sleep(0.2)
+
+    async def _register(self) -> None:
+        """Take the name; one that crashed moments ago still has it until its time is up."""
+        key, value = member_key(self.name), encode_entry(self._info())
+        deadline = asyncio.get_running_loop().time() + self._timeout_s + 3.0
+        while True:
+            try:
+                await self._registry.create(key, value, ttl_s=self._timeout_s)
+            except ConflictError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise UsageError(
+                        f"a member named {self.name} runs in this site already: use another name"
+                    ) from None
+                await asyncio.sleep(0.1)
+            else:
+                self._published = self._info()
+                return
+
+    def _info(self) -> MemberInfo:
+        joined = hasattr(self, "gateways")
+        return MemberInfo(
+            name=self.name,
+            kind="server",
+            incarnation=self._incarnation,
+            joined_ms=self._joined_ms,
+            address=self.address,
+            pid=os.getpid(),
+            groups=self.config.groups,
+            receiver=self.gateways.receiver_info() if joined else None,
+            running_senders=self.gateways.running_senders() if joined else (),
+        )
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._timeout_s / 4)
+            await self._publish()
+
+    async def _publish(self) -> None:
+        info = self._info()
+        try:
+            await self._registry.put(member_key(self.name), encode_entry(info), ttl_s=self._timeout_s)
+        except HeliographError as exc:
+            _log.warning("heartbeat failed name=%s error=%s", self.name, exc)
+        else:
+            self._published = info
+
+    # --- becoming what the registry says
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._dirty.set()
+            for region in self._regions.values():
+                for copy in region.accepting():
+                    copy.expire(self.config.write_timeout_ms / 1000)
+
+    async def _arrange_always(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            try:
+                await self._arrange(self._watcher.state)
+            except HeliographError as exc:
+                _log.warning("arranging failed name=%s error=%s", self.name, exc)
+            async with self._arranged:
+                self._arranged.notify_all()
+
+    async def _arrange(self, state: SiteState) -> None:
+        members = {**state.members, self.name: self._info()}
+        servers = [member.name for member in servers_by_age(list(members.values()))]
+        if servers[0] == self.name:
+            await self._place(state, servers)
+        for name in list(self._regions):
+            region = self._regions[name]
+            if name not in state.regions or region.generation != state.generations.get(name, 0):
+                region.close()
+                del self._regions[name]
+        for name, attributes in state.regions.items():
+            region = self._regions.get(name) or self._host_region(attributes, state.generations.get(name, 0))
+            region.alter(attributes)
+            placement = state.placements.get(name)
+            if placement is not None and len(placement[0].buckets) == attributes.total_num_buckets:
+                region.arrange(placement[0])
+        await self.gateways.arrange(state, members.values())
+        if self._info() != self._published:
+            await self._publish()
+
+    def _host_region(self, attributes: RegionAttributes, generation: int) -> HostedRegion:
+        region = HostedRegion(attributes, generation, self, self._on_record)
+        self._regions[attributes.name] = region
+        return region
+
+    def _on_record(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
+        self.gateways.on_record(region, bucket, seq, previous, record)
+        if record.primary:
+            self._dirty.set()
+
+    async def _place(self, state: SiteState, servers: list[str]) -> None:
+        """The oldest server's duty: write down where buckets should be."""
+        for name, attributes in state.regions.items():
+            current, revision = state.placements.get(name, (None, 0))
+            wanted = place(attributes, servers, current)
+            if wanted == current:
+                continue
+            value = encode_entry(wanted)
+            try:
+                if current is None:
+                    revision = await self._registry.create(placement_key(name), value)
+                else:
+                    revision = await self._registry.update(placement_key(name), value, revision=revision)
+            except ConflictError:
+                _log.info("placement changed meanwhile region=%s", name)
+                continue
+            state.placements[name] = (wanted, revision)
+        for name in state.placements.keys() - state.regions.keys():
+            await self._registry.delete(placement_key(name))
+            del state.placements[name]
+
+    async def _until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until a condition holds after an arranging. Raises UnavailableError after `READY_S`."""
+        try:
+            async with asyncio.timeout(READY_S), self._arranged:
+                await self._arranged.wait()
+                await self._arranged.wait_for(condition)
+        except TimeoutError:
+            raise UnavailableError(f"{self.name} could not {what} within {READY_S:.0f} s") from None
+
+    # --- configuration
+
+    async def configure(self, attributes: Attributes) -> None:
+        """Add to the cluster configuration and return when this member has taken it up.
+
+        What exists with the same attributes is left as it is. Raises UsageError when it exists with others, or does
+        not fit with what there is.
+        """
+        await self._watcher.refresh()
+        state = self._watcher.state
+        if isinstance(attributes, RegionAttributes):
+            check_region_senders(attributes, state.senders)
+            key, subject = region_key(attributes.name), f"region {attributes.name}"
+        elif isinstance(attributes, GatewaySenderAttributes):
+            check_sender_at_site(attributes, self.site)
+            key, subject = sender_key(attributes.id), f"gateway-sender {attributes.id}"
+        else:
+            key, subject = CONFIG_RECEIVER, "gateway-receiver"
+        try:
+            await self._registry.create(key, encode_entry(attributes))
+        except ConflictError:
+            item = await self._registry.get(key)
+            if item is None or decode_entry(item.value, type(attributes)) != attributes:
+                raise UsageError(f"{subject} exists already with other attributes") from None
+        outcome = await self._apply(messages.Apply(subject, 0))
+        if not outcome.ok:
+            raise UsageError(outcome.message)
+
+    async def _apply(self, request: messages.Apply) -> Outcome:
+        """Take up the configuration as it stands now and say how that went for one subject of it."""
+        await self._watcher.refresh()
+        self._dirty.set()
+        kind, _, name = request.subject.partition(" ")
+
+        def done() -> bool:
+            if kind != "region" or name not in self._watcher.state.regions:
+                return True
+            return name in self._regions and self._regions[name].settled
+
+        await self._until(done, f"take up {request.subject}")
+        problem = self.gateways.problems.get(request.subject)
+        if problem is not None:
+            return Outcome(False, problem)
+        port = f", listening on port {self.gateways.port}" if kind == "gateway-receiver" else ""
+        return Outcome(True, f"{request.subject} taken up on {self.name}{port}")
+
+    # --- what this member answers besides region operations
+
+    def _commands(self) -> dict[type, Callable[[Any], Any]]:
+        return {
+            messages.Apply: self._apply,
+            messages.SenderCommand: lambda request: self.gateways.command(request),
+            messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
+            messages.GatewayQuery: lambda _request: self.gateways.status(),
+            messages.StatusQuery: lambda _request: self.status(),
+        }
+
+    def status(self) -> messages.Status:
+        """Return this member's state block."""
+        uptime = asyncio.get_running_loop().time() - self._started_at
+        directory = Path(self.config.directory).resolve()
+        return messages.Status(
+            kind="Server",
+            name=self.name,
+            address=self.address,
+            pid=os.getpid(),
+            uptime_ms=int(uptime * 1000),
+            version=__version__,
+            directory=str(directory),
+            log_file=str(directory / f"{self.name}.log"),
+            details={"Regions": ", ".join(sorted(self._regions)), "Site": str(self.site)},
+        )
+
+    def _gateway_host(self) -> GatewayHost:
+        return GatewayHost(
+            self.name,
+            self.site,
+            hostname=self._hostname,
+            network=self._network,
+            clock=self.clock,
+            rng=self._rng,
+            log=self.log,
+            registry=self._registry,
+            regions=self._regions,
+            state=lambda: self._watcher.state,
+            apply_parts=self._operations.apply_parts,
+            region=self._operations.region,
+            find_receivers=lambda dsid: self._ask_locators(messages.ReceiversQuery(dsid), messages.Receivers, 1.0),
+        )
+
+    # --- regions, as `api.backend.Backend`
+
+    async def attributes(self, region: str) -> RegionAttributes:
+        """Return a region's attributes. Raises RegionNotFoundError."""
+        return await self._operations.attributes(region)
+
+    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+        """Put entries; returns when all are in the log and this member's own copies show them."""
+        await self._operations.put_all(region, keys, values)
+
+    async def change(
+        self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes
+    ) -> messages.Changed:
+        """Do a conditional operation at the bucket's primary."""
+        return await self._operations.change(region, op, key, value, expected)
+
+    async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
+        """Return the values of keys; empty where there is no entry."""
+        return await self._operations.get_all(region, keys)
+
+    async def keys(self, region: str) -> list[Key]:
+        """Return every key of the region."""
+        return await self._operations.keys(region)
+
+    async def size(self, region: str) -> int:
+        """Count the region's entries."""
+        return await self._operations.size(region)

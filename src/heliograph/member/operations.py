@@ -1,0 +1,251 @@
+"""The operations on regions as a member does them: here where it is primary, at the primary where it is not.
+
+A write that was certainly not done (NotPrimaryError) is tried again where the placement now points, until the write
+timeout. A write whose answer was lost is only tried again when doing it twice is the same as doing it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, RECORD_BYTES_MAX, request_size
+from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UnavailableError
+from heliograph.link import messages
+from heliograph.link.messages import Changed, Condition, Done
+from heliograph.member.copy import BucketCopy
+from heliograph.member.peers import Peers
+from heliograph.member.region import HostedRegion
+from heliograph.member.state import SiteState
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.batch import Part
+from heliograph.model.ids import Address, BucketId, Seq
+from heliograph.model.keys import Key, bucket_of, group_entries, positions_by_bucket
+
+RETRY_S = 0.05
+"""Between two looks at who is primary, while a take-over is under way."""
+
+T = TypeVar("T")
+
+
+class Operations:
+    """Region operations of one member; satisfies `api.backend.Backend`."""
+
+    def __init__(
+        self,
+        name: str,
+        regions: dict[str, HostedRegion],
+        state: Callable[[], SiteState],
+        peers: Peers,
+        timeout_s: float,
+    ) -> None:
+        self._name = name
+        self._regions = regions
+        self._state = state
+        self._peers = peers
+        self._timeout_s = timeout_s
+
+    def region(self, name: str) -> HostedRegion:
+        """Return a region. Raises RegionNotFoundError that lists those there are."""
+        region = self._regions.get(name.removeprefix("/"))
+        if region is None:
+            known = ", ".join(sorted(self._regions)) or "none"
+            raise RegionNotFoundError(f"region {name!r} does not exist at this site (regions: {known})")
+        return region
+
+    async def attributes(self, region: str) -> RegionAttributes:
+        """Return a region's attributes."""
+        return self.region(region).attributes
+
+    # --- writes
+
+    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+        """Put entries; returns when all are in the log and this member's own copies show them."""
+        hosted = self.region(region)
+        here: list[tuple[asyncio.Future[Done], BucketId, list[Key], list[bytes]]] = []
+        rest: list[tuple[int, list[Key], list[bytes]]] = []
+        for bucket, columns in group_entries(keys, values, hosted.attributes.total_num_buckets).items():
+            copy = hosted.copies.get(bucket)
+            for some_keys, some_values in _chunks(*columns):
+                if copy is not None and copy.accepting:
+                    here.append((copy.put(some_keys, some_values), bucket, some_keys, some_values))
+                else:
+                    rest.append((bucket, some_keys, some_values))
+        if len(here) > 1:
+            await asyncio.wait([future for future, *_ in here])
+        for future, number, some_keys, some_values in here:
+            try:
+                await future
+            except NotPrimaryError:
+                rest.append((number, some_keys, some_values))
+        if rest:
+            await asyncio.gather(*(self._put_routed(region, *each) for each in rest))
+
+    async def _put_routed(self, region: str, bucket: int, keys: list[Key], values: list[bytes]) -> None:
+        request = messages.PutAll(region, bucket, keys, values, True)
+        done = await self._routed(region, bucket, request, Done, lambda copy: copy.put(keys, values), repeatable=True)
+        await self._shown(region, bucket, done.seq)
+
+    async def change(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
+        """Do a conditional operation at the bucket's primary."""
+        bucket = bucket_of(key, self.region(region).attributes.total_num_buckets)
+        request = messages.Change(region, bucket, op, key, value, expected, True)
+        changed = await self._routed(
+            region, bucket, request, Changed, lambda copy: copy.change(op, key, value, expected), repeatable=False
+        )
+        await self._shown(region, bucket, changed.seq)
+        return changed
+
+    def apply_parts(self, region: str, bucket: int, parts: tuple[Part, ...]) -> Awaitable[Done]:
+        """Have the bucket's primary judge and append parts from another site."""
+        copy = self.region(region).copies.get(bucket)
+        if copy is not None and copy.accepting:
+            return copy.apply_parts(parts)
+        request = messages.ApplyParts(region, bucket, parts, True)
+        return self._routed(region, bucket, request, Done, lambda copy: copy.apply_parts(parts), repeatable=True)
+
+    async def _routed(
+        self,
+        region: str,
+        bucket: int,
+        request: messages.Request,
+        kind: type[T],
+        here: Callable[[BucketCopy], asyncio.Future[T]],
+        *,
+        repeatable: bool,
+    ) -> T:
+        """Do a request at the bucket's primary, wherever it moves, until the write timeout."""
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        while True:
+            hosted = self.region(region)
+            try:
+                copy = hosted.copies.get(bucket)
+                if copy is not None and copy.accepting:
+                    return await here(copy)
+                return await self._ask(hosted.primary_of(bucket), request, kind)
+            except NotPrimaryError as exc:
+                error: Exception = exc
+            except UnavailableError as exc:
+                if not repeatable:
+                    raise
+                error = exc
+            if asyncio.get_running_loop().time() > deadline:
+                raise UnavailableError(f"bucket {bucket} of {region} has no primary that answers: {error}") from error
+            await asyncio.sleep(RETRY_S)
+
+    def _address(self, member: str) -> Address:
+        info = self._state().members.get(member)
+        if info is None or member == self._name:
+            raise NotPrimaryError("nobody is primary at the moment")
+        return info.address
+
+    async def _shown(self, region: str, bucket: int, seq: int) -> None:
+        """Wait until this member's own copy, if it holds one, shows a write (architecture §2)."""
+        copy = self.region(region).copies.get(bucket)
+        if copy is not None:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await copy.applied(Seq(seq))
+            except TimeoutError:
+                raise UnavailableError(
+                    f"a write to {region} is done, but this member's copy does not show it yet"
+                ) from None
+
+    # --- reads
+
+    async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
+        """Return the values of keys; empty where there is no entry."""
+        hosted = self.region(region)
+        values = [b""] * len(keys)
+        groups = positions_by_bucket(keys, hosted.attributes.total_num_buckets)
+
+        async def ask(member: str, buckets: list[int]) -> None:
+            positions = [position for bucket in buckets for position in groups[BucketId(bucket)]]
+            request = messages.GetAll(region, [keys[position] for position in positions])
+            answer = await self._ask(member, request, messages.Values)
+            for position, value in zip(positions, answer.values, strict=True):
+                values[position] = value
+
+        def look(copy: BucketCopy) -> None:
+            get = copy.view.values.get
+            for position in groups[BucketId(copy.bucket)]:
+                values[position] = get(keys[position], b"")
+
+        await self._read(region, set(groups), look, ask)
+        return values
+
+    async def keys(self, region: str) -> list[Key]:
+        """Return every key of the region."""
+        keys: list[Key] = []
+
+        async def ask(member: str, buckets: list[int]) -> None:
+            keys.extend((await self._ask(member, messages.Keys(region, buckets), messages.KeyList)).keys)
+
+        await self._read(region, self._all_buckets(region), lambda copy: keys.extend(copy.view.values), ask)
+        return keys
+
+    async def size(self, region: str) -> int:
+        """Count the region's entries."""
+        counts: list[int] = []
+
+        async def ask(member: str, buckets: list[int]) -> None:
+            counts.append((await self._ask(member, messages.Size(region, buckets), messages.Count)).count)
+
+        await self._read(region, self._all_buckets(region), lambda copy: counts.append(len(copy.view.values)), ask)
+        return sum(counts)
+
+    def _all_buckets(self, region: str) -> set[int]:
+        return set(range(self.region(region).attributes.total_num_buckets))
+
+    async def _read(
+        self,
+        region: str,
+        buckets: set[int],
+        look: Callable[[BucketCopy], None],
+        ask: Callable[[str, list[int]], Awaitable[None]],
+    ) -> None:
+        """Read each bucket once: in this member's own copy, else at the bucket's primary, wherever it moves."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_s
+        remaining = set(buckets)
+        while True:
+            hosted = self.region(region)
+            elsewhere: dict[str, list[int]] = {}
+            for bucket in sorted(remaining):
+                copy = hosted.copies.get(bucket)
+                if copy is not None and copy.readable:
+                    look(copy)
+                    remaining.discard(bucket)
+                else:
+                    elsewhere.setdefault(hosted.primary_of(bucket), []).append(bucket)
+            error: HeliographError | None = None
+            for member, asked in elsewhere.items():
+                try:
+                    await ask(member, asked)
+                except (NotPrimaryError, UnavailableError) as exc:
+                    error = exc
+                else:
+                    remaining.difference_update(asked)
+            if not remaining:
+                return
+            if loop.time() > deadline:
+                raise UnavailableError(f"{len(remaining)} buckets of {region} can't be read: {error}") from error
+            await asyncio.sleep(RETRY_S)
+
+    async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
+        return await self._peers.call(self._address(member), request, kind, timeout_s=self._timeout_s)
+
+
+def _chunks(keys: list[Key], values: list[bytes]) -> Iterator[tuple[list[Key], list[bytes]]]:
+    """Cut columns into pieces that fit into one record each."""
+    if request_size(keys, values) <= RECORD_BYTES_MAX:
+        yield keys, values
+        return
+    start = size = 0
+    for position, value in enumerate(values):
+        size += len(value) + KEY_OVERHEAD_BYTES
+        if size > RECORD_BYTES_MAX and position > start:
+            yield keys[start:position], values[start:position]
+            start, size = position, len(value) + KEY_OVERHEAD_BYTES
+    yield keys[start:], values[start:]

@@ -1,0 +1,201 @@
+"""A region at this member: its copies, and the follower that keeps those up to date that it does not write."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from heliograph.engine.seam import bucket_subject
+from heliograph.errors import PeerError, UnavailableError
+from heliograph.member.copy import BucketCopy, CopyHost
+from heliograph.model.attributes import DEFAULT_STORE, RegionAttributes
+from heliograph.model.batch import Record
+from heliograph.model.ids import NO_SEQ, Seq
+from heliograph.model.members import RegionPlacement
+
+RETRY_S = 0.5
+TAKEOVERS_AT_ONCE = 16
+
+_log = logging.getLogger(__name__)
+
+RegionSink = Callable[[str, int, Seq, Seq, Record], None]
+"""Called with (region, bucket, seq, previous, record) for every record that a copy here appends or applies."""
+
+
+class HostedRegion:
+    """One region: every server knows it, and holds those of its buckets that the placement gives to it."""
+
+    def __init__(self, attributes: RegionAttributes, generation: int, host: CopyHost, sink: RegionSink) -> None:
+        self.attributes = attributes
+        self.generation = generation
+        self.copies: dict[int, BucketCopy] = {}
+        self.placement: RegionPlacement | None = None
+        self._host = host
+        self._sink = sink
+        self._attached: dict[str, dict[int, Seq]] = {}
+        self._takeovers: dict[int, asyncio.Task[None]] = {}
+        self._takeover_slots = asyncio.Semaphore(TAKEOVERS_AT_ONCE)
+        self._follower: asyncio.Task[None] | None = None
+        self._following: tuple[frozenset[int], frozenset[int]] | None = None
+        self._loaded = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        """The region's name."""
+        return self.attributes.name
+
+    def subject(self, bucket: int) -> str:
+        """Return the subject of a bucket's log."""
+        return bucket_subject(DEFAULT_STORE, self.name, self.generation, bucket)
+
+    def primary_of(self, bucket: int) -> str:
+        """Return the name of the member that should be the bucket's primary, "" when none is known."""
+        return self.placement.buckets[bucket].primary if self.placement is not None else ""
+
+    @property
+    def settled(self) -> bool:
+        """Say whether this member is all that the placement wants it to be, its copies loaded."""
+        if self.placement is None or not self._loaded.is_set():
+            return False
+        wanted = self._primaries()
+        return all(self.copies[bucket].accepting for bucket in wanted)
+
+    def accepting(self) -> list[BucketCopy]:
+        """Return the copies that take writes here."""
+        return [copy for copy in self.copies.values() if copy.accepting]
+
+    # --- following the configuration and the placement
+
+    def alter(self, attributes: RegionAttributes) -> None:
+        """Take up altered attributes; a gateway sender added now begins with what is written from now on."""
+        for sender in set(attributes.gateway_sender_ids) - set(self.attributes.gateway_sender_ids):
+            self._attached[sender] = {number: copy.view.seq for number, copy in self.copies.items()}
+        self.attributes = attributes
+
+    def attached_at(self, sender: str, bucket: int) -> Seq:
+        """Return the sequence after which a sender without a cursor begins: 0 unless added to a living region."""
+        return self._attached.get(sender, {}).get(bucket, NO_SEQ)
+
+    def arrange(self, placement: RegionPlacement) -> None:
+        """Take up a placement: gain and drop copies, begin take-overs, step down. Work goes on in tasks."""
+        self.placement = placement
+        name = self._host.name
+        held = {
+            number
+            for number, bucket in enumerate(placement.buckets)
+            if name == bucket.primary or name in bucket.secondaries
+        }
+        for number in self.copies.keys() - held:
+            self._end_takeover(number)
+            self.copies[number].step_down()
+            if self.copies[number].retired:
+                del self.copies[number]
+        for number in sorted(held - self.copies.keys()):
+            self.copies[number] = BucketCopy(self.name, number, self.subject(number), self._host, self._sink_of())
+            self._loaded.clear()
+        wanted = self._primaries()
+        for number in held - wanted:
+            self._end_takeover(number)
+            if self.copies[number].accepting:
+                self.copies[number].step_down()
+        for number in wanted:
+            copy = self.copies[number]
+            if not copy.accepting and copy.retired and number not in self._takeovers:
+                self._takeovers[number] = self._host.spawn(self._take_over(copy))
+        self._follow()
+
+    def _primaries(self) -> set[int]:
+        if self.placement is None:
+            return set()
+        return {n for n, bucket in enumerate(self.placement.buckets) if bucket.primary == self._host.name}
+
+    def _sink_of(self) -> Callable[[int, Seq, Seq, Record], None]:
+        name, sink = self.name, self._sink
+        return lambda bucket, seq, previous, record: sink(name, bucket, seq, previous, record)
+
+    def _end_takeover(self, number: int) -> None:
+        task = self._takeovers.pop(number, None)
+        if task is not None:
+            task.cancel()
+            self.copies[number].following = True
+
+    async def _take_over(self, copy: BucketCopy) -> None:
+        """Become primary of one bucket, however often the engine can't be reached."""
+        try:
+            await self._loaded.wait()
+            async with self._takeover_slots:
+                while True:
+                    try:
+                        await copy.become_primary()
+                    except UnavailableError as exc:
+                        _log.warning("take-over delayed region=%s bucket=%d error=%s", self.name, copy.bucket, exc)
+                        await asyncio.sleep(RETRY_S)
+                    else:
+                        break
+            _log.info("primary region=%s bucket=%d epoch=%d", self.name, copy.bucket, copy.epoch)
+        finally:
+            if self._takeovers.get(copy.bucket) is asyncio.current_task():
+                del self._takeovers[copy.bucket]
+
+    # --- following the log
+
+    def _follow(self) -> None:
+        """Have one task load what is new and follow exactly the buckets that are held and not written here."""
+        followed = frozenset(n for n in self.copies if n not in self._primaries() and self.copies[n].retired)
+        task = (frozenset(self.copies), followed)
+        if task == self._following:
+            return
+        self._following = task
+        if self._follower is not None:
+            self._follower.cancel()
+        self._follower = self._host.spawn(self._load_and_follow(followed))
+
+    async def _load_and_follow(self, followed: frozenset[int]) -> None:
+        while True:
+            try:
+                await self._load()
+                if not followed:
+                    return
+                subjects = [self.subject(number) for number in sorted(followed)]
+                after = Seq(min(self.copies[number].view.seq for number in followed))
+                async for entries in self._host.log.follow(subjects, after=after):
+                    for entry in entries:
+                        copy = self.copies.get(int(entry.subject.rpartition(".")[2]))
+                        if copy is not None and copy.following:
+                            copy.on_entry(entry)
+            except UnavailableError as exc:
+                _log.warning("following interrupted region=%s error=%s", self.name, exc)
+            except PeerError:
+                _log.exception("log unreadable region=%s", self.name)
+                raise
+            await asyncio.sleep(RETRY_S)
+
+    async def _load(self) -> None:
+        """Read what new copies lack, all buckets in one pass."""
+        fresh = {number: copy for number, copy in self.copies.items() if not copy.readable}
+        if fresh:
+            after = Seq(min(copy.view.seq for copy in fresh.values()))
+            subjects = [copy.subject for _, copy in sorted(fresh.items())]
+            async for entries in self._host.log.read(subjects, after=after):
+                for entry in entries:
+                    copy = fresh[int(entry.subject.rpartition(".")[2])]
+                    if copy.following:
+                        copy.on_entry(entry)
+        for copy in fresh.values():
+            copy.readable = True
+        self._loaded.set()
+
+    def close(self) -> None:
+        """Stop hosting: what is pending fails, nothing is followed any more."""
+        for number in list(self._takeovers):
+            self._end_takeover(number)
+        if self._follower is not None:
+            self._follower.cancel()
+        for copy in self.copies.values():
+            copy.step_down()
+
+    @property
+    def drained(self) -> bool:
+        """Say whether no write is in flight any more, after `close`."""
+        return all(copy.retired for copy in self.copies.values())

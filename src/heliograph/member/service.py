@@ -1,0 +1,128 @@
+"""What this member answers on its link port: region operations of clients and members, and the locator's commands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from heliograph.errors import NotPrimaryError, UsageError
+from heliograph.link import messages
+from heliograph.member.copy import BucketCopy
+from heliograph.member.operations import Operations
+from heliograph.model.keys import VALUE_BYTES_MAX, buckets_of, check_keys
+from heliograph.net.link import BaseHandler, Link
+
+Answer = messages.Reply | Awaitable[messages.Reply]
+
+
+class MemberService(BaseHandler):
+    """Answers requests. Everything from outside is checked here; what lies behind trusts it."""
+
+    def __init__(self, name: str, operations: Operations, commands: dict[type, Callable[[Any], Answer]]) -> None:
+        self._name = name
+        self._operations = operations
+        self._answers: dict[type, Callable[[Any], Answer]] = {
+            messages.PutAll: self._put_all,
+            messages.Change: self._change,
+            messages.ApplyParts: self._apply_parts,
+            messages.GetAll: self._get_all,
+            messages.Keys: self._keys,
+            messages.Size: self._size,
+            **commands,
+        }
+
+    def on_request(self, link: Link, message: messages.Request) -> Answer:  # noqa: ARG002
+        """Answer a request, or raise what is wrong with it."""
+        answer = self._answers.get(type(message))
+        if answer is None:
+            raise UsageError(f"a member does not answer {type(message).__name__}: ask a locator")
+        return answer(message)
+
+    # --- writes: done here by the primary, forwarded once by another member
+
+    def _put_all(self, request: messages.PutAll) -> Answer:
+        if len(request.keys) != len(request.values):
+            raise UsageError(f"{len(request.keys)} keys came with {len(request.values)} values")
+        self._check_keys(request.region, request.bucket, request.keys)
+        for value in request.values:
+            _check_value(value)
+        copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
+        if copy is not None:
+            return copy.put(request.keys, request.values)
+        return self._put_elsewhere(request)
+
+    async def _put_elsewhere(self, request: messages.PutAll) -> messages.Reply:
+        await self._operations.put_all(request.region, request.keys, request.values)
+        return messages.Done(0, self._operations.region(request.region).primary_of(request.bucket))
+
+    def _change(self, request: messages.Change) -> Answer:
+        self._check_keys(request.region, request.bucket, [request.key])
+        if request.op in ("put_if_absent", "replace", "replace_if"):
+            _check_value(request.value)
+        elif request.value:
+            raise UsageError(f"{request.op} takes no value")
+        copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
+        if copy is not None:
+            return copy.change(request.op, request.key, request.value, request.expected)
+        return self._change_elsewhere(request)
+
+    async def _change_elsewhere(self, request: messages.Change) -> messages.Reply:
+        changed = await self._operations.change(
+            request.region, request.op, request.key, request.value, request.expected
+        )
+        primary = self._operations.region(request.region).primary_of(request.bucket)
+        return messages.Changed(changed.done, changed.old, changed.seq, primary)
+
+    def _apply_parts(self, request: messages.ApplyParts) -> Answer:
+        self._check_bucket(request.region, request.bucket)
+        copy = self._primary_copy(request.region, request.bucket, forwarded=True)
+        if copy is None:
+            raise NotPrimaryError(f"{self._name} is not the primary of bucket {request.bucket}")
+        return copy.apply_parts(request.parts)
+
+    def _primary_copy(self, region: str, bucket: int, *, forwarded: bool) -> BucketCopy | None:
+        copy = self._operations.region(region).copies.get(bucket)
+        if copy is not None and copy.accepting:
+            return copy
+        if forwarded:
+            raise NotPrimaryError(f"{self._name} is not the primary of bucket {bucket} of {region}")
+        return None
+
+    # --- reads
+
+    async def _get_all(self, request: messages.GetAll) -> messages.Reply:
+        check_keys(request.keys)
+        return messages.Values(await self._operations.get_all(request.region, request.keys))
+
+    def _keys(self, request: messages.Keys) -> Answer:
+        copies = self._held(request.region, request.buckets)
+        return messages.KeyList([key for copy in copies for key in copy.view.values])
+
+    def _size(self, request: messages.Size) -> Answer:
+        return messages.Count(sum(len(copy.view.values) for copy in self._held(request.region, request.buckets)))
+
+    def _held(self, region: str, buckets: list[int]) -> list[BucketCopy]:
+        copies = self._operations.region(region).copies
+        for bucket in buckets:
+            if bucket not in copies or not copies[bucket].readable:
+                raise NotPrimaryError(f"{self._name} does not hold bucket {bucket} of {region}")
+        return [copies[bucket] for bucket in buckets]
+
+    # --- checks
+
+    def _check_bucket(self, region: str, bucket: int) -> None:
+        buckets = self._operations.region(region).attributes.total_num_buckets
+        if not 0 <= bucket < buckets:
+            raise UsageError(f"region {region} has buckets 0 to {buckets - 1}, not {bucket}")
+
+    def _check_keys(self, region: str, bucket: int, keys: list[Any]) -> None:
+        self._check_bucket(region, bucket)
+        check_keys(keys)
+        buckets = self._operations.region(region).attributes.total_num_buckets
+        if not all(map(bucket.__eq__, buckets_of(keys, buckets))):
+            raise UsageError(f"not all keys belong to bucket {bucket} of {region}")
+
+
+def _check_value(value: bytes) -> None:
+    if not 0 < len(value) <= VALUE_BYTES_MAX:
+        raise UsageError(f"a value of {len(value)} bytes is refused: 1 to {VALUE_BYTES_MAX} bytes are allowed")
