@@ -1,0 +1,1 @@
+"""`helio bench`: what two sites move, measured with real processes on loopback."""

@@ -1,0 +1,72 @@
+"""bench wan: what two sites move, measured."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from heliograph.gfsh.grammar import command
+from heliograph.model.results import Result, Table
+
+if TYPE_CHECKING:
+    from heliograph.gfsh.bench.settings import WanReport
+
+_COUNT = click.IntRange(min=1)
+
+
+@command("bench wan")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--events", type=_COUNT, default=500_000, help="Events to put. [default: 500000]")
+@click.option("--value-size", type=_COUNT, default=100, help="Bytes of each value. [default: 100]")
+@click.option("--put-all", type=click.IntRange(1, 200_000), default=100, help="Entries in one put_all. [default: 100]")
+@click.option("--clients", type=_COUNT, default=8, help="Clients that put at the same time. [default: 8]")
+@click.option("--parallel/--serial", default=True, help="The gateway sender's kind. [default: parallel]")
+@click.option("--servers", type=_COUNT, default=1, help="Servers of each site. [default: 1]")
+@click.option("--batch-size", type=click.INT, help="The gateway sender's; by default its own default.")
+@click.option(
+    "--rtt-ms", type=click.FloatRange(0, 10_000), default=0.0, help="Round trip between the sites. [default: 0]"
+)
+@click.option("--persistent", is_flag=True, help="Persistent regions and queues.")
+@click.option("--embedded", is_flag=True, help="Clients are tasks in the sending member, not processes of their own.")
+def bench_wan(as_json: bool, **options: Any) -> Result:
+    """Measure what two sites on this machine move, from a put to the other site's log."""
+    import msgspec
+
+    from heliograph.gfsh.bench.settings import WanSettings
+    from heliograph.gfsh.bench.wan import run_wan
+
+    report = run_wan(WanSettings(**options), lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+    if as_json:
+        print(msgspec.json.encode(report).decode(), flush=True)  # noqa: T201  (this is the program's output)
+        return Result() if report.converged else _not_converged([])
+    return result_of(report)
+
+
+def result_of(report: WanReport) -> Result:
+    """Return the tables of a report; an ERROR when the sites differ."""
+    figures: list[tuple[str, ...]] = [
+        ("Events", f"{report.events:,}"),
+        ("Put, events/s", f"{report.put_events_per_second:,}"),
+        ("In the remote log, events/s", f"{report.wan_events_per_second:,}"),
+        ("Idle latency p50, ms", f"{report.latency_ms.p50:.2f}"),
+        ("Idle latency p99, ms", f"{report.latency_ms.p99:.2f}"),
+        ("Entries compared", f"{report.entries:,}"),
+        ("Converged", str(report.converged).lower()),
+    ]
+    processes: list[tuple[str, ...]] = [
+        (name, f"{seconds:.2f}", f"{report.peak_rss_mb[name]:.0f}") for name, seconds in report.cpu_seconds.items()
+    ]
+    tables = [
+        Table(("Figure", "Value"), figures, "WAN"),
+        Table(("Process", "CPU seconds", "Peak RSS, MB"), processes, "Processes"),
+    ]
+    return Result(tables=tables) if report.converged else _not_converged(tables)
+
+
+def _not_converged(tables: list[Table]) -> Result:
+    return Result(status="ERROR", info=["The two sites do not hold the same entries."], tables=tables)
+
+
+COMMANDS = (bench_wan,)

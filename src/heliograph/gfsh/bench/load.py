@@ -1,0 +1,47 @@
+"""The load: which keys a client puts, and the clients that put them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from heliograph.model.keys import Key
+
+if TYPE_CHECKING:
+    from heliograph.aio import Region
+
+KEYS = 200_000
+"""Different keys; all clients write all of them, in an order that no two share."""
+_STRIDE = 7_919
+_CLIENT_STRIDE = 1_000_003
+
+
+def key_batches(client: int, size: int) -> Iterator[list[str]]:
+    """Yield the keys of one put_all after the other, without end; up to `KEYS` in a row are all different."""
+    at = client * _CLIENT_STRIDE
+    while True:
+        yield [f"flight:{(at + _STRIDE * i) % KEYS}" for i in range(size)]
+        at += _STRIDE * size
+
+
+async def put_load(region: Region, *, clients: Sequence[int], put_alls: int, put_all: int, value_size: int) -> None:
+    """Do `put_alls` put_alls with some concurrent clients, each of which waits for the answer before the next.
+
+    Every put_all has a random value of its own, so that a comparison of the sites sees an old one.
+    """
+    left = put_alls
+
+    async def client(number: int) -> None:
+        nonlocal left
+        for keys in key_batches(number, put_all):
+            if not left:
+                return
+            left -= 1
+            entries: dict[Key, bytes] = dict.fromkeys(keys, os.urandom(value_size))
+            await region.put_all(entries)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in clients:
+            tasks.create_task(client(number))

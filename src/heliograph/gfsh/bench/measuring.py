@@ -1,0 +1,69 @@
+"""CPU time and memory of the processes that take part, and the figures made of many samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from heliograph.errors import UnavailableError
+
+MB = 1024 * 1024
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """Return the smallest sample that at least `percent` of the samples do not exceed. Raises ValueError for none."""
+    if not samples:
+        raise ValueError("no samples")
+    return sorted(samples)[max(0, math.ceil(len(samples) * percent / 100) - 1)]
+
+
+class Usage:
+    """What processes have used. `pids`: name -> pid."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self._begun: dict[str, float] = {}
+
+    def begin(self) -> None:
+        """Count CPU time from now on."""
+        self._begun = self._cpu()
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU seconds since `begin`, user and system. Raises UnavailableError when a process is gone."""
+        return {name: round(used - self._begun[name], 2) for name, used in self._cpu().items()}
+
+    def peak_rss_mb(self) -> dict[str, float]:
+        """Return the most memory that each process has held; where the system keeps no such mark, what it holds now."""
+        try:
+            return {name: round(_peak_rss(process) / MB, 1) for name, process in self._processes.items()}
+        except psutil.NoSuchProcess as exc:
+            raise UnavailableError(f"process {exc.pid} has ended: {self._names()}") from exc
+
+    def _cpu(self) -> dict[str, float]:
+        try:
+            times = {name: process.cpu_times() for name, process in self._processes.items()}
+        except psutil.NoSuchProcess as exc:
+            raise UnavailableError(f"process {exc.pid} has ended: {self._names()}") from exc
+        return {name: each.user + each.system for name, each in times.items()}
+
+    def _names(self) -> str:
+        return ", ".join(f"{name}={process.pid}" for name, process in self._processes.items())
+
+
+def _peak_rss(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    rss: int = process.memory_info().rss
+    return rss
+
+
+def engine_pids(locator_pid: int) -> list[int]:
+    """Return the pids of a locator's private engine."""
+    children = psutil.Process(locator_pid).children(recursive=True)
+    return sorted(child.pid for child in children if "nats-server" in child.name())

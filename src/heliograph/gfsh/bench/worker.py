@@ -1,0 +1,71 @@
+"""A process that puts load: a thin client, or an application that embeds a member.
+
+`python -m heliograph.gfsh.bench.worker` reads a `WorkerConfig` as one line of JSON, answers `ready` when it is
+connected, puts when it is told `go`, answers with a `WorkerReport`, and ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+import uvloop
+
+from heliograph import aio
+from heliograph.gfsh.bench.load import put_load
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """member: the name of the member to embed; empty for a thin client. clients: their numbers."""
+
+    locator: str
+    region: str
+    member: str
+    clients: list[int]
+    put_alls: int
+    put_all: int
+    value_size: int
+
+
+class WorkerReport(msgspec.Struct, frozen=True):
+    """Begin and end of the load, seconds on the machine's monotonic clock, which all its processes share."""
+
+    begin: float
+    end: float
+
+
+async def work(config: WorkerConfig) -> None:
+    """Connect, wait for the word, put."""
+    site: AbstractAsyncContextManager[aio.Cache | aio.Client]
+    site = aio.Cache(name=config.member, locators=config.locator) if config.member else aio.connect(config.locator)
+    async with site as connected:
+        _say("ready")
+        if await _line() != "go\n":
+            return
+        region = connected.region(config.region)
+        begin = time.monotonic()
+        await put_load(
+            region,
+            clients=config.clients,
+            put_alls=config.put_alls,
+            put_all=config.put_all,
+            value_size=config.value_size,
+        )
+        _say(msgspec.json.encode(WorkerReport(begin, time.monotonic())).decode())
+        await _line()
+
+
+async def _line() -> str:
+    return await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(work(msgspec.json.decode(sys.stdin.readline(), type=WorkerConfig)))

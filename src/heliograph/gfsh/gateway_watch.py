@@ -1,0 +1,83 @@
+"""Watching the gateways of some servers closely, over their link ports: how much waits in the queues."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from heliograph.errors import PeerError, UnavailableError
+from heliograph.link.hello import Hello
+from heliograph.link.messages import GatewayQuery, Gateways
+from heliograph.model.ids import Address
+from heliograph.net.link import BaseHandler, Link, connect_link
+from heliograph.net.real import RealNetwork
+
+CALL_TIMEOUT_S = 15.0
+
+
+class GatewayWatch:
+    """Links to the servers of some sites. `servers`: site -> the link addresses of its servers."""
+
+    def __init__(self, servers: Mapping[int, Sequence[Address]]) -> None:
+        self._servers = servers
+        self._links: dict[int, list[Link]] = {}
+
+    async def __aenter__(self) -> GatewayWatch:
+        hello = Hello(role="operator", name=f"watch-{os.getpid()}")
+        network = RealNetwork()
+        try:
+            for site, addresses in self._servers.items():
+                links = self._links.setdefault(site, [])
+                for address in addresses:
+                    link = await connect_link(network, address, hello, BaseHandler(), timeout_s=CALL_TIMEOUT_S)
+                    links.append(link)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        links = [link for links in self._links.values() for link in links]
+        for link in links:
+            link.close()
+        for link in links:
+            await link.wait_closed()
+
+    async def gateways(self, site: int) -> list[Gateways]:
+        """Return the state of every server's gateways at a site. Raises UnavailableError."""
+        found = []
+        for link in self._links[site]:
+            answer = await link.call(GatewayQuery(), timeout_s=CALL_TIMEOUT_S)
+            if not isinstance(answer, Gateways):
+                raise PeerError(f"{link.peer} answered {type(answer).__name__} to GatewayQuery")
+            found.append(answer)
+        return found
+
+    async def queued(self, site: int) -> int:
+        """Return how many events wait in the site's gateway senders for the other sites' word."""
+        return sum(sender.queued for gateways in await self.gateways(site) for sender in gateways.senders)
+
+    async def all_connected(self, *, timeout_s: float) -> None:
+        """Wait until every gateway sender is connected. Raises UnavailableError, naming one that is not."""
+        waiting = ""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while waiting := await self._unconnected():  # noqa: ASYNC110  (another process's doing)
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise UnavailableError(f"not connected after {timeout_s:g} s: {waiting}") from None
+
+    async def _unconnected(self) -> str:
+        for site in self._links:
+            for gateways in await self.gateways(site):
+                for sender in gateways.senders:
+                    if sender.policy != "Secondary" and sender.status != "Running and Connected":
+                        return f"gateway sender {sender.id} of site {site} is {sender.status} {sender.error}"
+        return ""

@@ -1,0 +1,59 @@
+"""The load's keys are those of the reference, and its clients do exactly as many put_alls as asked."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+from typing import Any, cast
+
+import pytest
+
+from heliograph.gfsh.bench.load import KEYS, key_batches, put_load
+from heliograph.gfsh.bench.measuring import percentile
+from heliograph.gfsh.bench.settings import WanSettings
+
+
+class FakeRegion:
+    def __init__(self) -> None:
+        self.put: list[dict[str, bytes]] = []
+        self.under_way = self.most_under_way = 0
+
+    async def put_all(self, entries: dict[str, bytes]) -> None:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        self.put.append(entries)
+
+
+def test_batches_go_on_in_strides_and_each_client_begins_elsewhere() -> None:
+    first, second = islice(key_batches(0, 3), 2)
+    assert first == ["flight:0", "flight:7919", "flight:15838"]
+    assert second == ["flight:23757", "flight:31676", "flight:39595"]
+    assert next(key_batches(1, 1)) == ["flight:3"]
+
+
+def test_one_client_comes_by_every_key() -> None:
+    assert len(set(next(key_batches(5, KEYS)))) == KEYS
+
+
+def test_concurrent_clients_share_the_put_alls() -> None:
+    region = FakeRegion()
+    asyncio.run(put_load(cast(Any, region), clients=[0, 1, 2], put_alls=10, put_all=4, value_size=20))
+    assert [len(entries) for entries in region.put] == [4] * 10
+    assert region.most_under_way == 3
+    values = {value for entries in region.put for value in entries.values()}
+    assert len(values) == 10
+    assert set(map(len, values)) == {20}
+
+
+def test_events_are_rounded_up_to_whole_put_alls() -> None:
+    assert WanSettings(events=1_001, put_all=100).put_alls == 11
+
+
+def test_percentiles_are_samples_by_nearest_rank() -> None:
+    samples = [float(number) for number in range(200, 0, -1)]
+    assert (percentile(samples, 50), percentile(samples, 99), percentile(samples, 100)) == (100.0, 198.0, 200.0)
+    assert percentile([3.0], 99) == 3.0
+    with pytest.raises(ValueError, match="no samples"):
+        percentile([], 50)
