@@ -21,7 +21,7 @@ APPEND_BYTES_MAX = 8 * 1024 * 1024
 """Largest payload that an append may have at any engine."""
 
 
-class LogEntry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """One message of a log.
 
     previous: the sequence that the append expected to be the subject's last, so a reader can see a gap.

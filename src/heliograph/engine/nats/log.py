@@ -20,8 +20,11 @@ from heliograph.model.ids import NO_SEQ, Seq
 
 REOPEN_MIN_S, REOPEN_MAX_S = 0.02, 1.0
 READS_AT_ONCE = 64
+LAG_HEARTBEATS_MAX = 5
 DUPLICATE_WINDOW_S = 0.1
 """The least that JetStream takes: appends are settled by their expected sequence, not by message ids."""
+
+_EXPECTED_LINE, _BATCH_LINE = EXPECTED + b": ", BATCH + b": "
 
 _log = logging.getLogger(__name__)
 
@@ -139,10 +142,14 @@ class NatsLog:
         if end <= after:
             return
         async with await self._consumer(subjects, after, headers_only=headers_only) as consumer:
+            silences = 0
             while after < end:
                 entries = list(map(_entry, await consumer.take()))
-                if not entries:
-                    continue  # a replica that lags behind `end`
+                if not entries:  # the consumer is at a replica that lags
+                    silences += 1
+                    if silences > LAG_HEARTBEATS_MAX:
+                        raise UnavailableError(f"a replica of {self._stream} lags: it has not {end} yet")
+                    continue
                 after = entries[-1].seq
                 if after > end:
                     entries = [entry for entry in entries if entry.seq <= end]
@@ -156,11 +163,13 @@ class NatsLog:
 
 
 def _entry(delivered: Delivered) -> LogEntry:
+    """Read a message; one that we wrote has its headers where `Appender` put them."""
     message = delivered.message
+    lines = message.headers.split(b"\r\n", 3)
+    if len(lines) == 4 and lines[1].startswith(_EXPECTED_LINE) and lines[2].startswith(_BATCH_LINE):
+        previous, batch_id = lines[1][len(_EXPECTED_LINE) :], lines[2][len(_BATCH_LINE) :]
+    else:
+        previous, batch_id = message.header(EXPECTED), message.header(BATCH)
     return LogEntry(
-        message.subject.decode(),
-        delivered.seq,
-        Seq(int(message.header(EXPECTED) or 0)),
-        message.header(BATCH).decode(),
-        message.payload,
+        message.subject.decode(), delivered.seq, Seq(int(previous or 0)), batch_id.decode(), message.payload
     )

@@ -98,16 +98,18 @@ class Parser:
         return frames
 
     def _cut(self, buffer: bytes, frames: list[Message | Control]) -> int:
-        """Append the complete frames of `buffer` to `frames`; return where the first incomplete one begins."""
-        start = 0
-        find = buffer.find
+        """Append the complete frames of `buffer` to `frames`; return where the first incomplete one begins.
+
+        A message is `MSG subject sid [reply] bytes` or `HMSG subject sid [reply] header-bytes bytes`, and its body.
+        """
+        start, size, find = 0, len(buffer), buffer.find
         try:
             while True:
                 end = find(b"\r\n", start)
                 if end < 0:
-                    if len(buffer) - start > CONTROL_BYTES_MAX:
+                    if size - start > CONTROL_BYTES_MAX:
                         raise PeerError(f"a control line of the engine exceeds {CONTROL_BYTES_MAX} bytes")
-                    self._needed = len(buffer) - start + 1
+                    self._needed = size - start + 1
                     return start
                 verb = buffer[start : start + 4]
                 if verb not in (b"HMSG", b"MSG "):
@@ -115,28 +117,18 @@ class Parser:
                     frames.append(Control(name, argument))
                     start = end + 2
                     continue
-                fields = buffer[start:end].split()
+                fields = buffer[start:end].split(b" ")
                 body = end + 2
                 stop = body + int(fields[-1])
-                if len(buffer) < stop + 2:
+                if size < stop + 2:
                     self._needed = stop + 2 - start
                     return start
-                frames.append(_message(verb, fields, buffer, body, stop))
+                payload = body + int(fields[-2]) if verb == b"HMSG" else body
+                reply = fields[3] if len(fields) == (6 if verb == b"HMSG" else 5) else b""
+                frames.append(Message(fields[1], int(fields[2]), reply, buffer[body:payload], buffer[payload:stop]))
                 start = stop + 2
         except (ValueError, IndexError) as exc:
             raise PeerError(f"malformed control line from the engine: {buffer[start : start + 120]!r}") from exc
-
-
-def _message(verb: bytes, fields: list[bytes], buffer: bytes, body: int, stop: int) -> Message:
-    """Build the message `[H]MSG <subject> <sid> [reply] [header bytes] <total bytes>`, body in `buffer[body:stop]`."""
-    if buffer[stop : stop + 2] != b"\r\n":
-        raise ValueError("payload without end")
-    if verb == b"HMSG":
-        payload = body + int(fields[-2])
-        reply = fields[3] if len(fields) == 6 else b""
-        return Message(fields[1], int(fields[2]), reply, buffer[body:payload], buffer[payload:stop])
-    reply = fields[3] if len(fields) == 5 else b""
-    return Message(fields[1], int(fields[2]), reply, b"", buffer[body:stop])
 
 
 def parse_info(argument: bytes) -> ServerInfo:
