@@ -172,6 +172,13 @@ def test_a_closed_queue_frees_its_memory_and_keeps_its_floor() -> None:
     assert (memory.used_bytes, queue.floor, queue.queued_events) == (0, 0, 0)
 
 
+def test_records_that_the_log_no_longer_holds_are_passed_and_counted() -> None:
+    queue = new_queue()
+    queue.skip_lost(Seq(20))
+    assert offer(queue, 30, 20, "b")
+    assert queue.counters.lost_runs == 1
+
+
 class QueueMachine(RuleBasedStateMachine):
     """The log is a list; live records may be missed, the rest is read from the list when the queue is readable."""
 

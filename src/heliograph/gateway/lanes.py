@@ -155,8 +155,8 @@ class Lane:
             return None
         for region in self._regions.values():
             if region.ready and not self._held_back(region) and self._due_ms(region) <= now_ms:
-                # The region goes to the end, so that all take turns.
-                self._regions[region.name] = self._regions.pop(region.name)
+                if len(self._regions) > 1:  # all take turns
+                    self._regions[region.name] = self._regions.pop(region.name)
                 return self._assemble(region)
         return None
 

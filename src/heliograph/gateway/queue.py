@@ -133,20 +133,26 @@ class BucketQueue:
         fresh = seq > self.last_known
         if fresh:
             self.last_known = seq
-        site = self.site
-        parts = record.parts
-        if len(parts) != 1 or not is_for(parts[0], site):
-            parts = tuple([part for part in parts if is_for(part, site)])
-        count = sum([part.count for part in parts])
-        size = HELD_BYTES + sum([len(part.columns) for part in parts])
+        parts, count, size, skipped = self._select(record)
         if previous > self.tip or not self._may_hold(size):
             if fresh:
                 self._miss(seq, count)
             return False
         if not fresh and seq > self._missed_after:
             self._missed_events = max(0, self._missed_events - count)
-        self._hold(Held(seq, parts, count, size, now_ms), record.count - count)
+        self._hold(Held(seq, parts, count, size, now_ms), skipped)
         return count > 0
+
+    def _select(self, record: Record) -> tuple[tuple[Part, ...], int, int, int]:
+        """Return the parts for the remote site, their events, the bytes to hold them, and the events skipped."""
+        parts = record.parts
+        if len(parts) == 1 and is_for(parts[0], self.site):
+            return parts, parts[0].count, HELD_BYTES + len(parts[0].columns), 0
+        site = self.site
+        chosen = tuple([part for part in parts if is_for(part, site)])
+        count = sum([part.count for part in chosen])
+        size = HELD_BYTES + sum([len(part.columns) for part in chosen])
+        return chosen, count, size, record.count - count
 
     def _may_hold(self, size: int) -> bool:
         if self.restricted and (self.held_bytes or not self.memory.roomy):

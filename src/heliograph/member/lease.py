@@ -120,6 +120,9 @@ class LeaseKeeper:
                 self._lose(str(exc) or f"not refreshed for {HOLD_S:g} s")
                 return
             except UnavailableError as exc:
+                if loop.time() + REFRESH_S >= deadline:
+                    self._lose(f"not refreshed for {HOLD_S:g} s: {exc}")
+                    return
                 _log.warning("lease not refreshed key=%s error=%s", self._key, exc)
             else:
                 deadline = sent + HOLD_S

@@ -87,6 +87,7 @@ class ShippedBuckets:
         self._shipped: dict[BucketKey, Shipped] = {}
         self._slots = asyncio.Semaphore(AT_ONCE_MAX)
         self._moved = asyncio.Event()
+        self._unstored = False
         self._followed_changed = asyncio.Event()
 
     def start(self) -> None:
@@ -231,8 +232,12 @@ class ShippedBuckets:
                 self._on_fenced(key, exc)
         except HeliographError as exc:
             # The cursor stays behind, which costs repeats but loses nothing, and is tried again.
-            _log.warning("cursor not stored sender=%s region=%s bucket=%d error=%s", self._sender, *key, exc)
+            if not self._unstored:
+                _log.warning("cursors not stored sender=%s region=%s bucket=%d error=%s", self._sender, *key, exc)
+            self._unstored = True
             self._moved.set()
+        else:
+            self._unstored = False
 
     async def _persistently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the engine answers."""

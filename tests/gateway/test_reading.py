@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Memory, QueueCounters
+from heliograph.gateway.reading import READ_DISTANCE_MAX, READ_QUEUES_MAX, next_reading
+from heliograph.model.ids import Seq
+from tests.gateway.builders import THERE, part_of, record_of
+
+
+def queue_at(floor: int, last: int, memory: Memory | None = None) -> BucketQueue:
+    queue = BucketQueue("r", 0, THERE, Seq(floor), memory or Memory(1 << 20), QueueCounters())
+    queue.learn_last(Seq(last))
+    return queue
+
+
+def test_only_queues_that_lack_something_are_read_the_one_that_lacks_most_first() -> None:
+    complete, late, early = queue_at(9, 9), queue_at(5, 9), queue_at(2, 9)
+    assert next_reading([complete, late, early]) == [early, late]
+    assert next_reading([complete]) == []
+
+
+def test_queues_far_apart_in_the_log_are_read_in_passes_of_their_own() -> None:
+    behind, ahead = queue_at(0, 9), queue_at(READ_DISTANCE_MAX + 1, READ_DISTANCE_MAX + 9)
+    assert next_reading([ahead, behind]) == [behind]
+
+
+def test_a_pass_is_bounded() -> None:
+    assert len(next_reading([queue_at(0, 9) for _ in range(READ_QUEUES_MAX + 5)])) == READ_QUEUES_MAX
+
+
+def test_nothing_is_read_into_a_memory_without_room_or_for_a_region_that_is_refused() -> None:
+    memory = Memory(2 * HELD_BYTES)
+    queue = queue_at(0, 9, memory)
+    assert next_reading([queue]) == [queue]
+    queue.offer(Seq(1), Seq(0), record_of(part_of("k")), 0)
+    assert next_reading([queue]) == []
+    refused = queue_at(0, 9)
+    refused.offer(Seq(1), Seq(0), record_of(part_of("k")), 0)
+    refused.restrict()
+    assert next_reading([refused]) == []

@@ -1,0 +1,544 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from heliograph.errors import ClockSkewError, RegionNotFoundError, UsageError
+from heliograph.member.sender import GatewaySender
+from heliograph.model.batch import Part, Record
+from heliograph.model.ids import NO_SEQ, Address, Seq
+from heliograph.model.members import ReceiverInfo
+from heliograph.model.registry import Cursor, cursor_key, encode_entry
+from tests.gateway.builders import HERE, THERE, record_of
+from tests.member.wan import BUCKETS, SENDER, World, simulate
+
+
+def activate_all(sender: GatewaySender, region: str = "r", epoch: int = 1) -> None:
+    for bucket in range(BUCKETS):
+        sender.activate(region, bucket, epoch, begin=NO_SEQ)
+
+
+async def settled(world: World, sender: GatewaySender) -> None:
+    await world.until(lambda: not sender.status().queued)
+
+
+def numbers(first: int, last: int) -> list[object]:
+    return [str(number) for number in range(first, last)]
+
+
+# --- the ordinary way
+
+
+def test_every_event_arrives_in_order_and_the_cursor_follows() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender()
+        activate_all(sender)
+        for number in range(100):
+            last = await world.append("r", number % BUCKETS, str(number))
+        await settled(world, sender)
+        for bucket in range(BUCKETS):
+            assert world.arrived("r", bucket) == [str(number) for number in range(bucket, 100, BUCKETS)]
+        await sender.stop()
+        assert await world.cursor("r", 3) == Cursor(last, 1)
+        counters = sender.status().counters
+        assert (counters["eventsQueued"], counters["eventsDistributed"], counters["eventsAcknowledged"]) == (100,) * 3
+        assert (counters["eventsSentAgain"], counters["logTruncatedTooEarly"]) == (0, 0)
+
+    simulate(scenario)
+
+
+def test_a_part_arrives_with_its_birth_and_way() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        seq = await world.append("r", 2, "k")
+        await settled(world, sender)
+        (part,) = world.applied["r", 2]
+        assert (part.origin, part.recipients, part.birth_bucket, part.birth_seq) == (HERE, (THERE,), 2, seq)
+
+    simulate(scenario)
+
+
+def test_what_the_loop_rule_skips_is_not_sent_but_moves_the_cursor() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        await world.append("r", 0, "born there", origin=THERE)
+        seq = await world.append_record("r", 0, Record(2, (), "two"))
+        await settled(world, sender)
+        await sender.stop()
+        assert world.arrived("r", 0) == []
+        assert await world.cursor("r", 0) == Cursor(seq, 1)
+
+    simulate(scenario)
+
+
+def test_events_that_are_in_the_log_before_the_sender_are_read_from_it() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        for number in range(200):
+            await world.append("r", 0, str(number))
+        sender = await world.sender()
+        sender.activate("r", 0, 1, begin=NO_SEQ)
+        for number in range(200, 300):
+            await world.append("r", 0, str(number))
+        await settled(world, sender)
+        assert world.arrived("r", 0) == numbers(0, 300)
+
+    simulate(scenario)
+
+
+def test_a_new_queue_begins_where_the_sender_was_attached_and_says_so_at_once() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        begin = await world.append("r", 0, "before")
+        sender = await world.sender()
+        sender.activate("r", 0, 1, begin=begin)
+        await world.append("r", 0, "after")
+        await settled(world, sender)
+        assert world.arrived("r", 0) == ["after"]
+
+    simulate(scenario)
+
+
+def test_a_cursor_is_created_before_anything_is_shipped() -> None:
+    async def scenario(world: World) -> None:
+        sender = await world.sender()
+        sender.activate("r", 0, 3, begin=Seq(0))
+        await asyncio.sleep(1)
+        assert await world.cursor("r", 0) == Cursor(0, 3)
+
+    simulate(scenario)
+
+
+def test_a_full_memory_overflows_into_the_log_and_nothing_is_lost() -> None:
+    async def scenario(world: World) -> None:
+        sender = await world.sender(maximum_queue_memory=1)
+        activate_all(sender)
+        big = Part(HERE, (), 0, 0, 1, b"x" * 200_000)
+        for number in range(40):
+            await world.append_record("r", number % 2, record_of(big))
+        memory = sender._buckets._memory  # type: ignore[union-attr]
+        assert memory.used_bytes <= memory.limit_bytes == 1 << 20
+        assert sender.status().queued == 40
+        await world.receiver()
+        await settled(world, sender)
+        assert [len(world.applied["r", bucket]) for bucket in (0, 1)] == [20, 20]
+        seqs = [part.birth_seq for part in world.applied["r", 0]]
+        assert seqs == sorted(seqs)
+        assert memory.used_bytes == 0
+
+    simulate(scenario)
+
+
+def test_a_batch_may_wait_to_be_filled() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender(batch_time_interval=500, batch_size=10)
+        activate_all(sender)
+        await world.until(lambda: sender.status().status == "Running and Connected")
+        began = asyncio.get_running_loop().time()
+        await world.append("r", 0, "a")
+        await settled(world, sender)
+        assert asyncio.get_running_loop().time() - began > 0.49
+        assert sender.status().counters["batchesDistributed"] == 1
+
+    simulate(scenario)
+
+
+# --- operators
+
+
+def test_a_paused_sender_queues_and_a_resumed_one_sends() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        await sender.command("pause")
+        await world.append("r", 0, "k")
+        await asyncio.sleep(5)
+        assert (world.arrived("r", 0), sender.status().status, sender.status().queued) == ([], "Paused", 1)
+        await sender.command("resume")
+        await settled(world, sender)
+        assert world.arrived("r", 0) == ["k"]
+
+    simulate(scenario)
+
+
+def test_a_stopped_sender_keeps_its_queue_and_goes_on_at_its_cursor() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        await world.append("r", 0, "a")
+        await settled(world, sender)
+        await sender.command("stop")
+        assert sender.status().status == "Not Running"
+        await world.append("r", 0, "b")
+        await sender.command("start")
+        await settled(world, sender)
+        assert world.arrived("r", 0) == ["a", "b"]
+
+    simulate(scenario)
+
+
+def test_commands_that_do_not_fit_the_state_are_refused() -> None:
+    async def scenario(world: World) -> None:
+        sender = await world.sender()
+        for action, reason in (("start", "already started"), ("resume", "not paused")):
+            with pytest.raises(UsageError, match=reason):
+                await sender.command(action)  # type: ignore[arg-type]
+        await sender.command("pause")
+        with pytest.raises(UsageError, match="already paused"):
+            await sender.command("pause")
+        await sender.command("stop")
+        for action in ("stop", "pause", "resume", "load-balance"):
+            with pytest.raises(UsageError, match="not running"):
+                await sender.command(action)  # type: ignore[arg-type]
+
+    simulate(scenario)
+
+
+def test_an_altered_sender_goes_on_and_stays_paused() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        sender.pause()
+        await world.append("r", 0, "k")
+        await sender.alter(type(sender.attributes)(id=SENDER, remote_distributed_system_id=THERE, parallel=True))
+        await asyncio.sleep(1)
+        assert (sender.status().status, world.arrived("r", 0)) == ("Paused", [])
+        sender.resume()
+        await settled(world, sender)
+        assert world.arrived("r", 0) == ["k"]
+
+    simulate(scenario)
+
+
+def test_load_balancing_opens_the_links_anew() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver("far")
+        activate_all(sender := await world.sender())
+        for bucket in range(BUCKETS):
+            await world.append("r", bucket, "k")
+        await settled(world, sender)
+        assert len(sender.status().receiver.split(",")) == 1
+        await world.receiver("farther")
+        await sender.command("load-balance")
+        await world.until(lambda: len(sender.status().receiver.split(",")) == 2)
+
+    simulate(scenario)
+
+
+# --- the remote site is away
+
+
+def test_a_sender_says_why_it_is_not_connected_and_finds_a_receiver_that_comes_later() -> None:
+    async def scenario(world: World) -> None:
+        world.locators_down = True
+        activate_all(sender := await world.sender())
+        await world.append("r", 0, "k")
+        await world.until(lambda: "no locator answers" in sender.status().error)
+        world.locators_down = False
+        await world.until(lambda: "check remote-locators" in sender.status().error)
+        assert sender.status().status == "Running, not Connected"
+        await world.receiver()
+        await settled(world, sender)
+        assert world.arrived("r", 0) == ["k"]
+        await world.until(lambda: not sender.status().error)
+
+    simulate(scenario)
+
+
+def test_a_receiver_that_does_not_answer_is_passed_over() -> None:
+    async def scenario(world: World) -> None:
+        world.dead_receivers.append(ReceiverInfo(member="dead", address=Address("nowhere", 1), port=1))
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        for bucket in range(BUCKETS):
+            await world.append("r", bucket, "k")
+        await settled(world, sender)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_link_lost_at_any_moment_loses_nothing_and_keeps_the_order(seed: int) -> None:
+    """The receiver's host crashes again and again: while connecting, greeting, sending, applying, acknowledging."""
+
+    async def scenario(world: World) -> None:
+        receiver = await world.receiver()
+        activate_all(sender := await world.sender(batch_size=3))
+
+        async def crash() -> None:
+            for _ in range(6):
+                await asyncio.sleep(world.rng.expovariate(8))
+                world.network.crash("far")
+                await receiver.stop()
+                await asyncio.sleep(world.rng.choice([0.0, 0.01, 0.3]))
+                await receiver.start()
+
+        crashing = asyncio.create_task(crash())
+        for number in range(150):
+            await world.append("r", number % BUCKETS, str(number))
+            if world.rng.random() < 0.3:
+                await asyncio.sleep(world.rng.expovariate(50))
+        await crashing
+        await settled(world, sender)
+        for bucket in range(BUCKETS):
+            assert world.first_arrived("r", bucket) == [str(number) for number in range(bucket, 150, BUCKETS)]
+
+    simulate(scenario, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_engine_that_restarts_under_the_sender_loses_nothing(seed: int) -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender()
+        client = world.host_of(sender).client
+        activate_all(sender)
+        for number in range(100):
+            await world.append("r", number % BUCKETS, str(number), live=world.rng.random() < 0.5)
+            if number % 20 == 0:
+                client.connection.cut()
+                await asyncio.sleep(world.rng.expovariate(2))
+                client.connection.heal()
+        for bucket in range(BUCKETS):
+            await world.append("r", bucket, "last")
+        await settled(world, sender)
+        for bucket in range(BUCKETS):
+            expected = [str(number) for number in range(bucket, 100, BUCKETS)]
+            assert world.first_arrived("r", bucket) == [*expected, "last"]
+
+    simulate(scenario, seed=seed)
+
+
+# --- refusals
+
+
+def test_a_region_that_is_missing_there_stops_no_other_and_arrives_when_it_is_created() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        world.regions.add("missing")
+        sender = await world.sender(dispatcher_threads=1)
+        activate_all(sender, "r")
+        activate_all(sender, "missing")
+        for number in range(50):
+            await world.append("missing", number % BUCKETS, str(number))
+            await world.append("r", number % BUCKETS, str(number))
+        await world.until(lambda: sum(len(world.arrived("r", bucket)) for bucket in range(BUCKETS)) == 50)
+        status = sender.status()
+        assert status.queued == 50
+        assert "RegionNotFoundError: region 'missing' does not exist at this site" in status.error
+        world.remote_regions.add("missing")
+        await settled(world, sender)
+        for bucket in range(BUCKETS):
+            assert world.first_arrived("missing", bucket) == [str(number) for number in range(bucket, 50, BUCKETS)]
+        assert sender.status().error == ""
+
+    simulate(scenario)
+
+
+def test_a_refused_region_leaves_the_memory_to_others() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        world.regions.add("missing")
+        sender = await world.sender(maximum_queue_memory=1)
+        activate_all(sender, "r")
+        activate_all(sender, "missing")
+        big = Part(HERE, (), 0, 0, 1, b"x" * 100_000)
+        for number in range(60):
+            await world.append_record("missing", number % BUCKETS, record_of(big))
+        for number in range(60):
+            await world.append_record("r", number % BUCKETS, record_of(big))
+        await world.until(lambda: sum(len(world.applied.get(("r", bucket), ())) for bucket in range(BUCKETS)) == 60)
+        world.remote_regions.add("missing")
+        await settled(world, sender)
+        assert sum(len(world.applied["missing", bucket]) for bucket in range(BUCKETS)) >= 60
+
+    simulate(scenario)
+
+
+def test_a_refused_clock_shows_and_is_tried_again() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        world.refusals["r", 1] = ClockSkewError("site 1 is 90000 ms ahead")
+        await world.append("r", 1, "k")
+        await world.until(lambda: "ClockSkewError: site 1 is 90000 ms ahead" in sender.status().error)
+        world.refusals.clear()
+        await settled(world, sender)
+        assert world.arrived("r", 1) == ["k"]
+
+    simulate(scenario)
+
+
+# --- owners
+
+
+def test_another_owner_goes_on_at_the_cursor() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        first = await world.sender("one")
+        first.activate("r", 0, 1, begin=NO_SEQ)
+        for number in range(50):
+            await world.append("r", 0, str(number))
+        await settled(world, first)
+        first.deactivate("r", 0)
+        await asyncio.sleep(1)
+        second = await world.sender("two")
+        second.activate("r", 0, 2, begin=NO_SEQ)
+        for number in range(50, 60):
+            await world.append("r", 0, str(number))
+        await settled(world, second)
+        assert world.arrived("r", 0) == numbers(0, 60), "each once"
+
+    simulate(scenario)
+
+
+def test_a_killed_owner_costs_repeats_but_no_event() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        first = await world.sender("one")
+        first.activate("r", 0, 1, begin=NO_SEQ)
+        for number in range(50):
+            await world.append("r", 0, str(number))
+        world.crash(first)
+        for number in range(50, 60):
+            await world.append("r", 0, str(number))
+        second = await world.sender("two")
+        second.activate("r", 0, 2, begin=NO_SEQ)
+        await settled(world, second)
+        assert world.first_arrived("r", 0) == numbers(0, 60)
+
+    simulate(scenario)
+
+
+def test_an_owner_that_finds_a_newer_one_stops_shipping_the_bucket() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender()
+        sender.activate("r", 0, 1, begin=NO_SEQ)
+        sender.activate("r", 1, 1, begin=NO_SEQ)
+        await world.append("r", 0, "a")
+        await settled(world, sender)
+        await world.local.registry.put(cursor_key(SENDER, "r", 0), encode_entry(Cursor(1, 2)))
+        await world.append("r", 0, "b")
+        await asyncio.sleep(1)
+        seq = await world.append("r", 0, "c")
+        await world.append("r", 1, "x")
+        await asyncio.sleep(1)
+        assert world.arrived("r", 0) == ["a", "b"]
+        assert world.arrived("r", 1) == ["x"]
+        cursor = await world.cursor("r", 0)
+        assert cursor is not None
+        assert cursor.epoch == 2
+        assert cursor.seq < seq
+
+    simulate(scenario)
+
+
+def test_a_region_destroyed_here_under_its_queue_breaks_nothing() -> None:
+    async def scenario(world: World) -> None:
+        world.regions.add("gone")
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        sender.activate("gone", 0, 1, begin=NO_SEQ)
+        await asyncio.sleep(1)
+        world.regions.discard("gone")
+        await world.append("gone", 0, "k")
+        await world.append("r", 0, "k")
+        await world.until(lambda: world.arrived("r", 0) == ["k"])
+        sender.deactivate("gone", 0)
+        with pytest.raises(RegionNotFoundError):
+            sender.activate("never", 0, 1, begin=NO_SEQ)
+
+    simulate(scenario)
+
+
+# --- serial
+
+
+def test_one_member_runs_a_serial_sender_and_the_next_takes_over_when_it_stops() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        first, second = await world.sender("one", parallel=False), await world.sender("two", parallel=False)
+        first.may_hold(True)
+        await world.until(lambda: first.status().policy == "Primary")
+        assert second.status().policy == "Secondary"
+        for number in range(40):
+            await world.append("r", number % BUCKETS, str(number))
+        await settled(world, first)
+        await first.stop()
+        second.may_hold(True)
+        await world.until(lambda: second.status().policy == "Primary")
+        for number in range(40, 80):
+            await world.append("r", number % BUCKETS, str(number))
+        await settled(world, second)
+        for bucket in range(BUCKETS):
+            assert world.arrived("r", bucket) == [str(number) for number in range(bucket, 80, BUCKETS)], "each once"
+
+    simulate(scenario)
+
+
+def test_a_serial_sender_survives_its_primary_being_killed() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        first, second = await world.sender("one", parallel=False), await world.sender("two", parallel=False)
+        first.may_hold(True)
+        await world.until(lambda: first.status().policy == "Primary")
+        for number in range(40):
+            await world.append("r", number % BUCKETS, str(number))
+        world.crash(first)
+        second.may_hold(True)
+        for number in range(40, 80):
+            await world.append("r", number % BUCKETS, str(number))
+        await world.until(lambda: second.status().policy == "Primary")
+        await settled(world, second)
+        assert first.status().policy == "Secondary", "it gave up by itself"
+        for bucket in range(BUCKETS):
+            assert world.first_arrived("r", bucket) == [str(number) for number in range(bucket, 80, BUCKETS)]
+
+    simulate(scenario)
+
+
+def test_buckets_of_which_the_member_has_no_copy_are_followed_in_the_log() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender(parallel=False)
+        unhosted = world.host_of(sender).unhosted
+        unhosted |= {("r", 1), ("r", 2)}
+        for number in range(40):
+            await world.append("r", number % BUCKETS, str(number))
+        sender.may_hold(True)
+        for number in range(40, 80):
+            await world.append("r", number % BUCKETS, str(number))
+        await world.until(lambda: all(len(world.arrived("r", bucket)) == 20 for bucket in range(BUCKETS)))
+        unhosted ^= {("r", 2), ("r", 3)}
+        sender.may_hold(True)
+        for number in range(80, 120):
+            await world.append("r", number % BUCKETS, str(number))
+        await world.until(lambda: all(len(world.arrived("r", bucket)) == 30 for bucket in range(BUCKETS)))
+        for bucket in range(BUCKETS):
+            assert world.arrived("r", bucket) == [str(number) for number in range(bucket, 120, BUCKETS)]
+
+    simulate(scenario)
+
+
+def test_a_followed_backlog_larger_than_the_memory_arrives_whole() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender(parallel=False, maximum_queue_memory=1)
+        world.host_of(sender).unhosted |= {("r", bucket) for bucket in range(BUCKETS)}
+        big = Part(HERE, (), 0, 0, 1, b"x" * 100_000)
+        for number in range(60):
+            await world.append_record("r", number % BUCKETS, record_of(big))
+        sender.may_hold(True)
+        await world.until(lambda: sum(map(len, world.applied.values())) == 60)
+        await settled(world, sender)
+        for bucket in range(BUCKETS):
+            seqs = [part.birth_seq for part in world.applied["r", bucket]]
+            assert seqs == sorted(seqs)
+
+    simulate(scenario)
