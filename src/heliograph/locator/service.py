@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from heliograph.errors import PeerError, UnavailableError, UsageError
+from heliograph.errors import UnavailableError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.net.link import BaseHandler, Link
 
-ROLES = frozenset({"client", "operator", "member", "server", "locator", "sender"})
 ONLY_FOR: dict[type, frozenset[str]] = {
     messages.JoinQuery: frozenset({"member", "server"}),
     messages.Exchange: frozenset({"locator"}),
@@ -26,11 +25,9 @@ class LocatorService(BaseHandler):
         self.ready = False
 
     def accept(self, peer: Hello) -> LocatorService:
-        """Judge who connects. Raises PeerError for a role that asks nothing here, UnavailableError while starting."""
-        if peer.role not in ROLES:
-            raise PeerError(f"a locator has nothing to say to a {peer.role}")
+        """Let anyone ask who may open a link. Raises UnavailableError while the locator starts or stops."""
         if not self.ready:
-            raise UnavailableError("the locator is starting")
+            raise UnavailableError(f"the locator is not ready for {peer}")
         return self
 
     def on_request(self, link: Link, message: messages.Request) -> messages.Reply:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from heliograph.engine.nats.failures import translated
 
 
 async def swallowing() -> None:
     with translated("try"):
-        try:
+        with suppress(asyncio.CancelledError):  # as `nats.aio.client.Client._flush_pending` does
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass  # as `nats.aio.client.Client._flush_pending` does
 
 
 def test_a_swallowed_cancellation_is_raised_again() -> None:
