@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -21,16 +22,19 @@ _decode = msgspec.json.Decoder(Result).decode
 
 
 class AdminClient:
-    """Talks to the admin API at `url` (`http://host:port`). Close it, or use it as a context manager."""
+    """Talks to the admin API at `url` (`http://host:port`). Close it, or use it as a context manager.
+
+    Raises UsageError when that is no such url.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        try:
-            self._http = httpx.Client(
-                base_url=self.url + BASE, timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S), trust_env=False
-            )
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
-            raise UsageError(f"{url!r} is no url of an admin API: {exc}") from exc
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{url!r} is no url of an admin API: write http://host:port")
+        self._http = httpx.Client(
+            base_url=self.url + BASE, timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S), trust_env=False
+        )
 
     def call(
         self, method: str, path: str, body: object = None, query: Mapping[str, str | bool] | None = None
@@ -46,8 +50,6 @@ class AdminClient:
         headers = {} if content is None else {"Content-Type": "application/json"}
         try:
             response = self._http.request(method, path, content=content, params=query, headers=headers)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as exc:
-            raise UsageError(f"{self.url!r} is no url of an admin API: {exc}") from exc
         except httpx.TimeoutException as exc:
             raise UnavailableError(f"the admin API at {self.url} does not answer: {type(exc).__name__}") from exc
         except httpx.HTTPError as exc:

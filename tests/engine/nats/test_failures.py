@@ -9,9 +9,8 @@ from heliograph.engine.nats.failures import translated
 
 
 async def swallowing() -> None:
-    with translated("try"):
-        with suppress(asyncio.CancelledError):  # as `nats.aio.client.Client._flush_pending` does
-            await asyncio.Event().wait()
+    with translated("try"), suppress(asyncio.CancelledError):  # as `nats.aio.client.Client._flush_pending` does
+        await asyncio.Event().wait()
 
 
 def test_a_swallowed_cancellation_is_raised_again() -> None:
