@@ -56,11 +56,11 @@ class Bucket:
                 seq = Seq(len(self.log))
                 assert self.primary.appended(seq) is draft
                 self.follower.apply(seq, decode_record(self.log[-1]))
-            outcomes.update(draft.outcomes)
+            outcomes.update((request.waiter, outcome) for request, outcome in draft.outcomes)
         return outcomes
 
     def put(self, **entries):
-        request = PutRequest("put", list(entries), list(entries.values()), 10)
+        request = PutRequest("put", 0, list(entries), list(entries.values()), 10)
         self.primary.submit(request)
 
     def change(self, op, key, value=b"", expected=b"", waiter="change"):
@@ -88,7 +88,7 @@ def test_what_is_submitted_while_an_append_is_in_flight_is_the_next_record():
     with pytest.raises(InvariantViolation):
         bucket.primary.draft(NOW_MS)
     assert bucket.view.values == {}, "nothing is seen before it is in the log"
-    assert list(bucket.primary.appended(Seq(1)).outcomes) == [("put", None)]
+    assert [outcome for _, outcome in bucket.primary.appended(Seq(1)).outcomes] == [None]
     second = bucket.primary.draft(NOW_MS)
     assert second is not None
     assert second.record is not None
@@ -99,7 +99,7 @@ def test_a_withdrawn_record_leaves_nothing_behind():
     bucket = Bucket()
     bucket.put(a=b"1")
     bucket.primary.draft(NOW_MS)
-    assert bucket.primary.withdraw().outcomes == [("put", None)]
+    assert [request.waiter for request, _ in bucket.primary.withdraw().outcomes] == ["put"]
     assert bucket.view.values == {}
     assert bucket.flush() == {}
 
@@ -107,7 +107,7 @@ def test_a_withdrawn_record_leaves_nothing_behind():
 def test_a_full_record_leaves_the_rest_for_the_next():
     bucket = Bucket()
     for waiter in range(3):
-        bucket.primary.submit(PutRequest(waiter, [waiter], [b"x"], RECORD_BYTES_MAX // 2 + 1))
+        bucket.primary.submit(PutRequest(waiter, 0, [waiter], [b"x"], RECORD_BYTES_MAX // 2 + 1))
     assert len(bucket.flush()) == 3
     assert [decode_record(record).count for record in bucket.log] == [1, 1, 1]
     assert bucket.primary.pending_bytes == 0
@@ -211,7 +211,7 @@ def test_abandoning_returns_everyone_who_waits():
     bucket = Bucket()
     bucket.put(a=b"1")
     bucket.change("remove", "a")
-    assert bucket.primary.abandon() == ["put", "change"]
+    assert [request.waiter for request in bucket.primary.abandon()] == ["put", "change"]
     assert bucket.primary.pending_bytes == 0
     assert bucket.flush() == {}
 
@@ -298,7 +298,7 @@ def test_decisions_are_those_of_the_naive_model(script):
                     naive.apply(key, value, stamp, site)
             elif op == "put":
                 keys = [key for key, _ in what]
-                bucket.primary.submit(PutRequest(waiter, keys, [value for _, value in what], 1))
+                bucket.primary.submit(PutRequest(waiter, 0, keys, [value for _, value in what], 1))
             else:
                 key, value, expected = what
                 bucket.change(op, key, b"" if op.startswith("remove") else value, expected, waiter=waiter)

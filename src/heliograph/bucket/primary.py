@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, TypeAlias
 
+import msgspec
+
 from heliograph.bucket.view import BucketView
 from heliograph.errors import ClockSkewError, HeliographError, PeerError, invariant
 from heliograph.link.messages import Changed, Condition
@@ -50,18 +52,17 @@ Outcome: TypeAlias = Changed | HeliographError | None
 """What became of a request: None = done."""
 
 
-@dataclass(slots=True, frozen=True)
-class PutRequest:
-    """Put entries, whatever was there."""
+class PutRequest(msgspec.Struct, frozen=True):
+    """Put entries, whatever was there. size: bytes it adds to a record, see `request_size`."""
 
     waiter: Waiter
+    bucket: int
     keys: list[Key]
     values: list[bytes]
     size: int
 
 
-@dataclass(slots=True, frozen=True)
-class ChangeRequest:
+class ChangeRequest(msgspec.Struct, frozen=True):
     """One operation whose result depends on the entry."""
 
     waiter: Waiter
@@ -73,11 +74,10 @@ class ChangeRequest:
     @property
     def size(self) -> int:
         """Bytes."""
-        return len(self.value)
+        return len(self.value) + KEY_OVERHEAD_BYTES
 
 
-@dataclass(slots=True, frozen=True)
-class ApplyRequest:
+class ApplyRequest(msgspec.Struct, frozen=True):
     """Parts that came from another site."""
 
     waiter: Waiter
@@ -98,7 +98,7 @@ class Draft:
 
     record: Record | None
     merges: list[tuple[Columns, Sequence[int]]]
-    outcomes: list[tuple[Waiter, Outcome]]
+    outcomes: list[tuple[Request, Outcome]]
 
 
 @dataclass(slots=True)
@@ -163,23 +163,24 @@ class BucketPrimary:
         self.in_flight = None
         return draft
 
-    def abandon(self) -> list[Waiter]:
-        """Give up everything that is pending; returns the waiters, whose requests did certainly not happen."""
-        waiters = [request.waiter for request in self.pending]
+    def abandon(self) -> list[Request]:
+        """Give up and return everything that is pending; none of it happened."""
+        requests = list(self.pending)
         self.pending.clear()
         self.pending_bytes = 0
-        return waiters
+        return requests
 
     def _take(self) -> list[Request]:
         taken: list[Request] = []
         size = 0
         pending = self.pending
         while pending and len(taken) < RECORD_REQUESTS_MAX:
-            size += pending[0].size
-            if taken and size > RECORD_BYTES_MAX:
+            request = pending[0]
+            if taken and size + request.size > RECORD_BYTES_MAX:
                 break
+            size += request.size
             taken.append(pending.popleft())
-        self.pending_bytes = self.pending_bytes - sum(request.size for request in taken)
+        self.pending_bytes -= size
         return taken
 
 
@@ -195,13 +196,13 @@ class _Drafting:
         self._counters = counters
         self._parts: list[Part] = []
         self._merges: list[tuple[Columns, Sequence[int]]] = []
-        self._outcomes: list[tuple[Waiter, Outcome]] = []
+        self._outcomes: list[tuple[Request, Outcome]] = []
         self._newer: dict[Key, int] = {}  # versions accepted in this record, while more parts are to be judged
         self._stamp_max = view.stamp_max
 
     def run(
         self, requests: list[Request]
-    ) -> tuple[tuple[Part, ...], list[tuple[Columns, Sequence[int]]], list[tuple[Waiter, Outcome]]]:
+    ) -> tuple[tuple[Part, ...], list[tuple[Columns, Sequence[int]]], list[tuple[Request, Outcome]]]:
         """Return the record's parts, what the view will take over, and what became of each request."""
         local: list[PutRequest | ChangeRequest] = []
         conditional = False
@@ -223,11 +224,11 @@ class _Drafting:
         try:
             decoded = [self._decode(part) for part in request.parts]
         except (ClockSkewError, PeerError) as exc:
-            self._outcomes.append((request.waiter, exc))
+            self._outcomes.append((request, exc))
             return
         for part, columns in zip(request.parts, decoded, strict=True):
             self._accept(part, columns)
-        self._outcomes.append((request.waiter, None))
+        self._outcomes.append((request, None))
 
     def _decode(self, part: Part) -> Columns:
         columns = decode_columns(part.columns)
@@ -298,7 +299,7 @@ class _Drafting:
             if isinstance(request, PutRequest):
                 keys += request.keys
                 values += request.values
-                self._outcomes.append((request.waiter, None))
+                self._outcomes.append((request, None))
         # True is UPDATE and False is CREATE, so one C-level pass gives the operations.
         return bytes(map(self._view.values.__contains__, keys)), keys, values
 
@@ -320,13 +321,13 @@ class _Drafting:
             if isinstance(request, PutRequest):
                 for key, value in zip(request.keys, request.values, strict=True):
                     add(key, value, state[key] if key in state else present(key, b""))
-                self._outcomes.append((request.waiter, None))
+                self._outcomes.append((request, None))
                 continue
             old = state[request.key] if request.key in state else present(request.key, b"")
             done = _condition_holds(request, old)
             if done:
                 add(request.key, request.value, old)
-            self._outcomes.append((request.waiter, Changed(done, old, 0)))
+            self._outcomes.append((request, Changed(done, old, 0)))
         return bytes(ops), keys, values
 
     def _state_after_parts(self) -> dict[Key, bytes]:

@@ -22,13 +22,13 @@ from heliograph.bucket.primary import (
     PutRequest,
     Request,
     first_record,
-    request_size,
 )
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import Log, LogEntry
 from heliograph.errors import FencedError, HeliographError, NotPrimaryError, UnavailableError
 from heliograph.link.messages import Changed, Condition, Done
+from heliograph.member.waiters import Waiter
 from heliograph.model.batch import Part, Record, decode_record, encode_record
 from heliograph.model.ids import Epoch, Seq
 from heliograph.model.keys import Key
@@ -95,23 +95,20 @@ class BucketCopy:
 
     # --- writing
 
-    def put(self, keys: list[Key], values: list[bytes]) -> asyncio.Future[Done]:
-        """Put entries; the future is done when they are in the log and in the view. Raises NotPrimaryError."""
-        waiter: asyncio.Future[Done] = self._loop.create_future()
-        self._submit(PutRequest(waiter, keys, values, request_size(keys, values)))
-        return waiter
+    def put(self, keys: list[Key], values: list[bytes], size: int, waiter: Waiter) -> None:
+        """Put entries of `request_size` `size`; the waiter hears when they are in the log and in the view.
 
-    def change(self, op: Condition, key: Key, value: bytes, expected: bytes) -> asyncio.Future[Changed]:
-        """Do a conditional operation. Raises NotPrimaryError."""
-        waiter: asyncio.Future[Changed] = self._loop.create_future()
+        Raises NotPrimaryError, UnavailableError.
+        """
+        self._submit(PutRequest(waiter, self.bucket, keys, values, size))
+
+    def change(self, op: Condition, key: Key, value: bytes, expected: bytes, waiter: Waiter) -> None:
+        """Do a conditional operation. Raises NotPrimaryError, UnavailableError."""
         self._submit(ChangeRequest(waiter, op, key, value, expected))
-        return waiter
 
-    def apply_parts(self, parts: Sequence[Part]) -> asyncio.Future[Done]:
-        """Judge and append parts from another site. Raises NotPrimaryError."""
-        waiter: asyncio.Future[Done] = self._loop.create_future()
-        self._submit(ApplyRequest(waiter, parts, sum(len(part.columns) for part in parts)))
-        return waiter
+    def apply_parts(self, parts: Sequence[Part], waiter: Waiter) -> None:
+        """Judge and append parts from another site. Raises NotPrimaryError, UnavailableError."""
+        self._submit(ApplyRequest(waiter, parts, sum([len(part.columns) for part in parts])))
 
     def _submit(self, request: Request) -> None:
         primary = self._primary
@@ -205,10 +202,10 @@ class BucketCopy:
         if isinstance(error, FencedError):
             _log.info("deposed region=%s bucket=%d epoch=%d", self.region, self.bucket, primary.epoch)
             self._accepting = False
-            _reject([waiter for waiter, _ in draft.outcomes], self._not_primary())
+            _reject([request for request, _ in draft.outcomes], self._not_primary())
             self._retire()
             return
-        _reject([waiter for waiter, _ in draft.outcomes], error)
+        _reject([request for request, _ in draft.outcomes], error)
         if not self._accepting:
             self._retire()
         elif primary.pending:
@@ -221,7 +218,8 @@ class BucketCopy:
             return
         where = f"bucket {self.bucket} of {self.region}"
         unknown = UnavailableError(f"the engine did not answer for {timeout_s:.0f} s: the write to {where} may be done")
-        _reject([waiter for waiter, _ in primary.in_flight.outcomes], unknown)
+        _reject([request for request, _ in primary.in_flight.outcomes], unknown)
+        primary.in_flight.outcomes.clear()  # nobody waits for what is found out later
         _reject(primary.abandon(), UnavailableError(f"the engine does not answer: the write to {where} was not done"))
 
     # --- changing roles
@@ -313,20 +311,17 @@ class BucketCopy:
                 self.on_entry(entry)
 
 
-def _resolve(outcomes: Sequence[tuple[asyncio.Future[Done | Changed], Outcome]], seq: Seq) -> None:
+def _resolve(outcomes: Sequence[tuple[Request, Outcome]], seq: Seq) -> None:
     done = Done(seq)
-    for waiter, outcome in outcomes:
-        if waiter.done():
-            continue  # the caller gave up waiting
+    for request, outcome in outcomes:
         if outcome is None:
-            waiter.set_result(done)
+            request.waiter.resolve(done)
         elif isinstance(outcome, Changed):
-            waiter.set_result(Changed(outcome.done, outcome.old, seq))
+            request.waiter.resolve(Changed(outcome.done, outcome.old, seq))
         else:
-            waiter.set_exception(outcome)
+            request.waiter.reject(request, outcome)
 
 
-def _reject(waiters: Sequence[asyncio.Future[object]], error: Exception) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)
+def _reject(requests: Sequence[Request], error: Exception) -> None:
+    for request in requests:
+        request.waiter.reject(request, error)

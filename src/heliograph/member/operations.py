@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, RECORD_BYTES_MAX, request_size
 from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UnavailableError
@@ -18,6 +18,7 @@ from heliograph.member.copy import BucketCopy
 from heliograph.member.peers import Peers
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
+from heliograph.member.waiters import ManyWrites, OneWrite, Waiter
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import Address, BucketId, Seq
@@ -46,6 +47,10 @@ class Operations:
         self._peers = peers
         self._timeout_s = timeout_s
 
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     def region(self, name: str) -> HostedRegion:
         """Return a region. Raises RegionNotFoundError that lists those there are."""
         region = self._regions.get(name.removeprefix("/"))
@@ -63,37 +68,44 @@ class Operations:
     async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
         """Put entries; returns when all are in the log and this member's own copies show them."""
         hosted = self.region(region)
-        here: list[tuple[asyncio.Future[Done], BucketId, list[Key], list[bytes]]] = []
+        copies = hosted.copies
+        waiter = ManyWrites(self._loop)
         rest: list[tuple[int, list[Key], list[bytes]]] = []
         for bucket, columns in group_entries(keys, values, hosted.attributes.total_num_buckets).items():
-            copy = hosted.copies.get(bucket)
-            for some_keys, some_values in _chunks(*columns):
-                if copy is not None and copy.accepting:
-                    here.append((copy.put(some_keys, some_values), bucket, some_keys, some_values))
-                else:
+            copy = copies.get(bucket)
+            here = copy if copy is not None and copy.accepting else None
+            for some_keys, some_values, size in _chunks(*columns):
+                if here is None:
                     rest.append((bucket, some_keys, some_values))
-        if len(here) > 1:
-            await asyncio.wait([future for future, *_ in here])
-        for future, number, some_keys, some_values in here:
-            try:
-                await future
-            except NotPrimaryError:
-                rest.append((number, some_keys, some_values))
+                else:
+                    waiter.expect()
+                    here.put(some_keys, some_values, size, waiter)
+        if not waiter.empty:
+            await waiter.future
+        for request, error in waiter.failed:
+            if not isinstance(error, NotPrimaryError):
+                raise error
+            rest.append((request.bucket, request.keys, request.values))
         if rest:
             await asyncio.gather(*(self._put_routed(region, *each) for each in rest))
 
     async def _put_routed(self, region: str, bucket: int, keys: list[Key], values: list[bytes]) -> None:
+        def here(copy: BucketCopy, waiter: Waiter) -> None:
+            copy.put(keys, values, request_size(keys, values), waiter)
+
         request = messages.PutAll(region, bucket, keys, values, True)
-        done = await self._routed(region, bucket, request, Done, lambda copy: copy.put(keys, values), repeatable=True)
+        done = await self._routed(region, bucket, request, Done, here, repeatable=True)
         await self._shown(region, bucket, done.seq)
 
     async def change(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
         """Do a conditional operation at the bucket's primary."""
         bucket = bucket_of(key, self.region(region).attributes.total_num_buckets)
         request = messages.Change(region, bucket, op, key, value, expected, True)
-        changed = await self._routed(
-            region, bucket, request, Changed, lambda copy: copy.change(op, key, value, expected), repeatable=False
-        )
+
+        def here(copy: BucketCopy, waiter: Waiter) -> None:
+            copy.change(op, key, value, expected, waiter)
+
+        changed = await self._routed(region, bucket, request, Changed, here, repeatable=False)
         await self._shown(region, bucket, changed.seq)
         return changed
 
@@ -101,9 +113,13 @@ class Operations:
         """Have the bucket's primary judge and append parts from another site."""
         copy = self.region(region).copies.get(bucket)
         if copy is not None and copy.accepting:
-            return copy.apply_parts(parts)
+            waiter = OneWrite(self._loop)
+            copy.apply_parts(parts, waiter)
+            return cast("asyncio.Future[Done]", waiter.future)
         request = messages.ApplyParts(region, bucket, parts, True)
-        return self._routed(region, bucket, request, Done, lambda copy: copy.apply_parts(parts), repeatable=True)
+        return self._routed(
+            region, bucket, request, Done, lambda copy, waiter: copy.apply_parts(parts, waiter), repeatable=True
+        )
 
     async def _routed(
         self,
@@ -111,18 +127,20 @@ class Operations:
         bucket: int,
         request: messages.Request,
         kind: type[T],
-        here: Callable[[BucketCopy], asyncio.Future[T]],
+        here: Callable[[BucketCopy, Waiter], None],
         *,
         repeatable: bool,
     ) -> T:
         """Do a request at the bucket's primary, wherever it moves, until the write timeout."""
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        deadline = self._loop.time() + self._timeout_s
         while True:
             hosted = self.region(region)
             try:
                 copy = hosted.copies.get(bucket)
                 if copy is not None and copy.accepting:
-                    return await here(copy)
+                    waiter = OneWrite(self._loop)
+                    here(copy, waiter)
+                    return cast(T, await waiter.future)
                 return await self._ask(hosted.primary_of(bucket), request, kind)
             except NotPrimaryError as exc:
                 error: Exception = exc
@@ -130,7 +148,7 @@ class Operations:
                 if not repeatable:
                     raise
                 error = exc
-            if asyncio.get_running_loop().time() > deadline:
+            if self._loop.time() > deadline:
                 raise UnavailableError(f"bucket {bucket} of {region} has no primary that answers: {error}") from error
             await asyncio.sleep(RETRY_S)
 
@@ -206,7 +224,7 @@ class Operations:
         ask: Callable[[str, list[int]], Awaitable[None]],
     ) -> None:
         """Read each bucket once: in this member's own copy, else at the bucket's primary, wherever it moves."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         deadline = loop.time() + self._timeout_s
         remaining = set(buckets)
         while True:
@@ -237,15 +255,17 @@ class Operations:
         return await self._peers.call(self._address(member), request, kind, timeout_s=self._timeout_s)
 
 
-def _chunks(keys: list[Key], values: list[bytes]) -> Iterator[tuple[list[Key], list[bytes]]]:
-    """Cut columns into pieces that fit into one record each."""
-    if request_size(keys, values) <= RECORD_BYTES_MAX:
-        yield keys, values
+def _chunks(keys: list[Key], values: list[bytes]) -> Iterator[tuple[list[Key], list[bytes], int]]:
+    """Cut columns into pieces that fit into one record each, with their `request_size`."""
+    size = request_size(keys, values)
+    if size <= RECORD_BYTES_MAX:
+        yield keys, values, size
         return
     start = size = 0
     for position, value in enumerate(values):
-        size += len(value) + KEY_OVERHEAD_BYTES
-        if size > RECORD_BYTES_MAX and position > start:
-            yield keys[start:position], values[start:position]
-            start, size = position, len(value) + KEY_OVERHEAD_BYTES
-    yield keys[start:], values[start:]
+        more = len(value) + KEY_OVERHEAD_BYTES
+        if size + more > RECORD_BYTES_MAX and position > start:
+            yield keys[start:position], values[start:position], size
+            start, size = position, 0
+        size += more
+    yield keys[start:], values[start:], size

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
+from heliograph.bucket.primary import RECORD_BYTES_MAX, request_size
 from heliograph.errors import NotPrimaryError, UsageError
 from heliograph.link import messages
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import Operations
+from heliograph.member.waiters import OneWrite
 from heliograph.model.keys import VALUE_BYTES_MAX, buckets_of, check_keys
 from heliograph.net.link import BaseHandler, Link
 
@@ -47,9 +50,14 @@ class MemberService(BaseHandler):
         for value in request.values:
             _check_value(value)
         copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
-        if copy is not None:
-            return copy.put(request.keys, request.values)
-        return self._put_elsewhere(request)
+        if copy is None:
+            return self._put_elsewhere(request)
+        size = request_size(request.keys, request.values)
+        if size > RECORD_BYTES_MAX and len(request.keys) > 1:
+            raise UsageError(f"a request of {size} bytes is refused: put at most {RECORD_BYTES_MAX} bytes at once")
+        waiter = OneWrite(asyncio.get_running_loop())
+        copy.put(request.keys, request.values, size, waiter)
+        return cast(Answer, waiter.future)
 
     async def _put_elsewhere(self, request: messages.PutAll) -> messages.Reply:
         await self._operations.put_all(request.region, request.keys, request.values)
@@ -62,9 +70,11 @@ class MemberService(BaseHandler):
         elif request.value:
             raise UsageError(f"{request.op} takes no value")
         copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
-        if copy is not None:
-            return copy.change(request.op, request.key, request.value, request.expected)
-        return self._change_elsewhere(request)
+        if copy is None:
+            return self._change_elsewhere(request)
+        waiter = OneWrite(asyncio.get_running_loop())
+        copy.change(request.op, request.key, request.value, request.expected, waiter)
+        return cast(Answer, waiter.future)
 
     async def _change_elsewhere(self, request: messages.Change) -> messages.Reply:
         changed = await self._operations.change(
@@ -78,7 +88,9 @@ class MemberService(BaseHandler):
         copy = self._primary_copy(request.region, request.bucket, forwarded=True)
         if copy is None:
             raise NotPrimaryError(f"{self._name} is not the primary of bucket {request.bucket}")
-        return copy.apply_parts(request.parts)
+        waiter = OneWrite(asyncio.get_running_loop())
+        copy.apply_parts(request.parts, waiter)
+        return cast(Answer, waiter.future)
 
     def _primary_copy(self, region: str, bucket: int, *, forwarded: bool) -> BucketCopy | None:
         copy = self._operations.region(region).copies.get(bucket)
