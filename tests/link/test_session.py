@@ -421,6 +421,22 @@ def test_answers_need_a_question() -> None:
             CALLS[call](answerer)
 
 
+def test_an_answer_is_given_once() -> None:
+    _, answerer = joined()
+    hear(answerer, frame(Kind.REQUEST, 1, encode(QUESTION)) + frame(Kind.BATCH, 1) + frame(Kind.BATCH, 2))
+    answerer.reply(1, ANSWER)
+    answerer.ack(1)
+    answerer.refuse(2, Failure("PeerError", "no"))
+    for again in (
+        lambda: answerer.reply(1, ANSWER),
+        lambda: answerer.ack(1),
+        lambda: answerer.ack(2),
+        lambda: answerer.refuse(2, Failure("PeerError", "no")),
+    ):
+        with pytest.raises(InvariantViolation):
+            again()
+
+
 def test_batch_ids_are_not_reused_in_flight() -> None:
     opener, _ = joined()
     opener.batch(1, b"")
