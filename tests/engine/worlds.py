@@ -16,7 +16,7 @@ from heliograph.engine.nats.server import PrivateEngine
 from heliograph.engine.seam import Engine
 from heliograph.engine.sim import engine as sim
 from heliograph.engine.sim.faults import Fault
-from heliograph.engine.sim.loop import run
+from heliograph.engine.sim.loop import run as run_virtually
 from heliograph.engine.sim.server import SimEngine
 from tests.engine.proxy import Proxy
 
@@ -117,19 +117,21 @@ class SimWorld:
 Scenario = Callable[[World], Coroutine[object, object, None]]
 
 
-def play_on_nats(scenario: Scenario, directory: Path) -> None:
+def play_on_nats(
+    scenario: Scenario, directory: Path, *, run: Callable[[Coroutine[object, object, None]], None] = asyncio.run
+) -> None:
     async def main() -> None:
         async with nats_world(directory) as world:
             await scenario(world)
 
-    asyncio.run(main())
+    run(main())
 
 
 def play_on_sim(scenario: Scenario, directory: Path) -> None:
     async def main(rng: random.Random) -> None:
         await scenario(SimWorld(rng))
 
-    run(main, seed=1)
+    run_virtually(main, seed=1)
 
 
 async def eventually(condition: Callable[[], bool], what: str = "the condition") -> None:

@@ -43,12 +43,12 @@ class EngineOptions:
 
 def configuration(directory: Path, options: EngineOptions, port: int, password: str) -> str:
     """Return the text of `nats.conf`; JSON strings are strings of its grammar too."""
-    sync = "sync_interval: always" if options.disk_synchronous else ""
+    sync = ", sync_interval: always" if options.disk_synchronous else ""
     text = f"""\
 listen: {json.dumps(f"{options.host}:{port}")}
 max_payload: {APPEND_BYTES_MAX + HEADERS_BYTES_MAX}
 authorization {{ user: {USER}, password: {json.dumps(password)} }}
-jetstream {{ store_dir: {json.dumps(str(directory / "jetstream"))} {sync} }}
+jetstream {{ store_dir: {json.dumps(str(directory / "jetstream"))}{sync} }}
 """
     return text if options.cluster is None else text + _cluster(options.cluster)
 

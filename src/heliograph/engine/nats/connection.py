@@ -34,7 +34,7 @@ class Connection:
     """Subscriptions outlive a loss; what is sent while there is no connection is refused."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
-        self._servers = list(servers)
+        self._servers = servers
         self._handlers: dict[int, Handler] = {}
         self._subjects: dict[int, str] = {}
         self._sids = 0
@@ -124,7 +124,7 @@ class Connection:
                 continue
             await asyncio.wait({session.lost}, timeout=PING_INTERVAL_S)
             if session.lost.done():
-                _log.warning("engine_connection_lost server=%s reason=%s", self._servers[0], session.lost.result())
+                _log.warning("engine_connection_lost server=%s reason=%s", session.server, session.lost.result())
             elif session.answered_ping:
                 session.ping()
             else:
@@ -139,7 +139,6 @@ class Connection:
             except HeliographError as exc:
                 _log.debug("engine_connection_refused reason=%s", exc)
                 delay_s = min(delay_s * 2, BACKOFF_MAX_S)
-                self._servers.append(self._servers.pop(0))
                 continue
-            _log.info("engine_connection_restored server=%s", self._servers[0])
+            _log.info("engine_connection_restored server=%s", session.server)
             return session

@@ -88,7 +88,7 @@ class Session(asyncio.Protocol):
 
     def __init__(self, server: Server, handlers: dict[int, Handler]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._server = server
+        self.server = server
         self._handlers = handlers
         self._parser = protocol.Parser()
         self._transport: asyncio.Transport | None = None
@@ -168,24 +168,24 @@ class Session(asyncio.Protocol):
         elif control.verb == b"-ERR":
             self._on_error(control.argument.decode(errors="replace").strip("'"))
         elif control.verb != b"+OK":
-            raise PeerError(f"{self._server} is no NATS server: it says {control.verb[:40]!r}")
+            raise PeerError(f"{self.server} is no NATS server: it says {control.verb[:40]!r}")
 
     def _on_info(self, info: ServerInfo) -> None:
         first, self.info = not self.info.version, info
         if not first:
             return  # the server tells about changes of its cluster
         if info.tls_required:
-            self._fail(UsageError(f"the engine at {self._server} requires TLS, which engine URLs do not offer yet"))
+            self._fail(UsageError(f"the engine at {self.server} requires TLS, which engine URLs do not offer yet"))
         elif not info.headers:
-            self._fail(UsageError(f"the engine at {self._server} (version {info.version}) has no message headers"))
+            self._fail(UsageError(f"the engine at {self.server} (version {info.version}) has no message headers"))
         else:
-            self.send(protocol.connect(self._server.identity))
+            self.send(protocol.connect(self.server.identity))
 
     def _on_error(self, error: str) -> None:
-        _log.warning("engine_error server=%s error=%s", self._server, error)
+        _log.warning("engine_error server=%s error=%s", self.server, error)
         self._reason = error
         if "authorization" in error.lower() or "authentication" in error.lower():
-            self._fail(UsageError(f"the engine at {self._server} refuses the credentials of its URL: {error}"))
+            self._fail(UsageError(f"the engine at {self.server} refuses the credentials of its URL: {error}"))
 
     def _fail(self, error: HeliographError) -> None:
         if not self.ready.done():
