@@ -4,7 +4,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.errors import PeerError, UsageError
@@ -64,6 +64,7 @@ def test_truncated_gives_nothing() -> None:
         assert parse([data[:end]]) == []
 
 
+@settings(deadline=None)
 @given(
     bodies=st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 2**64 - 1), st.binary(max_size=200)), max_size=8),
     cuts=st.lists(st.integers(0, 2000), max_size=12),
@@ -74,6 +75,7 @@ def test_any_split_gives_the_same_frames(bodies: list[Frame], cuts: list[int]) -
     assert parse([data[a:b] for a, b in pairwise(edges)]) == [HELLO, *bodies]
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=100), cut=st.integers(0, 100))
 def test_garbage_gives_peer_error_or_waits(data: bytes, cut: int) -> None:
     parser = FrameParser()

@@ -7,7 +7,7 @@ from random import Random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.errors import InvariantViolation, PeerError, UnavailableError, UsageError
@@ -147,6 +147,7 @@ def test_refused_hello_says_why() -> None:
     assert hear(opener, output(answerer)) == [PeerClosed(Failure("UsageError", "come back with a name"))]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["ask", "answer", "ship", "ack", "refuse", "ping", "chunk"]), max_size=40), st.randoms()
 )
@@ -363,6 +364,7 @@ def test_a_stranger_is_told_nothing_but_another_major_is() -> None:
     assert FrameParser().receive(output(answerer))[0][0] == Kind.CLOSE
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_garbage_after_the_hello_never_escapes_as_another_error(data: bytes) -> None:
     _, answerer = joined()

@@ -389,8 +389,8 @@ def test_the_other_end_is_something_else(run: Run, answer: bytes, error: type[Ex
             return protocols[-1]
 
         server = await world.serving.listen(world.host, 0, new)
+        address, timeout_s = Address(world.host, server.port), 5 if answer else 0.1
         with pytest.raises(error, match=message):
-            address, timeout_s = Address(world.host, server.port), 5 if answer else 0.1
             await connect_link(world.calling, address, CLIENT, BaseHandler(), timeout_s=timeout_s)
         server.close()
         for protocol in protocols:
