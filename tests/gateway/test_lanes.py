@@ -154,6 +154,7 @@ def test_after_a_lost_link_everything_unacknowledged_leaves_again_in_order() -> 
 def test_a_refused_region_waits_then_probes_with_one_batch_while_others_go_on() -> None:
     bench = Bench(batch_size=1)
     refused = bench.add("r")
+    bench.add("r", 1)
     bench.add("s")
     for key in "abc":
         bench.offer(key, region="r")
@@ -162,6 +163,7 @@ def test_a_refused_region_waits_then_probes_with_one_batch_while_others_go_on() 
     assert second is not None
     assert bench.refuse(first.batch_id) == "r"
     assert bench.refuse(second.batch_id) == "", "told once"
+    bench.offer("other", region="r", bucket=1)
     assert bench.lane.error == "no such region"
     bench.offer("x", region="s")
     assert bench.keys() == ["x"]
@@ -178,7 +180,11 @@ def test_a_refused_region_waits_then_probes_with_one_batch_while_others_go_on() 
     probe = bench.next()
     assert probe is not None
     assert bench.lane.on_ack(probe.batch_id)
-    assert (bench.lane.error, refused.floor, refused.readable) == ("", 1, True)
+    assert (bench.lane.error, refused.restricted) == ("", False)
+    rest = bench.next()
+    assert rest is not None
+    bench.lane.on_ack(rest.batch_id)
+    assert (refused.floor, refused.readable) == (1, True)
 
 
 def test_a_queue_that_joins_a_refused_region_is_restricted_too() -> None:
