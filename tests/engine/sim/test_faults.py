@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 
 import pytest
 
@@ -18,13 +19,11 @@ from heliograph.model.ids import NO_SEQ
 from tests.engine.worlds import background, collect, eventually
 
 SUBJECT = "log.DEFAULT.region.0.0"
-Trace = list[tuple[float, str]]
 
 
 async def writer(log: Log, name: str, count: int, written: list[str]) -> None:
-    """Append `count` batches against other writers; a fenced one reads the last sequence and goes on."""
-    number = 0
-    expected = NO_SEQ
+    """Append `count` batches; a fenced one becomes primary again after whoever was, as a bucket's copy does."""
+    number, expected = 0, NO_SEQ
     while number < count:
         batch_id = f"{name}{number}"
         try:
@@ -32,9 +31,6 @@ async def writer(log: Log, name: str, count: int, written: list[str]) -> None:
         except FencedError:
             last = await patient_last(log)
             expected = NO_SEQ if last is None else last.seq
-            if last is not None and last.batch_id == batch_id:
-                written.append(batch_id)
-                number += 1
             continue
         written.append(batch_id)
         number += 1
@@ -62,7 +58,7 @@ async def chaos(engine: SimEngine, clients: list[SimClient], rng: random.Random)
             connection.heal()
 
 
-async def swarm(rng: random.Random) -> tuple[float, list[str], list[LogEntry]]:
+async def swarm(rng: random.Random, names: str = "a") -> tuple[float, list[str], list[LogEntry]]:
     engine = SimEngine(rng)
     chances = {Fault.ANSWER_LOST: 0.1, Fault.REQUEST_LOST: 0.1, Fault.DELAYED: 0.1}
     clients = [connect_engine(engine) for _ in range(3)]
@@ -72,7 +68,7 @@ async def swarm(rng: random.Random) -> tuple[float, list[str], list[LogEntry]]:
     followed: list[LogEntry] = []
     follow = logs[2].follow([SUBJECT], after=NO_SEQ)
     async with background(chaos(engine, clients, rng), collect(follow, followed)):
-        await writer(logs[0], "a", 30, written)
+        await asyncio.gather(*(writer(log, name, 30, written) for log, name in zip(logs, names, strict=False)))
         last = await patient_last(logs[1])
         assert last is not None
         await eventually(lambda: bool(followed) and followed[-1].seq == last.seq)
@@ -84,6 +80,14 @@ def test_no_append_is_lost_doubled_or_reordered(seed: int) -> None:
     _, written, followed = run(swarm, seed=seed)
     assert written == [f"a{number}" for number in range(30)]
     assert [entry.batch_id for entry in followed] == written
+    assert [entry.previous for entry in followed] == [NO_SEQ, *(entry.seq for entry in followed[:-1])]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_two_writers_never_both_succeed_on_one_sequence(seed: int) -> None:
+    _, written, followed = run(partial(swarm, names="ab"), seed=seed)
+    assert len(written) == 60
+    assert set(written) <= {entry.batch_id for entry in followed}
     assert [entry.previous for entry in followed] == [NO_SEQ, *(entry.seq for entry in followed[:-1])]
 
 

@@ -1,8 +1,9 @@
 """A pull consumer: the messages of some subjects, in order, with bounded prefetch.
 
 One request is under way at a time, and the next leaves when its messages were taken; so no more than `PULL_MESSAGES`
-messages or `PULL_BYTES` bytes ever wait in memory. The consumer lives in the engine's memory and asks for no
-acknowledgements: a reader that lost it creates another one after the last sequence that it has seen.
+messages or `PULL_BYTES` bytes ever wait in memory, or one message that is larger. The consumer lives in the engine's
+memory and asks for no acknowledgements: a reader that lost it creates another one after the last sequence that it has
+seen.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from heliograph.errors import UnavailableError
 from heliograph.model.ids import Seq
 
 PULL_MESSAGES = 4096
-PULL_BYTES = 2 * (APPEND_BYTES_MAX + HEADERS_BYTES_MAX)
+PULL_BYTES = 2 * 1024 * 1024
+"""Dozens of readers at once stay below what a server keeps for a client until it calls it slow (64 MB)."""
+PULL_BYTES_LARGE = APPEND_BYTES_MAX + 4 * HEADERS_BYTES_MAX
+"""Asked for when the next message does not fit into `PULL_BYTES`: enough for the largest one with its subjects."""
 PULL_EXPIRES_S = 30.0
 HEARTBEAT_S = 2.0
 SILENCE_MAX_S = 2.5 * HEARTBEAT_S
@@ -37,7 +41,8 @@ INACTIVE_S = 60.0
 
 _NS = 1_000_000_000
 _IDLE_HEARTBEAT, _TIMEOUT = 100, 408
-_REQUEST_ENDED = ("Batch Completed", "Message Size Exceeds MaxBytes")
+_TOO_LARGE = "Message Size Exceeds MaxBytes"
+_REQUEST_ENDED = ("Batch Completed", _TOO_LARGE)
 """Descriptions of status 409 that end a request, not the consumer."""
 
 _log = logging.getLogger(__name__)
@@ -93,14 +98,7 @@ class Consumer:
         self._stream = stream
         self._name = name
         self._inbox = f"_INBOX.{name}"
-        self._request = msgspec.json.encode(
-            {
-                "batch": PULL_MESSAGES,
-                "max_bytes": PULL_BYTES,
-                "expires": int(PULL_EXPIRES_S * _NS),
-                "idle_heartbeat": int(HEARTBEAT_S * _NS),
-            }
-        )
+        self._pull_bytes = PULL_BYTES
         self._received: list[Message] = []
         self._delivered_count = 0  # the consumer numbers its deliveries, so a lost one shows
         self._open_count = 0  # messages that the request under way may still bring
@@ -168,17 +166,26 @@ class Consumer:
             self._idle = True
         elif status == _TIMEOUT or message.description in _REQUEST_ENDED:
             # A request whose messages have all come is ended already, and the next one may be under way.
-            if int(message.header(b"Nats-Pending-Messages") or 0):
+            left_count = int(message.header(b"Nats-Pending-Messages") or 0)
+            if left_count:
                 self._open_count = 0
+            if left_count == PULL_MESSAGES and message.description == _TOO_LARGE:
+                self._pull_bytes = PULL_BYTES_LARGE
         else:
             self._broken = f"{status} {message.description}"
 
     def _pull(self) -> None:
-        if self._open_count <= 0:
-            self._connection.send(
-                protocol.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}", self._inbox, self._request)
-            )
-            self._open_count = PULL_MESSAGES
+        if self._open_count > 0:
+            return
+        request = {
+            "batch": PULL_MESSAGES,
+            "max_bytes": self._pull_bytes,
+            "expires": int(PULL_EXPIRES_S * _NS),
+            "idle_heartbeat": int(HEARTBEAT_S * _NS),
+        }
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
+        self._connection.send(protocol.publish(subject, self._inbox, msgspec.json.encode(request)))
+        self._open_count, self._pull_bytes = PULL_MESSAGES, PULL_BYTES
 
     def _ordered(self, messages: list[Message]) -> list[Delivered]:
         """Number the messages; what follows a lost delivery is dropped and the consumer given up.

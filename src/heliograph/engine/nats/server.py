@@ -41,7 +41,10 @@ _log = logging.getLogger(__name__)
 
 
 class PrivateEngine:
-    """Owns one `nats-server`. Use `start` and `stop` once each, from one event loop."""
+    """Owns one `nats-server`. Use `start` and `stop` once each, from one event loop.
+
+    The engine dies with the thread that called `start` (the kernel watches that one), so its loop must live as long.
+    """
 
     def __init__(self, directory: Path, options: EngineOptions = _DEFAULTS) -> None:
         self._directory = directory.absolute()
@@ -81,11 +84,11 @@ class PrivateEngine:
         await asyncio.to_thread(self._prepare)
         try:
             await self._spawn(binary)
-            self._supervision = asyncio.create_task(self._supervise(binary), name="engine-supervision")
             await self._wait_ready()
         except BaseException:
             await self.stop()
             raise
+        self._supervision = asyncio.create_task(self._supervise(binary), name="engine-supervision")
         _log.info("engine_started pid=%d port=%d directory=%s", self.pid, self.port, self._directory)
 
     async def stop(self) -> None:
@@ -151,8 +154,12 @@ class PrivateEngine:
             _log.error("engine_died pid=%d status=%d restart_s=%g", self._process.pid, status, delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RESTART_MAX_S)
-            await self._spawn(binary)
-            _log.info("engine_restarted pid=%d port=%d", self.pid, self.port)
+            try:
+                await self._spawn(binary)
+            except OSError as exc:
+                _log.error("engine_restart_failed reason=%s", exc)  # the dead process is waited for again at once
+            else:
+                _log.info("engine_restarted pid=%d port=%d", self.pid, self.port)
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:
