@@ -66,7 +66,7 @@ class Discovery:
             while True:
                 self._learned.clear()
                 wanted = self._directory.contacts()
-                for address in contacts.keys() - wanted:
+                for address in sorted(contacts.keys() - set(wanted)):
                     contacts.pop(address).cancel()
                 for address in wanted:
                     if address not in contacts:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 from contextlib import AsyncExitStack
 from pathlib import Path
-from uuid import uuid4
 
 from heliograph import __version__
 from heliograph.engine.seam import Registry
@@ -61,6 +61,7 @@ class Locator:
         network: Network | None = None,
         clock: Clock | None = None,
         *,
+        rng: random.Random | None = None,
         open_engine: OpenEngine = open_site_engine,
     ) -> None:
         self.config = config
@@ -68,6 +69,7 @@ class Locator:
         self.http_url = ""
         self._network = network or RealNetwork()
         self._clock = clock or SystemClock()
+        self._incarnation = f"{(rng or random.Random()).getrandbits(64):016x}"
         self._open_engine = open_engine
         self._service = LocatorService(
             {
@@ -192,7 +194,7 @@ class Locator:
         return MemberInfo(
             name=self.name,
             kind="locator",
-            incarnation=uuid4().hex,
+            incarnation=self._incarnation,
             joined_ms=self._clock.now_ms(),
             address=self.address,
             pid=os.getpid(),

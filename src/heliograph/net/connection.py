@@ -33,6 +33,8 @@ HELLO_TIMEOUT_S = 2.0
 """A connection that was accepted must have said its hello by then."""
 CLOSE_TIMEOUT_S = 2.0
 """How long a closed link may take to get its last bytes out."""
+LOOK_MIN_S = 0.001
+"""No sooner does a link look again whether its peer is alive."""
 WRITE_BYTES_HIGH = 1024 * 1024
 WRITE_BYTES_LOW = WRITE_BYTES_HIGH // 4
 """`writable` turns False when more than HIGH bytes wait for the peer, and True again at LOW."""
@@ -365,7 +367,9 @@ class Link(asyncio.Protocol):
             return
         self._session.ping()
         self._flush_soon()
-        self._timer = self._loop.call_at(min(now + self._keep_alive.interval_s, silence_ends), self._on_interval)
+        # A timer may fire a clock tick early: one set to that same moment again would fire again and again.
+        look_at = max(min(now + self._keep_alive.interval_s, silence_ends), now + LOOK_MIN_S)
+        self._timer = self._loop.call_at(look_at, self._on_interval)
 
     def _shut(self, error: HeliographError, *, abort: bool = False) -> None:
         """End the link because of `error`; without `abort` what is still to be sent gets `CLOSE_TIMEOUT_S` for it."""

@@ -1,0 +1,171 @@
+"""Whole locators of several sites in simulated time: strangers meet through a hub, cuts heal, engines come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+import pytest
+
+from heliograph.engine.sim import loop
+from heliograph.engine.sim.engine import connect_engine
+from heliograph.engine.sim.server import SimEngine
+from heliograph.link import messages
+from heliograph.link.hello import Hello
+from heliograph.locator.config import LocatorConfig
+from heliograph.locator.discovery import LOG_GAP_MAX_S, RETRY_MAX_S, RETRY_MIN_S, Patience
+from heliograph.locator.engine import SiteEngine
+from heliograph.locator.locator import Locator
+from heliograph.model.ids import Address
+from heliograph.model.members import MemberInfo, ReceiverInfo
+from heliograph.model.registry import REGISTRY, encode_entry, member_key
+from heliograph.net.link import BaseHandler, connect_link
+from heliograph.net.sim import SimClock, SimNetwork
+
+PORT = 10334
+
+
+class World:
+    """Sites by dsid: a host `site<dsid>` each, with a locator and an engine."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.network = SimNetwork()
+        self.engines: dict[int, SimEngine] = {}
+        self.locators: dict[int, Locator] = {}
+
+    async def start(self, dsid: int, *remote: int) -> None:
+        """Start a site's locator that is told the addresses of the `remote` sites' ones."""
+        engine = self.engines.setdefault(dsid, SimEngine(self.rng))
+
+        async def open_engine(_: LocatorConfig) -> SiteEngine:
+            return SiteEngine(connect_engine(engine), "sim")
+
+        host = f"site{dsid}"
+        config = LocatorConfig(
+            name=f"locator{dsid}",
+            hostname_for_clients=host,
+            distributed_system_id=dsid,
+            remote_locators=tuple(Address(f"site{other}", PORT) for other in remote),
+        )
+        locator = Locator(config, self.network.host(host), SimClock(), rng=self.rng, open_engine=open_engine)
+        await locator.start()
+        self.locators[dsid] = locator
+
+    async def set_receiver(self, dsid: int, port: int) -> None:
+        """Let a server of a site say that its receiver listens on `port`."""
+        registry = await connect_engine(self.engines[dsid]).open_registry(REGISTRY)
+        address = Address(f"site{dsid}", port)
+        info = MemberInfo(
+            name="server", kind="server", incarnation="1", joined_ms=1, address=Address("h", 1), pid=1,
+            receiver=ReceiverInfo(member="server", address=address, port=port),
+        )  # fmt: skip
+        await registry.put(member_key("server"), encode_entry(info))
+
+    async def receivers(self, at: int, of: int) -> list[int]:
+        """Ask a site's locator for the ports of another site's receivers, as a gateway sender does."""
+        hello = Hello("member", "server")
+        address = self.locators[at].address
+        link = await connect_link(self.network.host(f"site{at}"), address, hello, BaseHandler(), timeout_s=5)
+        answer = await link.call(messages.ReceiversQuery(of), timeout_s=5)
+        link.close()
+        await link.wait_closed()
+        assert isinstance(answer, messages.Receivers)
+        return [receiver.port for receiver in answer.receivers]
+
+    async def until(self, at: int, of: int, ports: list[int], *, within_s: float) -> None:
+        async with asyncio.timeout(within_s):
+            while await self.receivers(at, of) != ports:  # noqa: ASYNC110  (asked over a link)
+                await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        for locator in self.locators.values():
+            await locator.stop()
+
+
+def simulate(scenario: Callable[[World], object], seed: int = 1) -> None:
+    async def main(rng: random.Random) -> None:
+        world = World(rng)
+        await scenario(world)  # type: ignore[misc]
+        await world.stop()
+
+    loop.run(main, seed=seed, limit_s=600)
+
+
+def test_strangers_meet_through_a_hub() -> None:
+    async def scenario(world: World) -> None:
+        await world.start(1)
+        for dsid in (2, 3):
+            await world.start(dsid, 1)
+            await world.set_receiver(dsid, 1500 + dsid)
+        await world.until(2, 3, [1503], within_s=5)
+        await world.until(3, 2, [1502], within_s=5)
+        await world.locators.pop(1).stop()
+        await world.set_receiver(2, 1600)
+        await world.until(3, 2, [1600], within_s=5)
+
+    simulate(scenario)
+
+
+def test_a_change_is_told_at_once() -> None:
+    async def scenario(world: World) -> None:
+        await world.start(1)
+        await world.start(2, 1)
+        await world.set_receiver(2, 1502)
+        await world.until(1, 2, [1502], within_s=5)
+        await world.set_receiver(2, 1503)
+        await world.until(1, 2, [1503], within_s=0.5)
+
+    simulate(scenario)
+
+
+def test_a_cut_that_heals_is_made_good(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        await world.start(1)
+        await world.start(2, 1)
+        await world.set_receiver(2, 1502)
+        await world.until(1, 2, [1502], within_s=5)
+        world.network.cut("site1", "site2")
+        await world.set_receiver(2, 1503)
+        await asyncio.sleep(60)
+        assert await world.receivers(1, 2) == [1502]
+        world.network.heal("site1", "site2")
+        await world.until(1, 2, [1503], within_s=2 * RETRY_MAX_S)
+
+    with caplog.at_level(logging.WARNING, logger="heliograph.locator.discovery"):
+        simulate(scenario)
+    assert 0 < sum("locator not reached" in line for line in caplog.messages) <= 10
+
+
+def test_the_engine_may_be_away_for_a_while() -> None:
+    async def scenario(world: World) -> None:
+        await world.start(1)
+        await world.start(2, 1)
+        await world.set_receiver(2, 1502)
+        await world.until(1, 2, [1502], within_s=5)
+        world.engines[2].stop()
+        await asyncio.sleep(20)
+        assert await world.receivers(1, 2) == [1502]
+        world.engines[2].start()
+        await asyncio.sleep(3)
+        await world.set_receiver(2, 1503)
+        await world.until(1, 2, [1503], within_s=10)
+        assert [member.name for member in world.locators[2].view().members] == ["locator2", "server"]
+
+    simulate(scenario)
+
+
+def test_patience_grows_and_is_forgotten() -> None:
+    patience = Patience()
+    assert patience.failed(0.0)
+    assert patience.retry_s == RETRY_MIN_S
+    logged = [now_s for now_s in range(1, 4000) if patience.failed(float(now_s))]
+    assert patience.retry_s == RETRY_MAX_S
+    gaps = [later - earlier for earlier, later in zip([0, *logged], logged, strict=False)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == LOG_GAP_MAX_S
+    patience.succeeded()
+    assert patience.failed(0.0)
+    assert (patience.failures, patience.retry_s) == (1, RETRY_MIN_S)
