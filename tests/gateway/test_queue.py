@@ -55,7 +55,7 @@ def test_a_part_leaves_with_its_birth_and_recipients_on_it() -> None:
     assert (part.birth_bucket, part.birth_seq, part.recipients) == (3, 4, (THERE,))
 
 
-@pytest.mark.parametrize("order", permutations(range(1, 6)))
+@pytest.mark.parametrize("order", list(permutations(range(1, 6))))
 def test_flights_may_be_acknowledged_in_any_order_but_the_floor_stays_contiguous(order: tuple[int, ...]) -> None:
     queue = new_queue()
     flights = {}
