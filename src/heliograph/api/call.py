@@ -69,7 +69,7 @@ class Call:
             await asyncio.sleep(self._backoff.next_ms(self._rng.random()) / 1000)
             try:
                 routes = await self._locators.renew(routes)
-            except UnavailableError as exc:
+            except (UnavailableError, PeerError) as exc:
                 # The members may well live on without a locator: what is known of them is still worth a try.
                 _log.debug("site not seen anew region=%s error=%s", operation.region, exc)
                 self._last_error = self._last_error or exc
@@ -77,7 +77,7 @@ class Call:
                 routes.attributes(operation.region)
 
     async def _round(self, routes: Routes) -> bool:
-        """Send what is to be asked and take the answers; False when something has to be asked again."""
+        """Send what is to be asked and take the answers; False when some of it failed."""
         try:
             asks = self._operation.asks(routes, self._failed)
         except UnavailableError as exc:
@@ -127,7 +127,7 @@ class Call:
         self._unanswered = False
 
     def _answered(self, ask: Ask, future: asyncio.Future[Reply], error: BaseException | None, routes: Routes) -> bool:
-        """Take an answer; False when it has to be asked again. Raises what can't be repeated."""
+        """Take an answer; False when it is to be asked again after a while. Raises what can't be repeated."""
         operation = self._operation
         if error is None:
             reply = future.result()
@@ -142,8 +142,8 @@ class Call:
         if isinstance(error, NotPrimaryError | RegionNotFoundError | UnavailableError):
             self._note(ask.member.name, error)
             return False
-        if isinstance(error, UsageError) and operation.shrink():
-            return False
+        if isinstance(error, UsageError) and operation.shrink(ask):
+            return True
         raise error
 
     def _note(self, member: str, error: HeliographError) -> None:

@@ -14,7 +14,10 @@ from heliograph.model.keys import Key, check_keys, decode_value, encode_values
 READ_KEYS_MAX = 1_000
 """Entries that an iteration over a region reads at a time."""
 
-Entries: TypeAlias = Mapping[Key, Any] | Iterable[tuple[Key, Any]]
+Entries: TypeAlias = (
+    Mapping[str, Any] | Mapping[int, Any] | Mapping[bytes, Any] | Mapping[Key, Any] | Iterable[tuple[Key, Any]]
+)
+"""A mapping or pairs. (A type checker does not take a mapping of str keys for one of any keys.)"""
 
 
 class Unset:
@@ -28,9 +31,14 @@ UNSET: Final = Unset()
 """No `expected` was given. None does not say it: `expected=None` is a mistake and shall be refused as one."""
 
 
+def as_dict(entries: Entries) -> dict[Key, Any]:
+    """Return the entries as a dict, the same one if they are one. Of pairs with the same key the last one counts."""
+    return entries if isinstance(entries, dict) else dict(entries)  # type: ignore[arg-type]  # a union of mappings
+
+
 def pack_entries(entries: Entries) -> tuple[list[Key], list[bytes]]:
     """Return keys and encodings, each key once. Raises UsageError for an unfit key or value."""
-    mapping = entries if isinstance(entries, dict) else dict(entries)
+    mapping = as_dict(entries)
     return pack_keys(mapping), encode_values(mapping.values())
 
 

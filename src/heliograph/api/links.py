@@ -8,10 +8,12 @@ from heliograph.api.shared import SharedTasks
 from heliograph.errors import UsageError
 from heliograph.link.hello import Hello
 from heliograph.model.ids import Address
-from heliograph.net.link import BaseHandler, Link, connect_link
+from heliograph.net.link import BaseHandler, KeepAlive, Link, connect_link
 from heliograph.net.seam import Network
 
 CONNECT_TIMEOUT_S = 2.0
+KEEP_ALIVE = KeepAlive(interval_s=2.0, silence_s=6.0)
+"""A member that hangs is given up early enough for a call to be sent again to the next primary in time."""
 
 
 class MemberLinks:
@@ -36,7 +38,14 @@ class MemberLinks:
         return await self._opening.run(address, lambda: self._open(address))
 
     async def _open(self, address: Address) -> Link:
-        link = await connect_link(self._network, address, self._hello, BaseHandler(), timeout_s=CONNECT_TIMEOUT_S)
+        link = await connect_link(
+            self._network,
+            address,
+            self._hello,
+            BaseHandler(),
+            timeout_s=CONNECT_TIMEOUT_S,
+            keep_alive=KEEP_ALIVE,
+        )
         self._links = {known: old for known, old in self._links.items() if not old.closed} | {address: link}
         return link
 

@@ -65,8 +65,8 @@ class Operation(ABC):
     def on_reply(self, ask: Ask, reply: Any) -> None:
         """Take a good answer, of type `reply`. Raises PeerError when it doesn't fit the request."""
 
-    def shrink(self) -> bool:
-        """Make requests smaller from now on, because one was refused; False when that is not possible."""
+    def shrink(self, ask: Ask) -> bool:  # noqa: ARG002
+        """Ask for less at a time from now on, because this was refused; False when that is not possible."""
         return False
 
 
@@ -169,9 +169,9 @@ class GetAll(Operation):
             self.values[position] = value
             del self._positions[position]
 
-    def shrink(self) -> bool:
-        """Ask for fewer keys at a time: an answer that would not fit into a frame is refused."""
-        self._keys_max //= 2
+    def shrink(self, ask: Ask) -> bool:
+        """Ask for fewer keys at a time: an answer that does not fit into a frame is refused."""
+        self._keys_max = min(self._keys_max, len(ask.items) // 2)
         return self._keys_max > 0
 
 

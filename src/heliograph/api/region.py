@@ -90,11 +90,15 @@ class Region:
         return (await self._change("remove_if", key, expected=encode_value(expected))).done
 
     async def popitem(self) -> tuple[Key, Any]:
-        """Remove some entry and return its key and value; no other caller gets the same one. KeyError when empty."""
-        for key in await self.keys():
-            (encoded,) = await self._backend.get_all(self.name, [key])
-            if encoded and (await self._change("remove_if", key, expected=encoded)).done:
-                return key, unpack_value(encoded)
+        """Remove some entry and return its key and value; no other caller gets the same one. KeyError when empty.
+
+        It lists all keys first, which takes its time in a large region.
+        """
+        while keys := await self.keys():
+            for key in keys:
+                (encoded,) = await self._backend.get_all(self.name, [key])
+                if encoded and (await self._change("remove_if", key, expected=encoded)).done:
+                    return key, unpack_value(encoded)
         raise KeyError(f"region {self.name} is empty")
 
     async def _change(self, op: Condition, key: Key, value: bytes = b"", expected: bytes = b"") -> Changed:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, overload
 
 from heliograph.api import region as awaited
 from heliograph.api.backend import Backend
-from heliograph.api.entries import READ_KEYS_MAX, UNSET, Entries, pack_entries, pack_keys, unpack_entries
+from heliograph.api.entries import READ_KEYS_MAX, UNSET, Entries, as_dict, pack_entries, pack_keys, unpack_entries
 from heliograph.api.loop import LoopThread
 from heliograph.errors import UsageError
 from heliograph.model.keys import Key
@@ -135,7 +135,7 @@ class Region(MutableMapping[Key, Any]):
 
     def update(self, entries: Entries = (), /, **named: Any) -> None:  # type: ignore[override]  # takes more than is asked
         """Put entries, all in one go; keyword names are str keys."""
-        self.put_all(dict(entries, **named))
+        self.put_all(as_dict(entries) | named)
 
     def setdefault(self, key: Key, default: Any = None) -> Any:
         """Return the entry's value; when there is no entry, put `default` and return it. UsageError for None."""

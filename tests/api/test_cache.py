@@ -1,0 +1,182 @@
+"""Members in this process, with a real locator and engine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+import heliograph
+from heliograph.api.cache_config import CacheOptions, read_options
+from heliograph.errors import UnavailableError, UsageError
+from heliograph.locator.config import LOCATOR_PORT
+from heliograph.model.ids import Address
+from tests.api.conftest import start_cache
+
+
+def test_options_of_a_cache_that_joins() -> None:
+    config = read_options("app1", {"locators": "a[1],b:2", "groups": ["g1"], "timeout_s": 1.5, "server_port": 40404})
+    assert config.locator is None
+    assert config.member.locators == (Address("a", 1), Address("b", 2))
+    assert config.member.groups == ("g1",)
+    assert config.member.write_timeout_ms == 1500
+    assert config.member.server_port == 40404
+
+
+def test_options_of_a_cache_with_its_own_locator() -> None:
+    config = read_options("app1", {"distributed_system_id": 2, "remote_locators": "a[1],b[2]", "http_service_port": 0})
+    assert config.locator is not None
+    assert (config.locator.name, config.locator.port, config.locator.directory) == (
+        "app1-locator",
+        LOCATOR_PORT,
+        "app1",
+    )
+    assert config.locator.remote_locators == (Address("a", 1), Address("b", 2))
+    config = read_options("app1", {"start_locator": "127.0.0.1[7]", "directory": "/data"})
+    assert config.locator is not None
+    assert (config.locator.bind_address, config.locator.port, config.locator.directory) == ("127.0.0.1", 7, "/data")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"locators": "here"}, "'here' is not an address"),
+        ({"locators": "a[1]", "start_locator": "b[1]"}, "start_locator: for a cache that starts a locator of its own"),
+        ({"locators": "a[1]", "distributed_system_id": 1, "remote_locators": "b[1]"}, "distributed_system_id, remote"),
+        ({"locators": "a[1]", "server_port": 70000}, "server-port 70000"),
+        ({"locators": "a[1]", "server_port": "40404"}, r"Expected `int`, got `str` - at `\$\.server_port`"),
+        ({"locators": "a[1]", "colour": "red"}, "unknown field `colour`"),
+        ({"distributed_system_id": 256}, "distributed-system-id 256 is out of range"),
+        ({"remote_locators": "b[1]"}, "remote-locators needs a distributed-system-id"),
+    ],
+)
+def test_options_that_are_refused(options: CacheOptions, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        heliograph.Cache("app1", **options)
+
+
+def test_a_name_that_is_refused() -> None:
+    with pytest.raises(UsageError, match="can't name a member"):
+        heliograph.Cache("app 1", locators="a[1]")
+
+
+def test_a_cache_serves_http_and_clients(cache: heliograph.Cache) -> None:
+    cache.create_region("http_and_clients")["k"] = "v"
+    with heliograph.connect(str(cache.locators[0])) as client:
+        assert client.region("http_and_clients")["k"] == "v"
+        view = asyncio.run(_view(cache.locators[0]))
+        assert "http_and_clients" in client.regions()
+    answer = httpx.get(f"{view}/api/v1/members", timeout=10)
+    assert answer.status_code == 200
+    assert cache.name in answer.text
+    assert repr(cache) == "<heliograph cache app1>"
+
+
+async def _view(locator: Address) -> str:
+    from heliograph.link.hello import Hello
+    from heliograph.link.messages import SiteQuery, SiteView
+    from heliograph.net.link import call_once
+    from heliograph.net.real import RealNetwork
+
+    view = await call_once(RealNetwork(), locator, Hello("client", "test"), SiteQuery(), timeout_s=5)
+    assert isinstance(view, SiteView)
+    return view.http_url
+
+
+def test_what_exists_with_the_same_definition_is_left_as_it_is(cache: heliograph.Cache) -> None:
+    region = cache.create_region("twice", total_num_buckets=4)
+    region["k"] = 1
+    assert cache.create_region("/twice", "PARTITION", total_num_buckets=4)["k"] == 1
+    with pytest.raises(UsageError, match="region twice exists already with other attributes"):
+        cache.create_region("twice", total_num_buckets=5)
+
+
+def test_gateways(cache: heliograph.Cache) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    cache.create_gateway_sender("sender2", remote_distributed_system_id=2, parallel=True, batch_size=500)
+    cache.create_gateway_sender("sender2", remote_distributed_system_id=2, parallel=True, batch_size=500)
+    cache.create_gateway_receiver(start_port=port, end_port=port)
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    cache.create_region("sent", gateway_sender_ids=["sender2"])["k"] = 1
+    cache.create_region("sent", gateway_sender_ids="sender2")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (lambda c: c.create_region("x", type="PARTED"), "region type 'PARTED' is not known"),
+        (lambda c: c.create_region("x", gateway_sender_ids=["nobody"]), "'nobody', which does not exist: create it"),
+        (lambda c: c.create_region("x", total_num_buckets="9"), "Expected `int`, got `str`"),
+        (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=1), "this site's own"),
+        (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, batch=1), "unknown field `batch`"),
+        (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, dispatcher_threads=0), "use 1 to 64"),
+        (lambda c: c.create_gateway_receiver(start_port=9, end_port=8), "start-port 9 is above end-port 8"),
+    ],
+)
+def test_mistakes_are_named(cache: heliograph.Cache, mistake: Callable[[heliograph.Cache], None], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        mistake(cache)
+
+
+def test_a_second_member_shares_the_regions(cache: heliograph.Cache) -> None:
+    region = cache.create_region("shared", "REPLICATE")
+    region.put_all({str(number): number for number in range(100)})
+    with heliograph.Cache("app2", locators=str(cache.locators[0]), bind_address="127.0.0.1") as second:
+        shared = second.region("shared")
+        assert dict(shared.items()) == {str(number): number for number in range(100)}
+        shared["100"] = 100
+        assert region["100"] == 100
+        with pytest.raises(UsageError, match="app2 runs in this site already"):
+            heliograph.Cache("app2", locators=str(cache.locators[0]), bind_address="127.0.0.1")
+    assert len(region) == 101
+    with pytest.raises(UsageError, match="cache app2 is"):
+        shared.get("k")
+    with pytest.raises(UsageError, match="cache app2 is"):
+        second.region("shared")
+
+
+def test_awaited(cache: heliograph.Cache) -> None:
+    locator = str(cache.locators[0])
+
+    async def main() -> None:
+        async with heliograph.aio.Cache("app3", locators=locator, bind_address="127.0.0.1") as member:
+            region = await member.create_region("awaited", total_num_buckets=4)
+            async with heliograph.aio.connect(locator) as client:
+                seen = client.region("awaited")
+                await region.put_all({number: [number] for number in range(50)})
+                await asyncio.gather(*(seen.put(number, [number, "!"]) for number in range(50)))
+                assert await region.get_all(range(60)) == {number: [number, "!"] for number in range(50)}
+                assert await seen.size() == await region.size() == 50
+                assert await seen.contains(7)
+                assert await region.replace(7, 8, expected=[7, "!"]) is True
+                assert await seen.remove(7) == 8
+                assert "awaited" in await client.regions()
+                assert {key: value async for key, value in region.items()} == await seen.get_all(range(50))
+                assert repr(client) == f"<heliograph.aio.Client of {locator}>"
+                assert repr(member) == "<heliograph.aio.Cache app3>"
+        with pytest.raises(UsageError, match="cache app3 is not open"):
+            member.region("awaited")
+
+    asyncio.run(main())
+
+
+def test_no_locator_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.member.member.JOIN_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(UnavailableError, match=rf"no locator answers at 127\.0\.0\.1\[{port}\]"):
+        heliograph.Cache("app9", locators=f"127.0.0.1[{port}]")
+
+
+def test_data_outlive_the_cache(tmp_path: Path) -> None:
+    for expected in (None, 1):
+        with start_cache(tmp_path / "engine") as cache:
+            region = cache.create_region("kept", "PARTITION_PERSISTENT")
+            assert region.get("k") == expected
+            region["k"] = 1

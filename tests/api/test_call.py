@@ -1,0 +1,419 @@
+"""What a thin client does when members fail, move and come back; on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from heliograph.api import operations
+from heliograph.api.client import Client
+from heliograph.errors import (
+    HeliographError,
+    NotPrimaryError,
+    PeerError,
+    RegionNotFoundError,
+    UnavailableError,
+    UsageError,
+)
+from heliograph.link import messages
+from heliograph.link.messages import Change, GetAll, Keys, PutAll, Size
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.keys import bucket_of, encode_value
+from tests.api.site import FakeServer, FakeSite, Fault, answer_with, hang, lose_answer, lose_request, run_sim
+
+ENTRIES = {f"key{number}": number for number in range(100)}
+HERE = next(key for key in ENTRIES if bucket_of(key, 16) % 2 == 0)
+"""A key whose primary is server1."""
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_each_request_goes_to_the_primary() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put_all(ENTRIES)
+            assert site.asked(PutAll) == {"server1": 8, "server2": 8}
+            assert await region.get_all(ENTRIES) == ENTRIES
+            assert site.asked(GetAll) == {"server1": 1, "server2": 1}
+            assert sorted(await region.keys()) == sorted(ENTRIES)
+            assert await region.size() == 100
+            assert site.asked(Keys) == site.asked(Size) == {"server1": 1, "server2": 1}
+            await region.remove(HERE)
+            assert site.asked(Change) == {"server1": 1}
+            assert {key: value async for key, value in region.items()} == {
+                key: value for key, value in ENTRIES.items() if key != HERE
+            }
+            assert site.locator.asked == 1
+
+    run_sim(scenario)
+
+
+def test_a_forwarded_write_teaches_the_primary() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            site.primaries["customer"] = ["server2"] * 16
+            await region.put(HERE, 1)
+            await region.put(HERE, 2)
+            await region.put_if_absent(HERE, 3)
+            assert site.asked(PutAll) == {"server1": 1, "server2": 1}
+            assert site.asked(Change) == {"server2": 1}
+            assert site.locator.asked == 1
+
+    run_sim(scenario)
+
+
+def test_a_read_refused_by_a_member_that_holds_no_copy_finds_the_new_one() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put_all(ENTRIES)
+            site.primaries["customer"] = ["server2"] * 16
+            assert await region.size() == 100
+            assert len(await region.keys()) == 100
+            assert site.locator.asked == 2
+
+    run_sim(scenario)
+
+
+def test_a_dead_primary_is_replaced_once_the_locator_has_seen_it() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put_all(ENTRIES)
+            await site.kill("server1")
+            calls = [
+                asyncio.create_task(region.put_all(dict.fromkeys(ENTRIES, "new"))),
+                asyncio.create_task(region.remove(HERE)),
+                asyncio.create_task(region.put_if_absent("fresh", 1)),
+            ]
+            await asyncio.sleep(5)
+            assert not calls[0].done()
+            site.view = site.seen("server1")
+            await asyncio.gather(*calls)
+            assert set((await region.get_all(ENTRIES)).values()) == {"new"}
+
+    run_sim(scenario)
+
+
+@pytest.mark.parametrize("server", ["server1", "server2"])
+def test_a_secondary_answers_when_the_primary_is_dead(server: str) -> None:
+    async def scenario(site: FakeSite) -> None:
+        site.redundant = True
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put_all(ENTRIES)
+            await site.kill(server)
+            started = now()
+            assert await region.get_all(ENTRIES) == ENTRIES
+            assert now() - started < 0.1
+
+    run_sim(scenario)
+
+
+@pytest.mark.parametrize("lose", [lose_request, lose_answer])
+def test_a_lost_answer_is_asked_again_where_that_is_safe(lose: Fault) -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            server = site.servers["server1"]
+            server.faults[PutAll] = lose
+            await region.put(HERE, 1)
+            server.faults[GetAll] = lose
+            assert await region.get(HERE) == 1
+            server.faults[Change] = lose
+            assert await region.remove(HERE) == (1 if lose is lose_request else None)
+            assert await region.get(HERE) is None
+
+    run_sim(scenario)
+
+
+@pytest.mark.parametrize("fault", [lose_request, answer_with(UnavailableError("the engine does not answer"))])
+@pytest.mark.parametrize("op", ["put_if_absent", "replace", "replace_if", "remove_if"])
+def test_a_conditional_operation_is_never_sent_again_when_its_outcome_is_unknown(op: str, fault: Fault) -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            calls = {
+                "put_if_absent": lambda: region.put_if_absent(HERE, 2),
+                "replace": lambda: region.replace(HERE, 2),
+                "replace_if": lambda: region.replace(HERE, 2, expected=1),
+                "remove_if": lambda: region.remove(HERE, expected=1),
+            }
+            site.servers["server1"].faults[Change] = fault
+            with pytest.raises(UnavailableError, match=r"unknown whether the operation was done: .*; read the entry"):
+                await calls[op]()
+            assert site.asked(Change) == {"server1": 1}
+
+    run_sim(scenario)
+
+
+@pytest.mark.parametrize("error", [NotPrimaryError("not here"), RegionNotFoundError("not yet")])
+def test_what_certainly_did_nothing_is_asked_again(error: HeliographError) -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            site.servers["server1"].faults[Change] = answer_with(error)
+            assert await region.put_if_absent(HERE, 2) is None
+            assert site.asked(Change) == {"server1": 2}
+
+    run_sim(scenario)
+
+
+def test_an_answer_that_does_not_come() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client(timeout_s=3) as client:
+            region = client.region("customer")
+            started = now()
+            for fault in (PutAll, GetAll, Change):
+                site.servers["server1"].faults[fault] = hang
+            with pytest.raises(UnavailableError, match="region customer: no answer within 3 s"):
+                await region.put(HERE, 1)
+            with pytest.raises(UnavailableError, match="region customer: no answer within 3 s"):
+                await region.get(HERE)
+            with pytest.raises(UnavailableError, match="unknown whether the operation was done: no answer within 3 s"):
+                await region.replace(HERE, 1)
+            assert now() - started == pytest.approx(9, abs=0.2)
+            await region.put(HERE, "the link is still good")
+
+    run_sim(scenario)
+
+
+def test_nobody_there_ends_with_the_reason() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await site.kill("server1")
+            started = now()
+            with pytest.raises(UnavailableError, match=r"no answer within 15 s .*connection refused"):
+                await region.put(HERE, 1)
+            with pytest.raises(UnavailableError, match="region customer: no answer") as raised:
+                await region.put_if_absent(HERE, 1)
+            assert "unknown" not in str(raised.value)
+            assert now() - started == pytest.approx(30, abs=0.2)
+            assert site.locator.asked < 80
+
+    run_sim(scenario)
+
+
+def test_a_site_without_servers() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client(timeout_s=1) as client:
+            with pytest.raises(UnavailableError, match=r"the site has no server: start one \(`helio start server`\)"):
+                await client.region("customer").get("k")
+
+    run_sim(scenario, servers=0)
+
+
+def test_a_member_that_is_cut_off_is_given_up_for_the_next_primary() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put(HERE, 1)
+            assert site.network is not None
+            site.network.cut("client", "server1")
+            site.primaries["customer"] = ["server2"] * 16
+            site.view = site.seen("server1")
+            await region.put(HERE, 2)
+            assert await region.get(HERE) == 2
+            assert now() < 10
+            site.network.heal("client", "server1")
+
+    run_sim(scenario)
+
+
+def test_a_client_outlives_its_locator() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            port = site.locator.server.port
+            await site.locator.server.close()
+            site.servers["server1"].faults[PutAll] = answer_with(NotPrimaryError("not now"))
+            await region.put(HERE, 1)
+            with pytest.raises(UnavailableError, match="no locator answers"):
+                await client.regions()
+            await site.start_locator(port)
+            assert await client.regions() == ["customer"]
+
+    run_sim(scenario)
+
+
+def test_the_next_locator_is_asked_when_one_does_not_answer() -> None:
+    async def scenario(site: FakeSite) -> None:
+        client = Client(f"nowhere[1], {site.address}", network=site.network_of("client"))
+        async with client:
+            assert await client.regions() == ["customer"]
+            assert site.locator.asked == 2
+
+    run_sim(scenario)
+
+
+def test_a_region_is_known_as_soon_as_it_is_created() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            with pytest.raises(RegionNotFoundError, match=r"region 'orders' does not exist .*\(regions: customer\)"):
+                await client.region("orders").get(1)
+            site.backend.regions["orders"] = RegionAttributes(name="orders")
+            site.backend.data["orders"] = {}
+            site.primaries["orders"] = ["server1"] * 16
+            await client.region("/orders").put(1, "x")
+            assert await client.regions() == ["customer", "orders"]
+
+    run_sim(scenario)
+
+
+def test_a_region_that_is_gone() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put(HERE, 1)
+            del site.backend.regions["customer"], site.backend.data["customer"]
+            for _ in range(2):
+                with pytest.raises(RegionNotFoundError, match=r"'customer' does not exist at this site .*none"):
+                    await region.get(HERE)
+
+    run_sim(scenario)
+
+
+def test_a_refusal_is_no_reason_to_ask_again() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            site.servers["server1"].faults[PutAll] = answer_with(UsageError("the disk store is full"))
+            with pytest.raises(UsageError, match="the disk store is full"):
+                await client.region("customer").put_all(ENTRIES)
+            assert site.asked(PutAll) == {"server1": 8, "server2": 8}
+
+    run_sim(scenario)
+
+
+def test_an_answer_of_another_kind_is_a_broken_peer() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            site.servers["server1"].faults[GetAll] = answer_with(messages.Count(1))
+            with pytest.raises(PeerError, match="server1 answered Count to GetAll"):
+                await client.region("customer").get(HERE)
+
+    run_sim(scenario)
+
+
+def test_answers_too_large_for_a_frame_are_asked_for_in_smaller_parts() -> None:
+    async def scenario(site: FakeSite) -> None:
+        site.get_keys_max = 7
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put_all(ENTRIES)
+            assert await region.get_all(ENTRIES) == ENTRIES
+            site.get_keys_max = 0
+            with pytest.raises(UsageError, match="too large"):
+                await region.get_all(ENTRIES)
+
+    run_sim(scenario)
+
+
+def test_a_put_all_of_any_size_goes_in_bounded_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "PUT_BYTES_MAX", 1_000)
+    monkeypatch.setattr(operations, "PUT_KEYS_MAX", 20)
+    monkeypatch.setattr(operations, "WINDOW_BYTES", 3_000)
+    entries = {number: b"x" * (number % 150) for number in range(3_000)} | {-1: b"y" * 5_000}
+
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put_all(entries)
+            assert await region.get_all(entries) == entries
+        requests = [m for server in site.servers.values() for m in server.asked if isinstance(m, PutAll)]
+        assert sum(len(request.keys) for request in requests) == len(entries)
+        for request in requests:
+            assert len(request.keys) <= 20
+            assert len(request.keys) == 1 or sum(map(len, request.values)) <= 1_000
+
+    run_sim(scenario)
+
+
+def test_a_cancelled_call_is_forgotten() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            site.servers["server1"].faults[Change] = hang
+            call = asyncio.create_task(region.put_if_absent(HERE, 1))
+            await asyncio.sleep(1)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            site.servers["server1"].faults[PutAll] = answer_with(UnavailableError("lost"))
+            call = asyncio.create_task(region.put_all(ENTRIES))
+            await asyncio.sleep(0.005)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await region.put(HERE, 2)
+
+    run_sim(scenario)
+
+
+def test_a_cancelled_caller_does_not_cut_off_others_who_wait_for_the_same_link() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            calls = [asyncio.create_task(region.put(HERE, number)) for number in range(20)]
+            await asyncio.sleep(0)
+            calls[0].cancel()
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert isinstance(results[0], asyncio.CancelledError)
+            assert results[1:] == [None] * 19
+            assert len(site.servers["server1"].server.links) == 1
+
+    run_sim(scenario)
+
+
+def test_closing_ends_calls_under_way() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            site.servers["server1"].faults[PutAll] = hang
+            site.servers["server1"].faults[Change] = hang
+            put = asyncio.create_task(region.put(HERE, 1))
+            change = asyncio.create_task(region.replace(HERE, 1))
+            await asyncio.sleep(0.1)
+        with pytest.raises(UsageError, match="the client is closed"):
+            await put
+        with pytest.raises(UnavailableError, match="unknown whether"):
+            await change
+        with pytest.raises(UsageError, match="the client is closed"):
+            await region.get(HERE)
+
+    run_sim(scenario)
+
+
+def test_closing_ends_a_connecting_call() -> None:
+    async def scenario(site: FakeSite) -> None:
+        assert site.network is not None
+        async with site.client() as client:
+            site.network.cut("client", "server1")
+            call = asyncio.create_task(client.region("customer").put(HERE, 1))
+            await asyncio.sleep(0.1)
+        with pytest.raises(UsageError, match="the client is closed"):
+            await call
+        site.network.heal("client", "server1")
+
+    run_sim(scenario)
+
+
+def test_popitem_takes_an_entry_as_it_is_now() -> None:
+    def change_first(server: FakeServer, _link: object, _message: object) -> None:
+        server.site.backend.data["customer"][HERE] = encode_value(2)
+
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put(HERE, 1)
+            site.servers["server1"].faults[Change] = change_first
+            assert await region.popitem() == (HERE, 2)
+            with pytest.raises(KeyError, match="customer is empty"):
+                await region.popitem()
+
+    run_sim(scenario)
