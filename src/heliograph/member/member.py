@@ -11,6 +11,7 @@ import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from heliograph.link.hello import Hello
 from heliograph.link.messages import Outcome
 from heliograph.member.config import MemberConfig
 from heliograph.member.gateways import GatewayHost, Gateways
+from heliograph.member.membership import Membership
 from heliograph.member.operations import Operations
 from heliograph.member.peers import Peers
 from heliograph.member.region import HostedRegion
@@ -46,7 +48,6 @@ from heliograph.model.registry import (
     REGISTRY,
     decode_entry,
     encode_entry,
-    member_key,
     placement_key,
     region_key,
     sender_key,
@@ -75,9 +76,9 @@ class Member:
 
     log: Log
     _registry: Registry
-    _engine: Engine
     _server: LinkServer
     _watcher: StateWatcher
+    _membership: Membership
     gateways: Gateways
 
     def __init__(
@@ -99,6 +100,8 @@ class Member:
         self._incarnation = f"{self._rng.getrandbits(64):016x}"
         self._batches = 0
         self._tasks = Tasks()
+        self._exits = AsyncExitStack()
+        """What `stop` undoes, the last first."""
         self._regions: dict[str, HostedRegion] = {}
         self._peers = Peers(self._network, self._hello)
         self._operations = Operations(
@@ -106,8 +109,6 @@ class Member:
         )
         self._dirty = asyncio.Event()
         self._arranged = asyncio.Condition()
-        self._published: MemberInfo | None = None
-        self._timeout_s = 5.0
         self._joined_ms = 0
         self._started_at = 0.0
 
@@ -120,51 +121,50 @@ class Member:
         """
         self._started_at = asyncio.get_running_loop().time()
         self._joined_ms = self.clock.now_ms()
-        join = await self._ask_locators(messages.JoinQuery(self.name), messages.JoinView, JOIN_S)
-        self.site = join.dsid
-        self._timeout_s = join.member_timeout_ms / 1000
-        self._engine = await self._connect(join.engine_url)
+        self._exits.push_async_callback(self._peers.close)
         try:
-            await self._join(join)
+            join = await self._ask_locators(messages.JoinQuery(self.name), messages.JoinView, JOIN_S)
+            self.site = join.dsid
+            engine = await self._connect(join.engine_url)
+            self._exits.push_async_callback(engine.close)
+            await self._join(engine, join)
         except BaseException:
             await self.stop()
             raise
 
-    async def _join(self, join: messages.JoinView) -> None:
-        self.log = await self._engine.open_log(DEFAULT_STORE, replicas=join.replicas)
-        self._registry = await self._engine.open_registry(REGISTRY, replicas=join.replicas)
+    async def _join(self, engine: Engine, join: messages.JoinView) -> None:
+        exits = self._exits
+        self.log = await engine.open_log(DEFAULT_STORE, replicas=join.replicas)
+        self._registry = await engine.open_registry(REGISTRY, replicas=join.replicas)
         self._watcher = StateWatcher(self._registry, self._dirty.set)
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
+        exits.push_async_callback(self._tasks.close)
         service = MemberService(self.name, self._operations, self._commands())
         self._server = await serve_links(
             self._network, self.config.bind_address, self.config.server_port, self._hello, lambda _hello: service
         )
-        await self._register()
+        exits.push_async_callback(self._server.close)
+        self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000)
+        await self._membership.register()
+        exits.push_async_callback(self._membership.leave)
+        exits.push_async_callback(self._end_regions)
+        exits.push_async_callback(self.gateways.close)
         await self._watcher.refresh()
-        for coroutine in (self._watcher.run(), self._heartbeat(), self._arrange_always(), self._tick()):
+        for coroutine in (self._watcher.run(), self._membership.give_signs_of_life(), self._tick()):
             self.spawn(coroutine)
+        exits.push_async_callback(_end, self.spawn(self._arrange_always()))
         self._dirty.set()
         await self._until(lambda: all(region.settled for region in self._regions.values()), "load the site's regions")
         _log.info("member ready name=%s site=%d address=%s", self.name, self.site, self.address)
 
     async def stop(self) -> None:
-        """Leave in order: finish what is in flight, store the cursors, hand the primaries over."""
-        if hasattr(self, "gateways"):
-            await self.gateways.close()
+        """Leave in order: store the cursors, finish what is in flight, hand the primaries over, close."""
+        await self._exits.aclose()
+
+    async def _end_regions(self) -> None:
         for region in self._regions.values():
             region.close()
         await self._drain()
-        if self._published is not None:
-            try:
-                await self._registry.delete(member_key(self.name))
-            except HeliographError as exc:
-                _log.warning("member not deregistered name=%s error=%s", self.name, exc)
-        await self._tasks.close()
-        if hasattr(self, "_server"):
-            await self._server.close()
-        await self._peers.close()
-        if hasattr(self, "_engine"):
-            await self._engine.close()
 
     async def _drain(self) -> None:
         """Wait for the writes in flight, so that nobody is left without an answer."""
@@ -214,25 +214,7 @@ class Member:
                 ) from error
             await asyncio.sleep(0.2)
 
-    async def _register(self) -> None:
-        """Take the name; one that crashed moments ago still has it until its time is up."""
-        key, value = member_key(self.name), encode_entry(self._info())
-        deadline = asyncio.get_running_loop().time() + self._timeout_s + 3.0
-        while True:
-            try:
-                await self._registry.create(key, value, ttl_s=self._timeout_s)
-            except ConflictError:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise UsageError(
-                        f"a member named {self.name} runs in this site already: use another name"
-                    ) from None
-                await asyncio.sleep(0.1)
-            else:
-                self._published = self._info()
-                return
-
     def _info(self) -> MemberInfo:
-        joined = hasattr(self, "gateways")
         return MemberInfo(
             name=self.name,
             kind="server",
@@ -241,23 +223,9 @@ class Member:
             address=self.address,
             pid=os.getpid(),
             groups=self.config.groups,
-            receiver=self.gateways.receiver_info() if joined else None,
-            running_senders=self.gateways.running_senders() if joined else (),
+            receiver=self.gateways.receiver_info(),
+            running_senders=self.gateways.running_senders(),
         )
-
-    async def _heartbeat(self) -> None:
-        while True:
-            await asyncio.sleep(self._timeout_s / 4)
-            await self._publish()
-
-    async def _publish(self) -> None:
-        info = self._info()
-        try:
-            await self._registry.put(member_key(self.name), encode_entry(info), ttl_s=self._timeout_s)
-        except HeliographError as exc:
-            _log.warning("heartbeat failed name=%s error=%s", self.name, exc)
-        else:
-            self._published = info
 
     # --- becoming what the registry says
 
@@ -297,8 +265,7 @@ class Member:
             if placement is not None and len(placement[0].buckets) == attributes.total_num_buckets:
                 region.arrange(placement[0])
         await self.gateways.arrange(state, members.values())
-        if self._info() != self._published:
-            await self._publish()
+        await self._membership.tell_news()
 
     def _host_region(self, attributes: RegionAttributes, generation: int) -> HostedRegion:
         region = HostedRegion(attributes, generation, self, self._on_record)
@@ -457,3 +424,8 @@ class Member:
     async def size(self, region: str) -> int:
         """Count the region's entries."""
         return await self._operations.size(region)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from heliograph.errors import HeliographError, NotPrimaryError, UnavailableError
+from heliograph.errors import NotPrimaryError, UnavailableError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Reply, Request
 from heliograph.model.ids import Address
@@ -35,7 +35,7 @@ class Peers:
         """
         try:
             link = await self._link(address)
-        except HeliographError as exc:
+        except UnavailableError as exc:
             raise NotPrimaryError(f"{address} can't be reached: {exc}") from exc
         reply: Reply = await link.call(message, timeout_s=timeout_s)
         if not isinstance(reply, kind):
