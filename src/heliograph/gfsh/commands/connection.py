@@ -1,0 +1,68 @@
+"""connect, disconnect, describe connection."""
+
+from __future__ import annotations
+
+import click
+
+from heliograph.errors import HeliographError, UsageError
+from heliograph.gfsh.grammar import ADDRESS, command
+from heliograph.gfsh.session import Session
+from heliograph.model.ids import Address
+from heliograph.model.results import Result, Table
+
+DEFAULT_LOCATOR = Address("localhost", 10334)
+
+
+@command("connect")
+@click.option("--locator", type=ADDRESS, help=f"A locator of the site. [default: {DEFAULT_LOCATOR}]")
+@click.option("--url", help="The site's admin API itself (http://host:port) instead of a locator.")
+@click.pass_obj
+def connect(session: Session, locator: Address | None, url: str | None) -> Result:
+    """Connect to a site."""
+    if session.connection is not None:
+        return Result(info=[f"Already connected to: {session.connection}"])
+    if url is not None:
+        if locator is not None:
+            raise UsageError("give either --locator or --url")
+        return _connect(session, [], url, None)
+    return connect_to(session, locator or DEFAULT_LOCATOR)
+
+
+def connect_to(session: Session, locator: Address) -> Result:
+    """Connect to the site of a locator; the session must not be connected. Raises UnavailableError, PeerError."""
+    from heliograph.gfsh.asking import ask
+    from heliograph.link.messages import SiteQuery, SiteView
+
+    view = ask(locator, SiteQuery(), SiteView)
+    return _connect(session, [f"Connecting to locator at {locator} ..."], view.http_url, locator)
+
+
+def _connect(session: Session, info: list[str], url: str, locator: Address | None) -> Result:
+    connection = session.connect(url, locator)
+    try:
+        answer = connection.client.call("GET", "/version")
+    except HeliographError:
+        session.disconnect()
+        raise
+    return Result(
+        info=[*info, f"Connecting to manager at {url} ...", f"Successfully connected to: {url}", *answer.info]
+    )
+
+
+@command("disconnect")
+@click.pass_obj
+def disconnect(session: Session) -> Result:
+    """Give up the connection."""
+    connection = session.disconnect()
+    return Result(info=["Not connected." if connection is None else f"Disconnected from: {connection}"])
+
+
+@command("describe connection")
+@click.pass_obj
+def describe_connection(session: Session) -> Result:
+    """Show what the shell is connected to."""
+    endpoint = "Not connected" if session.connection is None else session.connection.url
+    return Result(tables=[Table(("Connection Endpoints",), [(endpoint,)])])
+
+
+COMMANDS = (connect, disconnect, describe_connection)

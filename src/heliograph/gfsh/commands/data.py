@@ -1,0 +1,47 @@
+"""put, get, remove: single entries, with keys and values as text."""
+
+from __future__ import annotations
+
+import click
+
+from heliograph.gfsh.commands.regions import region_path
+from heliograph.gfsh.grammar import BOOLEAN, command
+from heliograph.gfsh.session import Session
+from heliograph.locator.requests import EntryValue
+from heliograph.model.results import Result
+
+_region = click.option("--region", required=True, help="The region.")
+_key = click.option("--key", required=True, help="The key, a text.")
+
+
+@command("put")
+@_region
+@_key
+@click.option("--value", required=True, help="The value, a text.")
+@click.option("--if-not-exists", type=BOOLEAN, default=False, help="Leave an entry that exists. [default: false]")
+@click.pass_obj
+def put(session: Session, region: str, key: str, value: str, if_not_exists: bool) -> Result:
+    """Put an entry."""
+    query: dict[str, str | bool] = {"key": key, "if_not_exists": if_not_exists}
+    return session.client.call("PUT", f"{region_path(region)}/entry", EntryValue(value=value), query)
+
+
+@command("get")
+@_region
+@_key
+@click.pass_obj
+def get(session: Session, region: str, key: str) -> Result:
+    """Show the value of a key."""
+    return session.client.call("GET", f"{region_path(region)}/entry", query={"key": key})
+
+
+@command("remove")
+@_region
+@_key
+@click.pass_obj
+def remove(session: Session, region: str, key: str) -> Result:
+    """Remove an entry."""
+    return session.client.call("DELETE", f"{region_path(region)}/entry", query={"key": key})
+
+
+COMMANDS = (put, get, remove)

@@ -1,0 +1,181 @@
+"""start locator, start server (gfsh.md §3.1, §3.2)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+import msgspec
+
+from heliograph.errors import HeliographError, UsageError
+from heliograph.gfsh.commands.connection import connect_to
+from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command, given
+from heliograph.gfsh.session import Session
+from heliograph.locator.config import LocatorConfig
+from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.members import MemberKind
+from heliograph.model.results import Result
+
+if TYPE_CHECKING:
+    from heliograph.api.cache_config import CacheOptions
+    from heliograph.gfsh.processes import ProcessState
+
+_HELPS = {
+    "name": "Name of the process; by default one is made up.",
+    "directory": "Working directory, made when it is missing. [default: ./<name>]",
+    "hostname_for_clients": "Host that clients, members and other sites are told; by default the bind address.",
+    "distributed_system_id": "Number of the site, 0 to 255.",
+    "remote_locators": "Locators of other sites.",
+}
+_JAVA_PROPERTIES = {"distributed-system-id": "distributed_system_id", "remote-locators": "remote_locators"}
+"""Properties that GemFire's operators give as --J=-Dgemfire.<property>=<value>, and our fields."""
+
+_java = click.option(
+    "--J", "java", multiple=True, help=f"-Dgemfire.<property>=<value>, with <property> {' or '.join(_JAVA_PROPERTIES)}."
+)
+
+
+@command("start locator")
+@attributes(
+    LocatorConfig,
+    {
+        **_HELPS,
+        "port": "Port to listen on; 0: a free one.",
+        "bind_address": "Interface to listen on; by default every one.",
+        "locators": "Locators of this site.",
+        "http_service_port": "Port of the admin API; 0: a free one.",
+        "engine": "An existing JetStream cluster (nats://host:port) instead of a private engine.",
+        "member_timeout_ms": "A member silent for so long (ms) is gone.",
+        "disk_synchronous": "Sync every append to disk before it is acknowledged.",
+    },
+    spelled={"directory": ("dir",), "member_timeout_ms": ("member-timeout",)},
+    optional=("name",),
+)
+@_java
+@click.option("--connect", "connects", type=BOOLEAN, default=True, help="Connect to it afterwards. [default: true]")
+@click.pass_obj
+def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **options: Any) -> Result:
+    """Start a locator, and with it a site."""
+    config = LocatorConfig(**_placed("locator", _with_java(given(options), java)))
+    state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config))
+    if not connects or session.connection is not None:
+        return block
+    try:
+        connected = connect_to(session, _address(state))
+    except HeliographError as exc:
+        return msgspec.structs.replace(block, info=[*block.info, f"Not connected to it ({exc}): use `connect`."])
+    return msgspec.structs.replace(block, info=[*block.info, *connected.info])
+
+
+def _unavailable(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError(f"{param.opts[0]} is not available yet: configure the site with commands", ctx)
+
+
+@command("start server")
+@click.option("--name", help=_HELPS["name"])
+@click.option("--dir", "directory", help=_HELPS["directory"])
+@click.option("--server-port", type=PORT, default=40404, help="Port to listen on; 0: a free one. [default: 40404]")
+@click.option("--server-bind-address", "bind_address", help="Interface to listen on; by default every one.")
+@click.option("--hostname-for-clients", help=_HELPS["hostname_for_clients"])
+@click.option("--server-groups", "--groups", "--group", "groups", type=TEXT_LIST, help="Groups that it belongs to.")
+@click.option("--locators", type=ADDRESSES, help="Locators of the site to join; by default the one connected to.")
+@click.option("--start-locator", type=ADDRESS, help="Begin a site: where a locator inside the server listens.")
+@click.option("--distributed-system-id", type=click.INT, help=_HELPS["distributed_system_id"])
+@click.option("--remote-locators", type=ADDRESSES, help=_HELPS["remote_locators"])
+@click.option("--http-service-port", type=PORT, help="Port of the admin API of a locator inside; 0: a free one.")
+@_java
+@click.option("--cache-xml-file", callback=_unavailable, expose_value=False, help="Not available yet.")
+@click.option("--properties-file", callback=_unavailable, expose_value=False, help="Not available yet.")
+@click.pass_obj
+def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> Result:
+    """Start a server; without locators it runs one inside itself."""
+    from heliograph.api.cache_config import read_options
+
+    fields = _placed("server", _with_java(given(options), java))
+    locators = fields.get("locators") or (() if "start_locator" in fields else _connected_locator(session))
+    if locators:
+        fields = _joining({**fields, "locators": locators})
+    name = fields.pop("name")
+    options = {option: _text(value) for option, value in fields.items()}
+    read_options(name, cast("CacheOptions", options))
+    return _start("server", name, fields["directory"], options)[1]
+
+
+def _text(value: Any) -> Any:
+    """Return addresses as a cache takes them; any other value as it is."""
+    match value:
+        case Address() | (Address(), *_):
+            return ",".join(map(str, value if isinstance(value, tuple) else (value,)))
+    return value
+
+
+def _connected_locator(session: Session) -> tuple[Address, ...]:
+    if session.connection is None:
+        return ()
+    if session.connection.locator is None:
+        raise UsageError("give --locators, or --start-locator to begin a site: the shell is connected by a url")
+    return (session.connection.locator,)
+
+
+def _joining(fields: dict[str, Any]) -> dict[str, Any]:
+    """Check and drop what a server that joins a site has from the site's locator. Raises UsageError."""
+    from heliograph.gfsh.asking import ask
+    from heliograph.link.messages import SiteQuery, SiteView
+
+    for option in ("start_locator", "remote_locators", "http_service_port"):
+        if option in fields:
+            raise UsageError(
+                f"--{option.replace('_', '-')} is for a locator, and this server joins a site that has one"
+            )
+    dsid = fields.pop("distributed_system_id", None)
+    if dsid is not None and dsid != (site := ask(fields["locators"][0], SiteQuery(), SiteView).dsid):
+        raise UsageError(f"--distributed-system-id={dsid}: the site of {fields['locators'][0]} is {site}")
+    return fields
+
+
+def _start(kind: MemberKind, name: str, directory: str, options: dict[str, Any]) -> tuple[ProcessState, Result]:
+    from heliograph.gfsh import launch, state_block
+    from heliograph.gfsh.asking import ask
+    from heliograph.link.messages import Status, StatusQuery
+
+    state = launch.start(kind, name, Path(directory), options)
+    return state, state_block.online(ask(_address(state), StatusQuery(), Status))
+
+
+def _address(state: ProcessState) -> Address:
+    if state.address is None:
+        raise UsageError(f"{state.kind} {state.name} is still starting")
+    return state.address
+
+
+def _placed(kind: MemberKind, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fill in a name and the working directory, which a daemon needs as an absolute path."""
+    name = fields.get("name") or f"{kind}-{os.urandom(3).hex()}"
+    directory = Path(fields.get("directory") or name).resolve()
+    return {**fields, "name": name, "directory": str(directory)}
+
+
+def _with_java(fields: dict[str, Any], java: tuple[str, ...]) -> dict[str, Any]:
+    """Add the fields that --J gives. Raises UsageError, naming it, for any other property and for one given twice."""
+    for text in java:
+        name, equals, value = text.removeprefix("-Dgemfire.").partition("=")
+        field = _JAVA_PROPERTIES.get(name) if text.startswith("-Dgemfire.") and equals else None
+        if field is None:
+            raise UsageError(f"--J={text} is not known: only -Dgemfire.({'|'.join(_JAVA_PROPERTIES)})=... can be given")
+        if field in fields:
+            raise UsageError(f"{name} is given twice")
+        fields = {**fields, field: parse_addresses(value) if field == "remote_locators" else _number(name, value)}
+    return fields
+
+
+def _number(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError as exc:
+        raise UsageError(f"{name} {value!r} is not a whole number") from exc
+
+
+COMMANDS = (start_locator, start_server)

@@ -1,0 +1,86 @@
+"""create, alter, destroy, list and describe region."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given
+from heliograph.gfsh.session import Session
+from heliograph.locator.requests import RegionAlteration
+from heliograph.model.attributes import REGION_TYPES, RegionAttributes
+from heliograph.model.ids import check_region_name
+from heliograph.model.results import Result
+
+_SENDER_IDS = {"gateway_sender_ids": ("gateway-sender-id",)}
+_name = click.option("--name", required=True, help="The region.")
+
+
+def region_path(name: str) -> str:
+    """Return the path of a region in the admin API."""
+    return f"/regions/{quote(check_region_name(name))}"
+
+
+@command("create region")
+@attributes(
+    RegionAttributes,
+    {
+        "name": "The region.",
+        "type": "What it is and how many copies there are.",
+        "gateway_sender_ids": "Gateway senders that ship its events to other sites.",
+        "redundant_copies": "Copies of every bucket besides the primary one, 0 to 3; by default what the type says.",
+        "total_num_buckets": "Buckets that it is divided into.",
+    },
+    spelled=_SENDER_IDS,
+    choices={"type": REGION_TYPES},
+)
+@click.option(
+    "--if-not-exists", "--skip-if-exists", "if_not_exists", type=BOOLEAN, default=False,
+    help="Succeed when the region exists. [default: false]",
+)  # fmt: skip
+@click.pass_obj
+def create_region(session: Session, /, if_not_exists: bool, **options: Any) -> Result:
+    """Create a region on every server of the site."""
+    return session.client.call("POST", "/regions", RegionAttributes(**given(options)), {"if_not_exists": if_not_exists})
+
+
+@command("alter region")
+@_name
+@attributes(
+    RegionAlteration,
+    {"gateway_sender_ids": "The gateway senders that it has from now on; an empty value removes all."},
+    spelled=_SENDER_IDS,
+)
+@click.pass_obj
+def alter_region(session: Session, /, name: str, **options: Any) -> Result:
+    """Change which gateway senders a region has."""
+    return session.client.call("PATCH", region_path(name), RegionAlteration(**given(options)))
+
+
+@command("destroy region")
+@_name
+@click.option("--if-exists", type=BOOLEAN, default=False, help="Succeed when there is none. [default: false]")
+@click.pass_obj
+def destroy_region(session: Session, name: str, if_exists: bool) -> Result:
+    """Destroy a region and its entries at this site."""
+    return session.client.call("DELETE", region_path(name), query={"if_exists": if_exists})
+
+
+@command("list regions")
+@click.pass_obj
+def list_regions(session: Session) -> Result:
+    """List the regions of the site."""
+    return session.client.call("GET", "/regions")
+
+
+@command("describe region")
+@_name
+@click.pass_obj
+def describe_region(session: Session, name: str) -> Result:
+    """Show a region's attributes and hosting members."""
+    return session.client.call("GET", region_path(name))
+
+
+COMMANDS = (create_region, alter_region, destroy_region, list_regions, describe_region)

@@ -1,0 +1,116 @@
+"""stop and status of locators and servers (gfsh.md §3.3).
+
+A process is named by its directory, by its name (whose directory is `./<name>`), or by neither: the current directory.
+A name without such a directory is looked up in the connected site.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from heliograph.errors import PeerError, UnavailableError, UsageError
+from heliograph.gfsh.grammar import command
+from heliograph.gfsh.session import NOT_CONNECTED, Session
+from heliograph.model.members import MemberKind
+from heliograph.model.results import Result
+
+if TYPE_CHECKING:
+    from heliograph.gfsh.processes import ProcessState
+    from heliograph.link.messages import Status
+
+_name = click.option("--name", default="", help="Name of the process.")
+_directory = click.option("--dir", "directory", default="", help="Its working directory. [default: ./<name>, or here]")
+
+
+def _stop(kind: MemberKind) -> click.Command:
+    @command(f"stop {kind}")
+    @_name
+    @_directory
+    @click.pass_obj
+    def stop(session: Session, name: str, directory: str) -> Result:
+        from heliograph.gfsh import processes
+
+        place = _directory_of(name, directory) or Path(_status_from_site(session, kind, name).directory)
+        state = _state(place, kind, name)
+        if not processes.stop(state):
+            raise UsageError(f"{kind} {state.name} in {place} is not running")
+        return Result(info=[f"{kind.capitalize()} {state.name} in {place} was stopped (process {state.pid})."])
+
+    stop.help = f"Stop a {kind} on this machine and wait until it is gone."
+    return stop
+
+
+def _status(kind: MemberKind) -> click.Command:
+    @command(f"status {kind}")
+    @_name
+    @_directory
+    @click.pass_obj
+    def status(session: Session, name: str, directory: str) -> Result:
+        from heliograph.gfsh import state_block
+
+        place = _directory_of(name, directory)
+        if place is None:
+            return state_block.online(_status_from_site(session, kind, name))
+        return _local_status(place, _state(place, kind, name))
+
+    status.help = f"Show the state of a {kind}; it fails unless the {kind} answers."
+    return status
+
+
+def _local_status(place: Path, state: ProcessState) -> Result:
+    from heliograph.gfsh import state_block
+    from heliograph.gfsh.asking import ask
+    from heliograph.gfsh.processes import process_of
+    from heliograph.link.messages import Status, StatusQuery
+
+    if process_of(state) is None:
+        return state_block.not_online(str(place), state, "stopped")
+    if state.address is None:
+        return state_block.not_online(str(place), state, "starting")
+    try:
+        return state_block.online(ask(state.address, StatusQuery(), Status))
+    except (UnavailableError, PeerError) as exc:
+        return state_block.not_online(str(place), state, f"not responding ({exc})")
+
+
+def _directory_of(name: str, directory: str) -> Path | None:
+    """Return the directory meant, or None when the site has to be asked for the name."""
+    if directory:
+        return Path(directory).resolve()
+    if not name:
+        return Path.cwd()
+    place = Path(name).resolve()
+    return place if place.is_dir() else None
+
+
+def _state(place: Path, kind: MemberKind, name: str) -> ProcessState:
+    from heliograph.gfsh.processes import read_state
+
+    state = read_state(place, kind)
+    if state is None:
+        raise UsageError(f"no {kind} runs in {place}")
+    if name and name != state.name:
+        raise UsageError(f"the {kind} in {place} is {state.name}, not {name}")
+    return state
+
+
+def _status_from_site(session: Session, kind: MemberKind, name: str) -> Status:
+    from heliograph.gfsh.asking import ask
+    from heliograph.link.messages import SiteQuery, SiteView, Status, StatusQuery
+
+    if session.connection is None:
+        raise UsageError(f"there is no directory ./{name}: give --dir, or, to look for it in a site: {NOT_CONNECTED}")
+    if session.connection.locator is None:
+        raise UsageError(
+            f"there is no directory ./{name}: give --dir, or connect by --locator to look for it in a site"
+        )
+    for member in ask(session.connection.locator, SiteQuery(), SiteView).members:
+        if member.name == name and member.kind == kind:
+            return ask(member.address, StatusQuery(), Status)
+    raise UsageError(f"the site has no {kind} {name}")
+
+
+COMMANDS = tuple(make(kind) for make in (_stop, _status) for kind in ("locator", "server"))

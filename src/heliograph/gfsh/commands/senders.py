@@ -1,0 +1,101 @@
+"""The gateway-sender commands (gfsh.md §6.1 to §6.6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from heliograph.gfsh.commands.targets import query_of, targets
+from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given
+from heliograph.gfsh.session import Session
+from heliograph.locator.requests import SenderAlteration
+from heliograph.model.attributes import GatewaySenderAttributes
+from heliograph.model.ids import check_name
+from heliograph.model.results import Result
+
+if TYPE_CHECKING:
+    from heliograph.link.messages import SenderAction
+
+_HELPS = {
+    "id": "Name of the gateway sender.",
+    "remote_distributed_system_id": "Site that it feeds.",
+    "parallel": "Ship from every member that holds primary buckets, instead of from one.",
+    "manual_start": "Do not start it now.",
+    "batch_size": "Most events of a batch; -1: no limit.",
+    "batch_time_interval": "Longest wait (ms) for a batch to fill; 0 or -1: never wait.",
+    "enable_batch_conflation": "Ship only the newest of several updates of a key in a batch.",
+    "enable_persistence": "Keep the queue over a restart of the site.",
+    "disk_store_name": "Disk store of the queue.",
+    "alert_threshold": "Warn when an event waited longer than this (ms); 0: never.",
+    "maximum_queue_memory": "Queued events held in memory, in MB.",
+    "dispatcher_threads": "Connections that ship at the same time.",
+    "order_policy": "What stays in order between them.",
+}
+_id = click.option("--id", "sender", required=True, help=_HELPS["id"])
+
+
+def _path(sender: str) -> str:
+    return f"/gateway-senders/{quote(check_name('gateway sender', sender.strip()))}"
+
+
+@command("create gateway-sender")
+@attributes(GatewaySenderAttributes, _HELPS)
+@click.pass_obj
+def create_sender(session: Session, /, **options: Any) -> Result:
+    """Create a gateway sender on every server of the site."""
+    return session.client.call("POST", "/gateway-senders", GatewaySenderAttributes(**given(options)))
+
+
+@command("alter gateway-sender")
+@_id
+@attributes(SenderAlteration, _HELPS)
+@click.pass_obj
+def alter_sender(session: Session, /, sender: str, **options: Any) -> Result:
+    """Change a gateway sender while it runs."""
+    return session.client.call("PATCH", _path(sender), SenderAlteration(**given(options)))
+
+
+@command("destroy gateway-sender")
+@_id
+@click.option("--if-exists", type=BOOLEAN, default=False, help="Succeed when there is none. [default: false]")
+@click.pass_obj
+def destroy_sender(session: Session, sender: str, if_exists: bool) -> Result:
+    """Destroy a gateway sender that no region uses."""
+    return session.client.call("DELETE", _path(sender), query={"if_exists": if_exists})
+
+
+@command("status gateway-sender")
+@_id
+@targets
+@click.pass_obj
+def status_sender(session: Session, sender: str, members: tuple[str, ...], groups: tuple[str, ...]) -> Result:
+    """Show the state of a gateway sender on every member."""
+    return session.client.call("GET", _path(sender), query=query_of(members=members, groups=groups))
+
+
+_ACTION_HELPS: dict[SenderAction, str] = {
+    "start": "Start a gateway sender.",
+    "stop": "Stop a gateway sender.",
+    "pause": "Stop shipping; events are queued.",
+    "resume": "Ship again after a pause.",
+    "load-balance": "Spread a gateway sender's connections over the receivers anew.",
+}
+
+
+def _action(action: SenderAction) -> click.Command:
+    @command(f"{action} gateway-sender")
+    @_id
+    @targets
+    @click.pass_obj
+    def act(session: Session, sender: str, members: tuple[str, ...], groups: tuple[str, ...]) -> Result:
+        return session.client.call(
+            "POST", f"{_path(sender)}/actions/{action}", query=query_of(members=members, groups=groups)
+        )
+
+    act.help = _ACTION_HELPS[action]
+    return act
+
+
+COMMANDS = (create_sender, alter_sender, destroy_sender, status_sender, *map(_action, _ACTION_HELPS))

@@ -1,0 +1,185 @@
+"""The grammar of commands, on click: option rules of gfsh, value types, and options made from attribute structs.
+
+click knows `--name=value`; gfsh also knows `--name value` where the value may begin with a minus, a bare `--flag`, and
+forbids to give one option twice. `join_options` translates the second into the first before click parses
+(gfsh.md §1.3).
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+import msgspec
+
+from heliograph.errors import UsageError
+from heliograph.model.ids import Address, parse_addresses
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Boolean(click.ParamType[bool]):
+    """`true` or `false`."""
+
+    name = "true|false"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Read a boolean."""
+        if isinstance(value, bool):
+            return value
+        try:
+            return {"true": True, "false": False}[str(value).lower()]
+        except KeyError:
+            self.fail(f"{value!r} is neither true nor false", param, ctx)
+
+
+class TextList(click.ParamType[tuple[str, ...]]):
+    """Texts separated by commas; an empty text is an empty list."""
+
+    name = "text,text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002
+        """Read a list."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
+class AddressType(click.ParamType[Address]):
+    """An address, `host[port]`."""
+
+    name = "host[port]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """Read an address."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return Address.parse(str(value))
+        except UsageError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+class AddressList(click.ParamType[tuple[Address, ...]]):
+    """Addresses separated by commas."""
+
+    name = "host[port],host[port]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Address, ...]:
+        """Read a list of addresses."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_addresses(str(value))
+        except UsageError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+BOOLEAN, TEXT_LIST, ADDRESS, ADDRESSES = Boolean(), TextList(), AddressType(), AddressList()
+PORT = click.IntRange(0, 65535)
+
+
+class Command(click.Command):
+    """A command whose options are written as in gfsh."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words after the command's name."""
+        return super().parse_args(ctx, join_options(args, self.get_params(ctx), ctx))
+
+
+def join_options(
+    words: Sequence[str], params: Iterable[click.Parameter], ctx: click.Context | None = None
+) -> list[str]:
+    """Rewrite `--name value` and a bare `--name` as `--name=value`.
+
+    A bare boolean is true, a bare text or list is empty, a bare option of another type is not given. The word after an
+    option is its value unless it begins with `--`. Options not among `params` are left for click to refuse. Raises
+    click.UsageError for an option that is given twice, under whatever names.
+    """
+    known = {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
+    joined: list[str] = []
+    seen: dict[str | None, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, _ = word.partition("=")
+        option = known.get(name)
+        if option is None or option.is_flag:
+            joined.append(word)
+            continue
+        if option.name in seen and not option.multiple:
+            other = seen[option.name]
+            raise click.UsageError(
+                f"{name} is given twice" if other == name else f"{other} and {name} are one option", ctx
+            )
+        seen[option.name] = name
+        if equals:
+            joined.append(word)
+        elif rest and not rest[0].startswith("--"):
+            joined.append(f"{name}={rest.pop(0)}")
+        elif isinstance(option.type, Boolean):
+            joined.append(f"{name}=true")
+        elif isinstance(option.type, (click.types.StringParamType, TextList)):
+            joined.append(f"{name}=")
+    return joined
+
+
+def command(path: str, *, epilog: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function the command that is called `path` ("create region"); its docstring is the help."""
+    return click.command(path, cls=Command, epilog=epilog, context_settings={"max_content_width": 110})
+
+
+def attributes(
+    struct: type[msgspec.Struct],
+    helps: Mapping[str, str],
+    *,
+    spelled: Mapping[str, tuple[str, ...]] | None = None,
+    choices: Mapping[str, Iterable[str]] | None = None,
+    optional: Container[str] = (),
+) -> Callable[[F], F]:
+    """Give a command one option for every field of an attribute struct: names, types, defaults and what is mandatory.
+
+    helps: field -> help text. spelled: field -> its option's names, where it is not the field's name with dashes.
+    choices: field -> allowed values, of a field that is a plain text. optional: mandatory fields that the command
+    fills in.
+    The command gets None for what was not given; `given` leaves it out, so that the struct's default holds.
+    """
+    spelled, choices = spelled or {}, choices or {}
+
+    def decorate(function: F) -> F:
+        for field in reversed(msgspec.structs.fields(struct)):
+            kind = click.Choice(list(choices[field.name]), False) if field.name in choices else _kind(field.type)
+            names = [f"--{name}" for name in spelled.get(field.name, (field.name.replace("_", "-"),))]
+            required = field.required and field.name not in optional
+            option = click.option(
+                *names, field.name, type=kind, required=required, help=helps[field.name] + _default(field)
+            )
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required or field.default in (None, "", ".", ()):
+        return ""
+    shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    return f" [default: {shown}]"
+
+
+def _kind(annotation: Any) -> click.ParamType[Any]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        (annotation,) = (kind for kind in get_args(annotation) if kind is not type(None))
+    if get_origin(annotation) is Literal:
+        return click.Choice(list(get_args(annotation)), case_sensitive=False)
+    if get_origin(annotation) is tuple:
+        return ADDRESSES if get_args(annotation)[0] is Address else TEXT_LIST
+    kinds: dict[Any, click.ParamType[Any]] = {bool: BOOLEAN, int: click.INT, str: click.STRING, Address: ADDRESS}
+    return kinds[annotation]

@@ -1,0 +1,80 @@
+"""How results are shown: lines, `name : value` lists and tables, or one JSON object a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import msgspec
+
+from heliograph.model.results import Result, Table
+
+_UNLIMITED_WIDTH = 100_000
+
+
+class Printer:
+    """Writes what commands answer to standard output, and what failed to standard error."""
+
+    def __init__(self, *, json: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.json = json
+        self._quiet = False
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+
+    @contextmanager
+    def quieted(self, quiet: bool) -> Iterator[None]:
+        """Show failures only, for the time being."""
+        before, self._quiet = self._quiet, self._quiet or quiet
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def announce(self, text: str) -> None:
+        """Say which command comes next; nothing in JSON, where there is one object a command and no more."""
+        if not (self.json or self._quiet):
+            print(f"\n{text}\n", file=self._out, flush=True)
+
+    def show(self, result: Result) -> None:
+        """Show a result. In JSON it always goes to standard output, and a failure's lines to standard error too."""
+        failed = result.status == "ERROR"
+        if self._quiet and not failed:
+            return
+        if self.json:
+            print(msgspec.json.encode(result).decode(), file=self._out, flush=True)
+            if failed:
+                _write_lines(result.info, self._err)
+            return
+        stream = self._err if failed else self._out
+        _write_lines(result.info, stream)
+        width = max(map(len, result.data), default=0)
+        _write_lines([f"{name:<{width}} : {value}" for name, value in result.data.items()], stream)
+        for table in result.tables:
+            _write_table(table, stream)
+
+
+def _write_lines(lines: list[str], stream: TextIO) -> None:
+    for line in lines:
+        print(line, file=stream)
+    stream.flush()
+
+
+def _write_table(table: Table, stream: TextIO) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    # A pipe gets every cell on one line, whatever its width, so that scripts can read it.
+    terminal = stream.isatty()
+    console = Console(file=stream, highlight=False, width=None if terminal else _UNLIMITED_WIDTH)
+    grid = RichTable(box=box.ROUNDED if terminal else box.ASCII)
+    for column in table.columns:
+        grid.add_column(Text(column))
+    if table.title:
+        console.print(Text(f"\n{table.title}\n"))
+    for row in table.rows:
+        grid.add_row(*map(Text, row))
+    console.print(grid)

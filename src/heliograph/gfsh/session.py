@@ -1,0 +1,60 @@
+"""What one run of the program remembers from command to command: the connection, and where output goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from heliograph.errors import UsageError
+from heliograph.gfsh.output import Printer
+from heliograph.model.ids import Address
+
+if TYPE_CHECKING:
+    from heliograph.admin.client import AdminClient
+
+NOT_CONNECTED = (
+    "not connected: connect first with `connect --locator=host[port]` "
+    '(outside the shell: helio -e "connect --locator=host[port]" -e "...")'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A site's admin API, and the locator through which it was found (None when its url was given)."""
+
+    client: AdminClient
+    url: str
+    locator: Address | None
+
+    def __str__(self) -> str:
+        return self.url if self.locator is None else str(self.locator)
+
+
+class Session:
+    """The state of a shell, of a script, or of the `-e` commands of one run."""
+
+    def __init__(self, printer: Printer) -> None:
+        self.printer = printer
+        self.connection: Connection | None = None
+        self.leaving = False
+
+    @property
+    def client(self) -> AdminClient:
+        """The admin API of the connected site. Raises UsageError when not connected."""
+        if self.connection is None:
+            raise UsageError(NOT_CONNECTED)
+        return self.connection.client
+
+    def connect(self, url: str, locator: Address | None) -> Connection:
+        """Turn to the admin API at `url`; the session must not be connected. Nothing is asked of it yet."""
+        from heliograph.admin.client import AdminClient
+
+        self.connection = Connection(AdminClient(url), url, locator)
+        return self.connection
+
+    def disconnect(self) -> Connection | None:
+        """Give the connection up and return what it was."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.client.close()
+        return connection

@@ -1,0 +1,112 @@
+"""The interactive shell: prompt, completion, history."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory
+
+from heliograph.errors import HeliographError
+from heliograph.gfsh.dispatch import run_line
+from heliograph.gfsh.grammar import Boolean
+from heliograph.gfsh.session import Session
+from heliograph.gfsh.tokens import redact, script_lines
+from heliograph.gfsh.tree import Tree, commands
+from heliograph.model.results import failed
+
+PROMPT = "gfsh>"
+CONTINUED = "     >"
+
+
+def history_file() -> Path:
+    """Return where the shell's history is kept, below the user's state directory (XDG)."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "heliograph" / "history"
+
+
+class RedactedHistory(FileHistory):
+    """A history file that never holds a password."""
+
+    def append_string(self, string: str) -> None:
+        """Remember a line."""
+        super().append_string(redact(string))
+
+
+class CommandCompleter(Completer):
+    """Completes command words, options and the values that are known, from the tree of commands."""
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
+        """Yield what may stand at the cursor."""
+        for text, help_text in candidates(document.text_before_cursor):
+            word = document.text_before_cursor.rpartition(" ")[2]
+            yield Completion(text, start_position=-len(word), display_meta=help_text)
+
+
+def candidates(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the words, with a help text, that may replace the last word of a line (which may be empty)."""
+    *words, last = line.rpartition(";")[2].lstrip().split(" ")
+    place: click.Command | None = commands()
+    while words and isinstance(place, Tree):
+        place = place.commands.get(words.pop(0))
+    if isinstance(place, Tree):
+        for name, command in sorted(place.commands.items()):
+            if name.startswith(last):
+                yield name, "" if isinstance(command, Tree) else command.get_short_help_str()
+    elif place is not None:
+        yield from _options(place, words, last)
+
+
+def _options(command: click.Command, words: list[str], last: str) -> Iterator[tuple[str, str]]:
+    name, equals, typed = last.partition("=")
+    used = {word.partition("=")[0] for word in words}
+    for option in command.params:
+        if not isinstance(option, click.Option) or used.intersection(option.opts):
+            continue
+        if equals:
+            if name in option.opts:
+                yield from ((f"{name}={value}", "") for value in _values(option) if value.startswith(typed))
+        elif option.opts[0].startswith(last):
+            yield f"{option.opts[0]}=", option.help or ""
+
+
+def _values(option: click.Option) -> tuple[str, ...]:
+    if isinstance(option.type, click.Choice):
+        return tuple(map(str, option.type.choices))
+    return ("true", "false") if isinstance(option.type, Boolean) else ()
+
+
+def run_shell(session: Session) -> None:
+    """Read and run commands until `exit`, `quit` or the end of input."""
+    path = history_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prompt: PromptSession[str] = PromptSession(
+        history=RedactedHistory(str(path)), completer=CommandCompleter(), complete_while_typing=False
+    )
+    while not session.leaving:
+        try:
+            text = prompt.prompt(PROMPT)
+            while text.endswith("\\"):
+                text += "\n" + prompt.prompt(CONTINUED)
+        except KeyboardInterrupt:
+            continue  # the line typed so far is given up
+        except EOFError:
+            return
+        run_text(session, text)
+
+
+def run_text(session: Session, text: str) -> None:
+    """Run what was typed."""
+    try:
+        lines = list(script_lines(text))
+    except HeliographError as exc:
+        session.printer.show(failed(str(exc)))
+        return
+    for line in lines:
+        if not run_line(session, line) or session.leaving:
+            return

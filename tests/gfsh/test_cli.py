@@ -1,0 +1,170 @@
+"""Ways to run commands, what is printed where, and exit statuses (gfsh.md §1.1, §1.2)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from heliograph.model.results import Result, Table, failed
+from tests.gfsh.support import FakeAdmin, Program
+
+SITE = "connect --url=http://site"
+
+
+def test_commands_of_one_run_share_a_session_and_are_announced(program: Program, admin: FakeAdmin) -> None:
+    ran = program("-e", SITE, "-e", "list regions; disconnect", "-e", "describe connection")
+    assert ran.status == 0
+    assert f"\n(1) Executing - {SITE}\n\n" in ran.out
+    assert "\n(2) Executing - list regions; disconnect\n\nGET /regions\nDisconnected from: http://site\n" in ran.out
+    assert "Not connected" in ran.out.partition("(3) Executing")[2]
+    assert admin.closed == 1
+
+
+def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> None:
+    admin.answers["GET", "/regions"] = failed("no regions today")
+    ran = program("-e", SITE, "-e", "list regions; echo a", "-e", "echo b")
+    assert (ran.status, ran.err) == (1, "no regions today\n")
+    assert "a" not in ran.out.splitlines()
+    assert "(3)" not in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "regions"], "not connected"),
+        (["-e", "list regions"], "not connected"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["-e", "nonsense"], "No such command 'nonsense'"),
+        (["-e", "echo 'a"], "quote is not closed"),
+        (["--nonsense"], "No such option"),
+        (["-e", "echo a", "echo", "b"], "not both"),
+        (["create"], "create region"),
+        (["help", "nonsense"], "no command 'nonsense'"),
+        (["run", "--file=missing.gfsh"], "missing.gfsh: No such file"),
+        (["run", "--file=."], "Is a directory"),
+        (["connect", "--locator=127.0.0.1[1]"], "can't connect to 127.0.0.1[1]"),
+        (["connect", "--locator=a[1]", "--url=http://b"], "either --locator or --url"),
+        (["start", "server", "--cache-xml-file=a.xml"], "--cache-xml-file is not available yet"),
+        (["start", "server", "--properties-file=a"], "--properties-file is not available yet"),
+        (["start", "server", "--locators=a[1]", "--start-locator=b[2]"], "--start-locator is for a locator"),
+        (["start", "server", "--locators=a[1]", "--remote-locators=b[2]"], "--remote-locators is for a locator"),
+        (["start", "locator", "--J=-Xmx1g"], "--J=-Xmx1g is not known"),
+        (["start", "locator", "--J=-Dgemfire.mcast-port=0"], "--J=-Dgemfire.mcast-port=0 is not known"),
+        (["start", "locator", "--J=-Dgemfire.distributed-system-id=x"], "'x' is not a whole number"),
+        (
+            ["start", "locator", "--distributed-system-id=1", "--J=-Dgemfire.distributed-system-id=1"],
+            "distributed-system-id is given twice",
+        ),
+        (["start", "locator", "--distributed-system-id=256"], "use 0 to 255"),
+        (["stop", "server"], "no server runs in"),
+        (["stop", "locator", "--name=none"], "there is no directory ./none"),
+        (["status", "server", "--dir=none"], "no server runs in"),
+    ],
+)
+def test_a_failure_is_explained_on_standard_error(program: Program, arguments: list[str], message: str) -> None:
+    ran = program(*arguments)
+    assert ran.status == 1
+    assert message in ran.err
+    assert message not in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["help"], ["create", "region", "--help"], ["help", "create"]]
+)
+def test_help_succeeds(program: Program, arguments: list[str]) -> None:
+    ran = program(*arguments)
+    assert (ran.status, ran.err) == (0, "")
+    assert "region" in ran.out
+
+
+def test_an_unreachable_site_is_not_connected_to(program: Program, admin: FakeAdmin) -> None:
+    admin.reachable = False
+    ran = program("-e", SITE)
+    assert (ran.status, admin.closed) == (1, 1)
+    assert "can't be reached" in ran.err
+
+
+def test_json_is_one_object_a_command(program: Program, admin: FakeAdmin) -> None:
+    table = Table(("Name", "Id"), [("s1", "h[1]")])
+    admin.answers["GET", "/members"] = Result(tables=[table])
+    admin.answers["GET", "/regions"] = failed("no regions today")
+    ran = program("--json", "-e", SITE, "-e", "list members", "-e", "list regions")
+    results = [msgspec.json.decode(line, type=Result) for line in ran.out.splitlines()]
+    assert [result.status for result in results] == ["OK", "OK", "ERROR"]
+    assert results[1].tables == [table]
+    assert (ran.status, ran.err) == (1, "no regions today\n")
+
+
+def test_a_script_ends_with_a_summary(program: Program, admin: FakeAdmin, tmp_path: Path) -> None:
+    script = tmp_path / "site.gfsh"
+    script.write_text(f"# a site\n{SITE}\nlist \\\n  regions\n")
+    ran = program("run", f"--file={script}")
+    assert (ran.status, ran.err) == (0, "")
+    assert f"\n1. Executing - {SITE}\n" in ran.out
+    summary = ran.out.partition("Execution Summary")[2]
+    assert summary.count("PASSED") == 2
+
+
+@pytest.mark.parametrize(("option", "executed"), [("--quiet=false", 1), ("--continue-on-error", 2)])
+def test_a_script_stops_unless_told_to_go_on(program: Program, tmp_path: Path, option: str, executed: int) -> None:
+    script = tmp_path / "site.gfsh"
+    script.write_text("list regions\necho after\n")
+    ran = program("run", f"--file={script}", option)
+    assert ran.status == 1
+    assert ran.out.count("Executing -") == executed
+    assert f"failed in {script}: list regions" in ran.err
+    assert "FAILED" in ran.err
+
+
+def test_a_quiet_script_shows_its_failures_only(program: Program, tmp_path: Path) -> None:
+    script = tmp_path / "site.gfsh"
+    script.write_text("echo before\nlist regions\n")
+    ran = program("run", f"--file={script}", "--quiet")
+    assert (ran.status, ran.out) == (1, "")
+    assert "not connected" in ran.err
+
+
+@pytest.mark.parametrize(("stdin", "status"), [("echo a\nexit\nnonsense\n", 0), ("echo a\nnonsense\necho b\n", 1)])
+def test_standard_input_is_a_script(program: Program, stdin: str, status: int) -> None:
+    ran = program(stdin=stdin)
+    assert ran.status == status
+    assert "a" in ran.out.splitlines()
+    assert "b" not in ran.out.splitlines()
+
+
+def test_exit_ends_a_run(program: Program) -> None:
+    ran = program("-e", "exit", "-e", "nonsense")
+    assert ran.status == 0
+
+
+def test_echo_sleep_version(program: Program) -> None:
+    ran = program("-e", "echo a 'b c'", "-e", "echo --string='d e'", "-e", "sleep --time=0.01", "-e", "version")
+    assert ran.status == 0
+    assert {"a b c", "d e"} < set(ran.out.splitlines())
+    assert "heliograph 0." in ran.out
+
+
+def test_passwords_are_not_announced(program: Program) -> None:
+    ran = program("-e", "connect --password=secret")
+    assert "secret" not in ran.out + ran.err
+
+
+def test_starting_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from heliograph.gfsh.cli import main; main(['--help']);"
+        "heavy = {'httpx', 'asyncio', 'rich', 'prompt_toolkit', 'psutil', 'litestar', 'nats'};"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_goes_away_is_no_crash() -> None:
+    code = "import sys; from heliograph.gfsh.cli import main; sys.exit(main(['-e', 'help'] * 400))"
+    command = f'{sys.executable} -c "{code}" | head -c 1'
+    ran = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert ran.stderr == ""

@@ -1,0 +1,118 @@
+"""What every command asks of the admin API: the table of interfaces.md against the table of routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from tests.gfsh.support import FakeAdmin, Program
+
+SENDER = "/gateway-senders/ny"
+RECEIVERS = "/gateway-receivers"
+ON_A_B = "--member=a,b"
+EVERY_SENDER_OPTION = (
+    "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel=true --manual-start --batch-size=5"
+    " --batch-time-interval=0 --enable-persistence=true --disk-store-name=DEFAULT --maximum-queue-memory=7"
+    " --dispatcher-threads=3 --order-policy=PARTITION --enable-batch-conflation=false --alert-threshold=0"
+)
+COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
+    ("list members", ("GET", "/members", None, {})),
+    ("list members --group=g", ("GET", "/members", None, {"group": "g"})),
+    ("describe member --name=s1", ("GET", "/members/s1", None, {})),
+    (
+        "create region --name=/customer --type=replicate --gateway-sender-id=a,b",
+        ("POST", "/regions",
+         RegionAttributes(name="/customer", type="REPLICATE", gateway_sender_ids=("a", "b")), {"if_not_exists": False}),
+    ),
+    (
+        "create region --name=c --redundant-copies=1 --total-num-buckets=8 --if-not-exists",
+        ("POST", "/regions",
+         RegionAttributes(name="c", redundant_copies=1, total_num_buckets=8), {"if_not_exists": True}),
+    ),
+    (
+        "alter region --name=c --gateway-sender-id=a",
+        ("PATCH", "/regions/c", RegionAlteration(gateway_sender_ids=("a",)), {}),
+    ),
+    (
+        'alter region --name=c --gateway-sender-id=""',
+        ("PATCH", "/regions/c", RegionAlteration(gateway_sender_ids=()), {}),
+    ),
+    ("destroy region --name=/c --if-exists", ("DELETE", "/regions/c", None, {"if_exists": True})),
+    ("list regions", ("GET", "/regions", None, {})),
+    ("describe region --name=c", ("GET", "/regions/c", None, {})),
+    (
+        "put --region=/c --key=a/b --value='x y'",
+        ("PUT", "/regions/c/entry", EntryValue(value="x y"), {"key": "a/b", "if_not_exists": False}),
+    ),
+    ("get --region=c --key=k", ("GET", "/regions/c/entry", None, {"key": "k"})),
+    ("remove --region=c --key=k", ("DELETE", "/regions/c/entry", None, {"key": "k"})),
+    (
+        EVERY_SENDER_OPTION,
+        ("POST", "/gateway-senders", GatewaySenderAttributes(
+            id="ny", remote_distributed_system_id=2, parallel=True, manual_start=True, batch_size=5,
+            batch_time_interval=0, enable_persistence=True, maximum_queue_memory=7, dispatcher_threads=3,
+            order_policy="partition"), {}),
+    ),
+    ("alter gateway-sender --id=ny --batch-size=9", ("PATCH", SENDER, SenderAlteration(batch_size=9), {})),
+    ("destroy gateway-sender --id=ny", ("DELETE", SENDER, None, {"if_exists": False})),
+    ("status gateway-sender --id=ny", ("GET", SENDER, None, {})),
+    *[
+        (f"{action} gateway-sender --id=ny {ON_A_B}", ("POST", f"{SENDER}/actions/{action}", None, {"member": "a,b"}))
+        for action in ("start", "stop", "pause", "resume", "load-balance")
+    ],
+    (
+        "create gateway-receiver --start-port=1530 --end-port=1551 --hostname-for-senders=gw --bind-address=10.0.0.1",
+        ("POST", RECEIVERS,
+         GatewayReceiverAttributes(
+             start_port=1530, end_port=1551, hostname_for_senders="gw", bind_address="10.0.0.1"),
+         {"if_not_exists": False}),
+    ),
+    ("destroy gateway-receiver --if-exists", ("DELETE", RECEIVERS, None, {"if_exists": True})),
+    ("status gateway-receiver --group=g", ("GET", RECEIVERS, None, {"group": "g"})),
+    ("start gateway-receiver", ("POST", f"{RECEIVERS}/actions/start", None, {})),
+    ("stop gateway-receiver", ("POST", f"{RECEIVERS}/actions/stop", None, {})),
+    ("list gateways", ("GET", "/gateways", None, {"senders_only": False, "receivers_only": False})),
+    (
+        "list gateways --receivers-only --members=a",
+        ("GET", "/gateways", None, {"senders_only": False, "receivers_only": True, "member": "a"}),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "asked"), COMMANDS, ids=[line for line, _ in COMMANDS])
+def test_a_command_asks_one_thing_of_the_admin_api(
+    program: Program, admin: FakeAdmin, line: str, asked: tuple[Any, ...]
+) -> None:
+    ran = program("-e", "connect --url=http://site", "-e", line)
+    assert (ran.status, ran.err) == (0, "")
+    assert admin.calls[1:] == [asked]
+    assert admin.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("create region --name=c --type=LOCAL", "'LOCAL' is not one of"),
+        ("create region --name=c --type=REPLICATE --redundant-copies=1", "redundant-copies is for PARTITION"),
+        ("create region --type=REPLICATE", "Missing option '--name'"),
+        ("create region --name=c --disk-store=d", "No such option '--disk-store'"),
+        ("create gateway-receiver --start-port=6000", "start-port 6000 is above end-port 5500"),
+        ("create gateway-sender --id=ny", "Missing option '--remote-distributed-system-id'"),
+        ("create gateway-sender --id=ny --remote-distributed-system-id=2 --group=g", "No such option '--group'"),
+        ("alter gateway-sender --id=ny", "needs batch-size or batch-time-interval"),
+        ("put --region=../x --key=k --value=v", "can't name a region"),
+        ("status gateway-sender --id=a/b", "can't name a gateway sender"),
+        ("start gateway", "No such command 'gateway'"),
+        ("connect --locator=a[1] --url=http://b", "Already connected"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_site_is_asked(
+    program: Program, admin: FakeAdmin, line: str, message: str
+) -> None:
+    ran = program("-e", "connect --url=http://site", "-e", line)
+    assert message in ran.out + ran.err
+    assert ran.status == (0 if "Already" in message else 1)
+    assert len(admin.calls) == 1
