@@ -115,17 +115,20 @@ def _spawn(config: DaemonConfig) -> int:
     """Start the daemon and return where in the log file its output begins."""
     with config.log_file.open("ab") as log:
         log_start = log.tell()
-        subprocess.run(  # noqa: S603  (our own module, and no argument comes from outside)
-            [sys.executable, "-P", "-m", DAEMON_MODULE, config.kind],
-            input=msgspec.json.encode(config),
-            stdout=log,
-            stderr=log,
-            cwd=config.directory,
-            start_new_session=True,  # a Ctrl-C in the shell is not for the daemon
-            pass_fds=(config.ready_fd,),
-            check=False,  # a launcher that fails has written no report: its words are in the log
-            timeout=START_TIMEOUT_S,
-        )
+        try:
+            subprocess.run(  # noqa: S603  (our own module, and no argument comes from outside)
+                [sys.executable, "-P", "-m", DAEMON_MODULE, config.kind],
+                input=msgspec.json.encode(config),
+                stdout=log,
+                stderr=log,
+                cwd=config.directory,
+                start_new_session=True,  # a Ctrl-C in the shell is not for the daemon
+                pass_fds=(config.ready_fd,),
+                check=False,  # one that fails has written no report: its words are in the log
+                timeout=START_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise UnavailableError(f"{config.kind} {config.name} did not begin within {START_TIMEOUT_S:g} s") from exc
     return log_start
 
 
