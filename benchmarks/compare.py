@@ -5,7 +5,7 @@
 
 REFERENCE is a Python script that takes --events, --put-all and --clients and prints one JSON object with
 `wan_events_per_second` (as `helio bench wan --json` does). Runs alternate, so that a machine that grows slower or
-faster meanwhile favours neither; the figures that count are the medians, and the ratio is ours by theirs. helio runs with its
+faster meanwhile favours neither; medians count, and the ratio is ours divided by theirs. helio runs with its
 clients inside the sending member (`--embedded`), as the reference does.
 """
 

@@ -6,6 +6,7 @@ announced, so that a reader sees how it is done.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -13,6 +14,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +144,12 @@ class LocalSites:
 
     def __iter__(self) -> Iterator[LocalSite]:
         return iter(self._sites.values())
+
+    def start(self) -> None:
+        """Start all sites, as many at a time as there are processors: a start is mostly the loading of modules."""
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as threads:
+            for started in [threads.submit(site.start) for site in self]:
+                started.result()
 
     def __enter__(self) -> LocalSites:
         return self

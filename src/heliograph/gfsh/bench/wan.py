@@ -52,8 +52,7 @@ def run_wan(settings: WanSettings, say: Say) -> WanReport:
     """Run the benchmark and leave nothing behind. Raises HeliographError when something does not work."""
     servers = {NEAR: settings.servers - settings.embedded, FAR: settings.servers}
     with terminable(), LocalSites({NEAR: (FAR,), FAR: (NEAR,)}, servers, say) as sites, ExitStack() as children:
-        for site in sites:
-            site.start()
+        sites.start()
         proxied = _start_proxy(settings, sites, children)
         pids = {"proxy": proxied.pid} if proxied else {}
         if settings.embedded:

@@ -62,8 +62,7 @@ def run_demo(plan: Plan, airports: Airports, console: Console) -> DemoReport:
     sites = LocalSites({site: plan.neighbours(site) for site in plan.sites}, dict.fromkeys(plan.sites, 1), console.out)
     with terminable(), sites:
         console.rule(f"{len(plan.sites)} sites, {plan.topology}: {plan}")
-        for site in sites:
-            site.start()
+        sites.start()
         for site in sites:
             _configure(plan, site)
         servers = {site.number: [member.address for member in site.members("server")] for site in sites}
