@@ -154,7 +154,7 @@ def test_a_site_without_an_id_exchanges_nothing() -> None:
 def test_a_sender_taken_off_a_region_leaves_no_cursor() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()
-        gone, other = cursor_key("parallel", "customer", 0), cursor_key("parallel", "other", 0)
+        gone, other = cursor_key("parallel", "customer", 0, 0), cursor_key("parallel", "other", 0, 0)
         for key in (gone, other):
             await site.registry.put(key, b"x")
         result = await site.admin.regions.alter("/customer", RegionAlteration(gateway_sender_ids=("serial",)))
@@ -203,7 +203,7 @@ def test_a_destroyed_region_is_counted_so_that_its_data_never_comes_back() -> No
 def test_a_sender_in_use_is_not_destroyed() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()
-        await site.registry.put(cursor_key("parallel", "customer", 0), b"x")
+        await site.registry.put(cursor_key("parallel", "customer", 0, 0), b"x")
         with pytest.raises(UsageError, match="used by customer"):
             await site.admin.senders.destroy("parallel")
         await site.admin.regions.alter("customer", RegionAlteration(gateway_sender_ids=()))

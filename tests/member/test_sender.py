@@ -423,7 +423,7 @@ def test_an_owner_that_finds_a_newer_one_stops_shipping_the_bucket() -> None:
         sender.activate("r", 1, 1, begin=NO_SEQ)
         await world.append("r", 0, "a")
         await settled(world, sender)
-        await world.local.registry.put(cursor_key(SENDER, "r", 0), encode_entry(Cursor(1, 2)))
+        await world.local.registry.put(cursor_key(SENDER, "r", 0, 0), encode_entry(Cursor(1, 2)))
         await world.append("r", 0, "b")
         await asyncio.sleep(1)
         seq = await world.append("r", 0, "c")

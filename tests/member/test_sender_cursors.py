@@ -8,16 +8,16 @@ from heliograph.model.ids import Seq
 from heliograph.model.registry import Cursor, cursor_key, encode_entry
 from tests.member.wan import SENDER, World, simulate
 
-KEY = cursor_key(SENDER, "r", 0)
+KEY = cursor_key(SENDER, "r", 0, 0)
 
 
 def test_a_missing_cursor_is_created_at_the_begin_and_an_existing_one_is_read() -> None:
     async def scenario(world: World) -> None:
         cursors = Cursors(world.local.registry, SENDER)
-        cursor = await cursors.open("r", 0, epoch=1, begin=Seq(5))
+        cursor = await cursors.open("r", 0, 0, epoch=1, begin=Seq(5))
         assert (cursor.seq, await world.cursor("r", 0)) == (5, Cursor(5, 1))
         await cursors.store(cursor, Seq(9))
-        assert (await cursors.open("r", 0, epoch=2, begin=Seq(0))).seq == 9
+        assert (await cursors.open("r", 0, 0, epoch=2, begin=Seq(0))).seq == 9
 
     simulate(scenario)
 
@@ -25,13 +25,13 @@ def test_a_missing_cursor_is_created_at_the_begin_and_an_existing_one_is_read() 
 def test_a_newer_owner_takes_over_and_the_older_one_is_fenced() -> None:
     async def scenario(world: World) -> None:
         cursors = Cursors(world.local.registry, SENDER)
-        old = await cursors.open("r", 0, epoch=1, begin=Seq(0))
-        new = await cursors.open("r", 0, epoch=2, begin=Seq(0))
+        old = await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
+        new = await cursors.open("r", 0, 0, epoch=2, begin=Seq(0))
         await cursors.store(new, Seq(3))
         with pytest.raises(FencedError, match="belongs to epoch 2"):
             await cursors.store(old, Seq(8))
         with pytest.raises(FencedError, match="belongs to epoch 2"):
-            await cursors.open("r", 0, epoch=1, begin=Seq(0))
+            await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
         assert await world.cursor("r", 0) == Cursor(3, 2)
 
     simulate(scenario)
@@ -40,8 +40,8 @@ def test_a_newer_owner_takes_over_and_the_older_one_is_fenced() -> None:
 def test_a_cursor_never_moves_back() -> None:
     async def scenario(world: World) -> None:
         cursors = Cursors(world.local.registry, SENDER)
-        old = await cursors.open("r", 0, epoch=1, begin=Seq(0))
-        new = await cursors.open("r", 0, epoch=2, begin=Seq(0))
+        old = await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
+        new = await cursors.open("r", 0, 0, epoch=2, begin=Seq(0))
         await cursors.store(old, Seq(8))
         await cursors.store(new, Seq(3))
         assert (new.seq, await world.cursor("r", 0)) == (8, Cursor(8, 1))
@@ -54,7 +54,7 @@ def test_a_cursor_never_moves_back() -> None:
 def test_the_cursor_of_a_destroyed_sender_is_not_written_again() -> None:
     async def scenario(world: World) -> None:
         cursors = Cursors(world.local.registry, SENDER)
-        cursor = await cursors.open("r", 0, epoch=1, begin=Seq(0))
+        cursor = await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
         await world.local.registry.delete(KEY)
         with pytest.raises(FencedError, match="destroyed"):
             await cursors.store(cursor, Seq(1))
@@ -77,6 +77,6 @@ def test_two_owners_that_create_at_once_agree() -> None:
             return item
 
         world.local.registry.get = late  # type: ignore[method-assign, assignment]
-        assert (await cursors.open("r", 0, epoch=1, begin=Seq(0))).seq == 4
+        assert (await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))).seq == 4
 
     simulate(scenario)

@@ -76,6 +76,9 @@ class Host:
     def subject(self, region: str, bucket: int) -> str:
         return bucket_subject(DEFAULT_STORE, region, 0, bucket)
 
+    def generation(self, region: str) -> int:
+        return 0
+
     def total_num_buckets(self, region: str) -> int:
         if region not in self._world.regions:
             raise RegionNotFoundError(region)
@@ -222,7 +225,7 @@ class World:
         return list(dict.fromkeys(self.arrived(region, bucket)))
 
     async def cursor(self, region: str, bucket: int) -> Cursor | None:
-        item = await self.local.registry.get(cursor_key(SENDER, region, bucket))
+        item = await self.local.registry.get(cursor_key(SENDER, region, 0, bucket))
         return decode_entry(item.value, Cursor) if item else None
 
     async def until(self, condition: Callable[[], bool]) -> None:

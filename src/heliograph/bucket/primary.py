@@ -39,7 +39,7 @@ from heliograph.model.ids import Epoch, Seq
 from heliograph.model.keys import Key
 
 RECORD_BYTES_MAX = 2 * 1024 * 1024
-"""A record takes no further request beyond this; it stays below the engine's `APPEND_BYTES_MAX` with one more."""
+"""A record takes no further request beyond this, nor beyond half of what the engine takes in one append."""
 RECORD_REQUESTS_MAX = 4096
 KEY_OVERHEAD_BYTES = 32
 """What an event is reckoned to add to its value in a record."""
@@ -117,6 +117,7 @@ class BucketPrimary:
     view: BucketView
     site: int
     epoch: Epoch
+    record_bytes_max: int = RECORD_BYTES_MAX
     pending: deque[Request] = field(default_factory=deque)
     pending_bytes: int = 0
     in_flight: Draft | None = None
@@ -176,7 +177,7 @@ class BucketPrimary:
         pending = self.pending
         while pending and len(taken) < RECORD_REQUESTS_MAX:
             request = pending[0]
-            if taken and size + request.size > RECORD_BYTES_MAX:
+            if taken and size + request.size > self.record_bytes_max:
                 break
             size += request.size
             taken.append(pending.popleft())

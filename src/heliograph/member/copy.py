@@ -53,6 +53,11 @@ class CopyHost(Protocol):
     clock: Clock
     log: Log
 
+    @property
+    def record_bytes_max(self) -> int:
+        """Bytes of events beyond which a record takes no further request."""
+        ...
+
     def batch_id(self) -> str:
         """Return a name for an append that no other append ever has."""
         ...
@@ -243,7 +248,7 @@ class BucketCopy:
             except FencedError:
                 continue  # somebody appended meanwhile: read it and try again
             self.view.apply(seq, record)
-            self._primary = BucketPrimary(self.view, self._host.site, Epoch(record.epoch))
+            self._primary = BucketPrimary(self.view, self._host.site, Epoch(record.epoch), self._host.record_bytes_max)
             self._accepting = self.readable = True
             self._sink(self.bucket, seq, previous, record)
             return

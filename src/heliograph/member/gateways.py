@@ -67,6 +67,10 @@ class GatewayHost:
         """Return the subject of a bucket's log."""
         return self._region(region).subject(bucket)
 
+    def generation(self, region: str) -> int:
+        """Return how many regions of that name were destroyed before."""
+        return self._region(region).generation
+
     def region_attributes(self, region: str) -> RegionAttributes:
         """Return a region's attributes. Raises RegionNotFoundError."""
         return self._region(region).attributes

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph import __version__
+from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.seam import Engine, Log, Registry
 from heliograph.errors import ConflictError, HeliographError, UnavailableError, UsageError
@@ -57,7 +58,7 @@ from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import place, servers_by_age
 
-JOIN_S = 15.0
+JOIN_S = 10.0
 """How long a starting member looks for a locator that answers."""
 READY_S = 60.0
 """How long a starting member, or a change of configuration, may take to load its copies."""
@@ -184,6 +185,11 @@ class Member:
         """Return a name for an append that no other append ever has."""
         self._batches += 1
         return f"{self._incarnation}.{self._batches}"
+
+    @property
+    def record_bytes_max(self) -> int:
+        """Bytes of events beyond which a record takes no further request."""
+        return min(RECORD_BYTES_MAX, self.log.append_bytes_max // 2)
 
     @property
     def address(self) -> Address:
@@ -377,7 +383,11 @@ class Member:
             version=__version__,
             directory=str(directory),
             log_file=str(directory / f"{self.name}.log"),
-            details={"Regions": ", ".join(sorted(self._regions)), "Site": str(self.site)},
+            details={
+                "Regions": ", ".join(sorted(self._regions)),
+                "Locators": ", ".join(map(str, self.config.locators)),
+                "Site": str(self.site),
+            },
         )
 
     def _gateway_host(self) -> GatewayHost:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar, cast
 
-from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, RECORD_BYTES_MAX, request_size
+from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, request_size
 from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UnavailableError
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
@@ -69,12 +69,13 @@ class Operations:
         """Put entries; returns when all are in the log and this member's own copies show them."""
         hosted = self.region(region)
         copies = hosted.copies
+        size_max = hosted.record_bytes_max
         waiter = ManyWrites(self._loop)
         rest: list[tuple[int, list[Key], list[bytes]]] = []
         for bucket, columns in group_entries(keys, values, hosted.attributes.total_num_buckets).items():
             copy = copies.get(bucket)
             here = copy if copy is not None and copy.accepting else None
-            for some_keys, some_values, size in _chunks(*columns):
+            for some_keys, some_values, size in _chunks(*columns, size_max):
                 if here is None:
                     rest.append((bucket, some_keys, some_values))
                 else:
@@ -255,16 +256,16 @@ class Operations:
         return await self._peers.call(self._address(member), request, kind, timeout_s=self._timeout_s)
 
 
-def _chunks(keys: list[Key], values: list[bytes]) -> Iterator[tuple[list[Key], list[bytes], int]]:
+def _chunks(keys: list[Key], values: list[bytes], size_max: int) -> Iterator[tuple[list[Key], list[bytes], int]]:
     """Cut columns into pieces that fit into one record each, with their `request_size`."""
     size = request_size(keys, values)
-    if size <= RECORD_BYTES_MAX:
+    if size <= size_max:
         yield keys, values, size
         return
     start = size = 0
     for position, value in enumerate(values):
         more = len(value) + KEY_OVERHEAD_BYTES
-        if size + more > RECORD_BYTES_MAX and position > start:
+        if size + more > size_max and position > start:
             yield keys[start:position], values[start:position], size
             start, size = position, 0
         size += more

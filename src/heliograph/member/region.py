@@ -45,6 +45,11 @@ class HostedRegion:
         """The region's name."""
         return self.attributes.name
 
+    @property
+    def record_bytes_max(self) -> int:
+        """Bytes of events beyond which a record takes no further request."""
+        return self._host.record_bytes_max
+
     def subject(self, bucket: int) -> str:
         """Return the subject of a bucket's log."""
         return bucket_subject(DEFAULT_STORE, self.name, self.generation, bucket)

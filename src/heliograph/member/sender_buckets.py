@@ -145,8 +145,9 @@ class ShippedBuckets:
         try:
             async with self._slots:
                 subject = self._host.subject(region, bucket)
+                generation, epoch, begin = self._host.generation(region), assignment.epoch, assignment.begin
                 cursor = await self._persistently(
-                    lambda: self._cursors.open(region, bucket, epoch=assignment.epoch, begin=assignment.begin)
+                    lambda: self._cursors.open(region, generation, bucket, epoch=epoch, begin=begin)
                 )
                 shipped = self._begin(key, subject, cursor)
                 last = await self._persistently(lambda: self._host.log.last(subject))

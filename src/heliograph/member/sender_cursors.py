@@ -31,12 +31,12 @@ class Cursors:
         self._registry = registry
         self._sender = sender
 
-    async def open(self, region: str, bucket: int, *, epoch: int, begin: Seq) -> StoredCursor:
+    async def open(self, region: str, generation: int, bucket: int, *, epoch: int, begin: Seq) -> StoredCursor:
         """Return a bucket's cursor; one that is missing is created at `begin` before anything is shipped.
 
         Raises FencedError when a newer owner has stored it, UnavailableError when the registry can't be reached.
         """
-        key = cursor_key(self._sender, region, bucket)
+        key = cursor_key(self._sender, region, generation, bucket)
         while True:
             item = await self._registry.get(key)
             if item is not None:

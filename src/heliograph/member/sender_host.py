@@ -39,6 +39,10 @@ class SenderHost(Protocol):
         """Return the subject of a bucket's log. Raises RegionNotFoundError."""
         ...
 
+    def generation(self, region: str) -> int:
+        """Return how many regions of that name were destroyed before. Raises RegionNotFoundError."""
+        ...
+
     def total_num_buckets(self, region: str) -> int:
         """Return a region's number of buckets. Raises RegionNotFoundError."""
         ...

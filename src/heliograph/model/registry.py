@@ -9,7 +9,7 @@
 | `generations.<region>` | number of regions of that name destroyed so far, as digits |
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
 | `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
-| `cursors.<sender>.<region>.<bucket>` | `Cursor` |
+| `cursors.<sender>.<region>.<generation>.<bucket>` | `Cursor` |
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def lease_key(sender: str) -> str:
     return f"{LEASES}.sender.{sender}"
 
 
-def cursor_key(sender: str, region: str, bucket: int) -> str:
+def cursor_key(sender: str, region: str, generation: int, bucket: int) -> str:
     """Return the key of a gateway sender's cursor in a bucket's log."""
-    return f"{CURSORS}.{sender}.{region}.{bucket}"
+    return f"{CURSORS}.{sender}.{region}.{generation}.{bucket}"
 
 
 T = TypeVar("T")
