@@ -8,9 +8,10 @@ An ask that failed is simply still pending, and is routed anew the next time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import msgspec
 
 from heliograph.api.routes import Routes
 from heliograph.errors import PeerError
@@ -28,13 +29,12 @@ GET_KEYS_MAX = 1_000
 """Keys asked for in one request."""
 
 
-@dataclass(slots=True, frozen=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One request to one member; `items` are what it is about, as the operation numbers them."""
 
     member: MemberInfo
     message: Request
-    items: Sequence[int]
+    items: list[int]
 
 
 class Operation(ABC):
@@ -96,7 +96,7 @@ class PutAll(Operation):
             window -= size
             if window < 0 and asks:
                 break
-            asks.append(Ask(routes.member_for(self.region, request.bucket, failed), request, (number,)))
+            asks.append(Ask(routes.member_for(self.region, request.bucket, failed), request, [number]))
         return asks
 
     def on_reply(self, ask: Ask, reply: messages.Done) -> None:  # noqa: ARG002
@@ -122,7 +122,7 @@ class Change(Operation):
     def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
         """The one request."""
         message = self._message
-        return [Ask(routes.member_for(message.region, message.bucket, failed), message, ())]
+        return [Ask(routes.member_for(message.region, message.bucket, failed), message, [])]
 
     def on_reply(self, ask: Ask, reply: Changed) -> None:  # noqa: ARG002
         """It is decided."""

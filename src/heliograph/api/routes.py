@@ -47,15 +47,18 @@ class Routes:
         failed: member -> when it failed last, in any growing count; who failed least recently is asked.
         Raises UnavailableError when the site has no server.
         """
+        holders = (self._by_name[name] for name in self._holders(region, bucket) if name in self._by_name)
+        if not failed and (first := next(holders, None)) is not None:
+            return first
+        members = list(holders) or self._anybody(bucket)
+        return min(members, key=lambda member: failed.get(member.name, 0))
+
+    def _anybody(self, bucket: int) -> list[MemberInfo]:
+        """Every server, beginning with another one for every bucket."""
         if not self._servers:
             raise UnavailableError("the site has no server: start one (`helio start server`)")
-        members = [self._by_name[name] for name in self._holders(region, bucket) if name in self._by_name]
-        if not members:
-            first = bucket % len(self._servers)
-            members = self._servers[first:] + self._servers[:first]
-        if not failed:
-            return members[0]
-        return min(members, key=lambda member: failed.get(member.name, 0))
+        first = bucket % len(self._servers)
+        return self._servers[first:] + self._servers[:first]
 
     def _holders(self, region: str, bucket: int) -> Iterator[str]:
         learned = self._learned.get((region, bucket))
