@@ -8,9 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from heliograph.gfsh.bench.load import KEYS, key_batches, put_load
+from heliograph.gfsh.bench.load import KEYS, KeySequence, put_load
 from heliograph.gfsh.bench.measuring import percentile
 from heliograph.gfsh.bench.settings import WanSettings
+
+SEQUENCE = KeySequence()
 
 
 class FakeRegion:
@@ -27,19 +29,25 @@ class FakeRegion:
 
 
 def test_batches_go_on_in_strides_and_each_client_begins_elsewhere() -> None:
-    first, second = islice(key_batches(0, 3), 2)
+    first, second = islice(SEQUENCE.batches(0, 3), 2)
     assert first == ["flight:0", "flight:7919", "flight:15838"]
     assert second == ["flight:23757", "flight:31676", "flight:39595"]
-    assert next(key_batches(1, 1)) == ["flight:3"]
+    assert next(SEQUENCE.batches(1, 1)) == ["flight:3"]
 
 
 def test_one_client_comes_by_every_key() -> None:
-    assert len(set(next(key_batches(5, KEYS)))) == KEYS
+    assert len(set(next(SEQUENCE.batches(5, KEYS)))) == KEYS
+
+
+def test_a_batch_goes_on_at_the_beginning_where_the_keys_end() -> None:
+    batches = SEQUENCE.batches(0, KEYS - 1)
+    next(batches)
+    assert next(batches)[:2] == ["flight:192081", "flight:0"]
 
 
 def test_concurrent_clients_share_the_put_alls() -> None:
     region = FakeRegion()
-    asyncio.run(put_load(cast(Any, region), clients=[0, 1, 2], put_alls=10, put_all=4, value_size=20))
+    asyncio.run(put_load(cast(Any, region), SEQUENCE, clients=[0, 1, 2], put_alls=10, put_all=4, value_size=20))
     assert [len(entries) for entries in region.put] == [4] * 10
     assert region.most_under_way == 3
     values = {value for entries in region.put for value in entries.values()}

@@ -38,11 +38,12 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     values: list[bytes]
     stamps: Stamps
 
-    def versions(self, origin: int) -> Sequence[int]:
-        """Return the version of every event; a range when the stamps follow one another."""
+    def versions(self, origin: int) -> list[int]:
+        """Return the version of every event."""
         if isinstance(self.stamps, int):
+            # A range of such large numbers computes each of them anew in every pass, and slowly.
             first = version_of(self.stamps, origin)
-            return range(first, first + VERSION_STEP * len(self.keys), VERSION_STEP)
+            return [first + step for step in range(0, VERSION_STEP * len(self.keys), VERSION_STEP)]
         return [version_of(stamp, origin) for stamp in self.stamps]
 
     def stamp_max(self) -> int:

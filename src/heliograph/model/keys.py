@@ -6,7 +6,7 @@ msgpack encoding, so that members, logs and sites move it without looking inside
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -18,7 +18,6 @@ from heliograph.model.ids import BucketId
 Key: TypeAlias = str | int | bytes
 
 KEY_BYTES_MAX = 32 * 1024
-_KEY_LENGTH_SAFE = KEY_BYTES_MAX
 VALUE_BYTES_MAX = 4 * 1024 * 1024
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
@@ -40,21 +39,31 @@ def check_keys(keys: Sequence[object]) -> None:
     if not kinds <= KEY_TYPES:
         unfit = min(kind.__name__ for kind in kinds - KEY_TYPES)
         raise UsageError(f"a {unfit} can't be a key: keys are str, int or bytes")
-    for key in keys:
-        if type(key) is int:
-            if not INT_MIN <= key <= INT_MAX:
-                raise UsageError(f"the key {key} is out of range: an int key has 64 bits")
-        elif len(key) > _KEY_LENGTH_SAFE or (type(key) is str and not key.isascii()):  # type: ignore[arg-type]
-            _check_key_bytes(key)  # type: ignore[arg-type]
+    for kind in kinds:
+        some = keys if len(kinds) == 1 else [key for key in keys if type(key) is kind]
+        _CHECKS[kind](some)
 
 
-def _check_key_bytes(key: str | bytes) -> None:
-    try:
-        size = len(_key_bytes(key))
-    except UnicodeEncodeError as exc:
-        raise UsageError(f"the key {key!r} can't be encoded as UTF-8") from exc
+def _check_ints(keys: Sequence[Any]) -> None:
+    for key in (min(keys), max(keys)):
+        if not INT_MIN <= key <= INT_MAX:
+            raise UsageError(f"the key {key} is out of range: an int key has 64 bits")
+
+
+def _check_bytes(keys: Sequence[Any]) -> None:
+    size = max(map(len, keys))
     if size > KEY_BYTES_MAX:
         raise UsageError(f"a key of {size} bytes is too large: a key may have {KEY_BYTES_MAX} bytes")
+
+
+def _check_texts(keys: Sequence[Any]) -> None:
+    try:
+        _check_bytes(list(map(str.encode, keys)))
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"the key {exc.object!r} can't be encoded as UTF-8") from exc
+
+
+_CHECKS: dict[type, Callable[[Sequence[Any]], None]] = {int: _check_ints, bytes: _check_bytes, str: _check_texts}
 
 
 def encode_values(values: Iterable[Any]) -> list[bytes]:

@@ -13,20 +13,29 @@ if TYPE_CHECKING:
     from heliograph.aio import Region
 
 KEYS = 200_000
-"""Different keys; all clients write all of them, in an order that no two share."""
+"""Different keys; all clients write all of them, each from another one on."""
 _STRIDE = 7_919
 _CLIENT_STRIDE = 1_000_003
 
 
-def key_batches(client: int, size: int) -> Iterator[list[str]]:
-    """Yield the keys of one put_all after the other, without end; up to `KEYS` in a row are all different."""
-    at = client * _CLIENT_STRIDE
-    while True:
-        yield [f"flight:{(at + _STRIDE * i) % KEYS}" for i in range(size)]
-        at += _STRIDE * size
+class KeySequence:
+    """All keys in the order in which they are written, made beforehand: their making is no part of what is measured."""
+
+    def __init__(self) -> None:
+        keys = [f"flight:{_STRIDE * position % KEYS}" for position in range(KEYS)]
+        self._twice = keys + keys
+
+    def batches(self, client: int, size: int) -> Iterator[list[str]]:
+        """Yield the keys of one put_all of a client after the other, without end; `size` is at most `KEYS`."""
+        at = client * _CLIENT_STRIDE * pow(_STRIDE, -1, KEYS) % KEYS
+        while True:
+            yield self._twice[at : at + size]
+            at = (at + size) % KEYS
 
 
-async def put_load(region: Region, *, clients: Sequence[int], put_alls: int, put_all: int, value_size: int) -> None:
+async def put_load(
+    region: Region, sequence: KeySequence, *, clients: Sequence[int], put_alls: int, put_all: int, value_size: int
+) -> None:
     """Do `put_alls` put_alls with some concurrent clients, each of which waits for the answer before the next.
 
     Every put_all has a random value of its own, so that a comparison of the sites sees an old one.
@@ -35,7 +44,7 @@ async def put_load(region: Region, *, clients: Sequence[int], put_alls: int, put
 
     async def client(number: int) -> None:
         nonlocal left
-        for keys in key_batches(number, put_all):
+        for keys in sequence.batches(number, put_all):
             if not left:
                 return
             left -= 1

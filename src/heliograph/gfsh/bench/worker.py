@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from heliograph import aio
-from heliograph.gfsh.bench.load import put_load
+from heliograph.gfsh.bench.load import KeySequence, put_load
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -41,6 +41,7 @@ async def work(config: WorkerConfig) -> None:
     """Connect, wait for the word, put."""
     site: AbstractAsyncContextManager[aio.Cache | aio.Client]
     site = aio.Cache(name=config.member, locators=config.locator) if config.member else aio.connect(config.locator)
+    sequence = KeySequence()
     async with site as connected:
         _say("ready")
         if await _line() != "go\n":
@@ -49,6 +50,7 @@ async def work(config: WorkerConfig) -> None:
         begin = time.monotonic()
         await put_load(
             region,
+            sequence,
             clients=config.clients,
             put_alls=config.put_alls,
             put_all=config.put_all,
