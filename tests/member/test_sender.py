@@ -133,6 +133,43 @@ def test_a_full_memory_overflows_into_the_log_and_nothing_is_lost() -> None:
     simulate(scenario)
 
 
+def test_memory_that_fills_after_the_start_is_noticed_when_it_is_free_again() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender(maximum_queue_memory=1)
+        activate_all(sender)
+        await world.append("r", 0, "k")
+        await settled(world, sender)
+        sender.pause()
+        big = Part(HERE, (), 0, 0, 1, b"x" * 200_000)
+        for _ in range(20):
+            await world.append_record("r", 1, record_of(big))
+        sender.resume()
+        await settled(world, sender)
+        assert len(world.applied["r", 1]) == 20
+
+    simulate(scenario)
+
+
+def test_memory_of_a_bucket_that_is_shipped_no_longer_is_for_the_others() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender(maximum_queue_memory=1)
+        activate_all(sender)
+        await world.append("r", 0, "k")
+        await settled(world, sender)
+        sender.pause()
+        big = Part(HERE, (), 0, 0, 1, b"x" * 200_000)
+        for bucket in (0,) * 10 + (1,) * 10:
+            await world.append_record("r", bucket, record_of(big))
+        sender.resume()
+        sender.deactivate("r", 0)
+        await settled(world, sender)
+        assert len(world.applied["r", 1]) == 10
+
+    simulate(scenario)
+
+
 def test_a_batch_may_wait_to_be_filled() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()

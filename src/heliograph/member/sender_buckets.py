@@ -135,6 +135,7 @@ class ShippedBuckets:
         self._feed.remove(shipped.subject)
         shipped.dispatcher.remove(shipped.queue)
         shipped.queue.close()
+        self._feed.on_room()
         self._followed_changed.set()
         if shipped.dirty:
             self._tasks.spawn(self._store(key, shipped))
@@ -195,8 +196,8 @@ class ShippedBuckets:
         queue = shipped.queue
         if queue.offer(seq, previous, record, self._host.clock.now_ms()):
             shipped.dispatcher.on_offered(queue)
-        elif queue.readable:
-            self._feed.wake()
+        elif queue.behind:
+            self._feed.on_missed(queue)
 
     def _on_taken(self, queue: BucketQueue) -> None:
         self._shipped[queue.region, queue.bucket].dispatcher.on_offered(queue)

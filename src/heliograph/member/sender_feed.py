@@ -33,7 +33,7 @@ Sources = dict[str, BucketQueue]
 
 
 class Feed:
-    """The log readers of one gateway sender; `on_taken` is told of every queue that has something new to send."""
+    """The log readers of one gateway sender; `on_taken` is told of every queue that took a record."""
 
     def __init__(
         self, log: Log, clock: Clock, memory: Memory, tasks: Tasks, on_taken: Callable[[BucketQueue], None]
@@ -76,6 +76,13 @@ class Feed:
         """A queue may be readable."""
         self._wake.set()
 
+    def on_missed(self, queue: BucketQueue) -> None:
+        """A queue could not take what a copy here offered it: read it from the log, now or when memory is free."""
+        if queue.readable:
+            self._wake.set()
+        elif not self._memory.roomy:
+            self._starved = True
+
     def on_room(self) -> None:
         """Memory was freed."""
         if self._starved and self._memory.roomy:
@@ -98,7 +105,6 @@ class Feed:
                 await asyncio.sleep(RETRY_S)
             else:
                 if not met:
-                    self._starved = True
                     await self._wake.wait()
 
     async def _catch_up(self, sources: Sources) -> bool:
@@ -108,6 +114,7 @@ class Feed:
             async for entries in stream:
                 missed = self._take(reading, entries)
                 if missed or not any(queue.behind for queue in sources.values()):
+                    self._starved = bool(missed)  # memory may become free while the stream is being closed
                     return all(queue.restricted for queue in missed)
         return True
 
@@ -141,10 +148,11 @@ class Feed:
             if lost:
                 _log.error("log truncated too early subject=%s tip=%d seq=%d", entry.subject, queue.tip, entry.seq)
                 queue.skip_lost(entry.previous)
-            if queue.offer(entry.seq, entry.previous, decode_record(entry.payload), self._clock.now_ms()):
-                self._on_taken(queue)
+            queue.offer(entry.seq, entry.previous, decode_record(entry.payload), self._clock.now_ms())
             if queue.tip < entry.seq:
                 missed.append(queue)
+            else:
+                self._on_taken(queue)
         return missed
 
 
