@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 KEYS = 200_000
 """Different keys; all clients write all of them, each from another one on."""
+COUNTER_BYTES = 8
+"""At the beginning of a value, as far as it is that long: it differs in every put_all of a client."""
 _STRIDE = 7_919
 _CLIENT_STRIDE = 1_000_003
 
@@ -38,9 +40,12 @@ async def put_load(
 ) -> None:
     """Do `put_alls` put_alls with some concurrent clients, each of which waits for the answer before the next.
 
-    Every put_all has a random value of its own, so that a comparison of the sites sees an old one.
+    Every put_all has a value of its own, so that a comparison of the sites sees an old one: random bytes, the first of
+    which count.
     """
     left = put_alls
+    counted = min(value_size, COUNTER_BYTES)
+    random = os.urandom(value_size - counted)
 
     async def client(number: int) -> None:
         nonlocal left
@@ -48,7 +53,8 @@ async def put_load(
             if not left:
                 return
             left -= 1
-            entries: dict[Key, bytes] = dict.fromkeys(keys, os.urandom(value_size))
+            value = left.to_bytes(COUNTER_BYTES)[-counted:] + random
+            entries: dict[Key, bytes] = dict.fromkeys(keys, value)
             await region.put_all(entries)
 
     async with asyncio.TaskGroup() as tasks:
