@@ -75,6 +75,20 @@ def test_what_the_loop_rule_skips_is_not_sent_but_moves_the_cursor() -> None:
     simulate(scenario)
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_the_cursor_is_stored_although_nothing_had_to_be_sent(live: bool) -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        seq = await world.append("r", 0, "born there", origin=THERE, live=live)
+        activate_all(await world.sender())
+        if live:
+            seq = await world.append("r", 0, "born there too", origin=THERE)
+        await asyncio.sleep(1)
+        assert await world.cursor("r", 0) == Cursor(seq, 1)
+
+    simulate(scenario)
+
+
 def test_events_that_are_in_the_log_before_the_sender_are_read_from_it() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()

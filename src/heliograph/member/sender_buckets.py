@@ -198,9 +198,14 @@ class ShippedBuckets:
             shipped.dispatcher.on_offered(queue)
         elif queue.behind:
             self._feed.on_missed(queue)
+        elif shipped.dirty:
+            self._moved.set()  # by a record that is not for the remote site
 
     def _on_taken(self, queue: BucketQueue) -> None:
-        self._shipped[queue.region, queue.bucket].dispatcher.on_offered(queue)
+        shipped = self._shipped[queue.region, queue.bucket]
+        shipped.dispatcher.on_offered(queue)
+        if shipped.dirty:
+            self._moved.set()
 
     def on_progress(self, *, reread: bool) -> None:
         """Queues moved: memory may be free, cursors may be behind."""
