@@ -89,6 +89,20 @@ async def lost_answer_of_a_deposed_writer_is_fenced(world: World) -> None:
     assert [entry.batch_id for entry in await read(log, A)] == ["b2"]
 
 
+async def lost_answer_is_settled_although_a_successor_has_appended(world: World) -> None:
+    log, successor = await a_log(world, exposed=True), await a_log(world)
+    world.lose_answers(1)
+    with pytest.raises(UnavailableError):
+        await log.append(A, b"mine", expected=NO_SEQ, batch_id="b1")
+    (mine,) = await read(successor, A)
+    for number in range(3):
+        last = await successor.last(A)
+        assert last is not None
+        await append_settled(successor, A, b"x", expected=last.seq, batch_id=f"c{number}", deadline_s=SETTLE_S)
+    seq = await append_settled(log, A, b"mine", expected=NO_SEQ, batch_id="b1", deadline_s=SETTLE_S)
+    assert seq == mine.seq
+
+
 async def settling_gives_up_at_its_deadline(world: World) -> None:
     log = await a_log(world)
     await world.stop()
@@ -320,6 +334,7 @@ SCENARIOS = [
     lost_answer_is_unknown_then_settled,
     lost_request_is_repeated,
     lost_answer_of_a_deposed_writer_is_fenced,
+    lost_answer_is_settled_although_a_successor_has_appended,
     settling_gives_up_at_its_deadline,
     ordered_reads,
     scan_shows_everything_but_payloads,

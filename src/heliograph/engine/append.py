@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 
 from heliograph.engine.seam import Log
 from heliograph.errors import FencedError, UnavailableError
@@ -20,10 +21,11 @@ async def append_settled(
     """Append, and find out what became of it when an answer is lost; returns the message's sequence.
 
     The identical append is repeated until the log acknowledges or refuses it. A refusal may be the echo of an earlier
-    attempt (this call's, or the caller's own with the same `batch_id`) that was written, so the subject's last message
-    decides. No attempt can be written late: after a refusal the subject's last sequence is never `expected` again.
+    attempt (this call's, or the caller's own with the same `batch_id`) that was written, so the message that follows
+    `expected` decides: there is only one, however many a successor has appended since. No attempt can be written late:
+    after a refusal the subject's last sequence is never `expected` again.
 
-    Raises FencedError when the subject's last message is another one, UnavailableError when `deadline_s` passes first
+    Raises FencedError when another message follows `expected`, UnavailableError when `deadline_s` passes first
     (the outcome is still unknown), UsageError as `Log.append` does. Attempts are paced without jitter: while the
     engine is away they fail without reaching it, and what comes back together is spread by the reconnection.
     """
@@ -48,7 +50,9 @@ async def _append_or_read_back(log: Log, subject: str, payload: bytes, expected:
     try:
         return await log.append(subject, payload, expected=expected, batch_id=batch_id)
     except FencedError:
-        last = await log.last(subject)
-        if last is None or last.batch_id != batch_id:
-            raise
-        return last.seq
+        async with aclosing(log.scan([subject], after=expected)) as entries:
+            async for follower, *_ in entries:
+                if follower.batch_id == batch_id:
+                    return follower.seq
+                break
+        raise
