@@ -205,10 +205,8 @@ class BucketCopy:
             return
         draft = primary.withdraw()
         if isinstance(error, FencedError):
-            _log.info("deposed region=%s bucket=%d epoch=%d", self.region, self.bucket, primary.epoch)
-            self._accepting = False
             _reject([request for request, _ in draft.outcomes], self._not_primary())
-            self._retire()
+            self._depose()
             return
         _reject([request for request, _ in draft.outcomes], error)
         if not self._accepting:
@@ -263,6 +261,23 @@ class BucketCopy:
         _reject(primary.abandon(), self._not_primary())
         if primary.in_flight is None:
             self._retire()
+
+    async def verify(self) -> None:
+        """Notice that another member became primary while nothing was written here, which no append would tell.
+
+        It may have acted on an old placement, which is not its any more; without this the copy would be read, and its
+        gateway senders be fenced off, until the next write. Raises UnavailableError.
+        """
+        primary, seq = self._primary, self.view.seq
+        last = await self._host.log.last(self.subject)
+        idle = primary is not None and primary is self._primary and primary.in_flight is None and self.view.seq == seq
+        if idle and last is not None and last.seq > seq:
+            self._depose()
+
+    def _depose(self) -> None:
+        _log.info("deposed region=%s bucket=%d epoch=%d", self.region, self.bucket, self.view.epoch)
+        self._accepting = False
+        self._retire()
 
     def _retire(self) -> None:
         primary, self._primary = self._primary, None

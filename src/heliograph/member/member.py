@@ -63,6 +63,8 @@ JOIN_S = 10.0
 READY_S = 60.0
 """How long a starting member, or a change of configuration, may take to load its copies."""
 TICK_S = 0.5
+VERIFY_S = 2.0
+"""Between two looks at whether this member's primaries still are that."""
 DRAIN_S = 5.0
 """How long a stopping member waits for the answers to its last appends."""
 
@@ -138,6 +140,7 @@ class Member:
         self.log = await engine.open_log(DEFAULT_STORE, replicas=join.replicas)
         self._registry = await engine.open_registry(REGISTRY, replicas=join.replicas)
         self._watcher = StateWatcher(self._registry, self._dirty.set)
+        await self._watcher.refresh()  # before anyone can ask for a region
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
         exits.push_async_callback(self._tasks.close)
         service = MemberService(self.name, self._operations, self._commands())
@@ -151,7 +154,7 @@ class Member:
         exits.push_async_callback(self._end_regions)
         exits.push_async_callback(self.gateways.close)
         await self._watcher.refresh()
-        for coroutine in (self._watcher.run(), self._membership.give_signs_of_life(), self._tick()):
+        for coroutine in (self._watcher.run(), self._membership.give_signs_of_life(), self._tick(), self._verify()):
             self.spawn(coroutine)
         exits.push_async_callback(_end, self.spawn(self._arrange_always()))
         self._dirty.set()
@@ -240,8 +243,18 @@ class Member:
             await asyncio.sleep(TICK_S)
             self._dirty.set()
             for region in self._regions.values():
-                for copy in region.accepting():
+                for copy in region.copies.values():
                     copy.expire(self.config.write_timeout_ms / 1000)
+
+    async def _verify(self) -> None:
+        """One question at a time, so that many idle buckets cost the engine little."""
+        while True:
+            await asyncio.sleep(VERIFY_S)
+            try:
+                for copy in [copy for region in self._regions.values() for copy in region.accepting()]:
+                    await copy.verify()
+            except UnavailableError as exc:
+                _log.warning("primaries not verified name=%s error=%s", self.name, exc)
 
     async def _arrange_always(self) -> None:
         while True:

@@ -52,9 +52,11 @@ class Operations:
         return asyncio.get_running_loop()
 
     def region(self, name: str) -> HostedRegion:
-        """Return a region. Raises RegionNotFoundError that lists those there are."""
+        """Return a region. Raises RegionNotFoundError that lists those there are, NotPrimaryError while it is new here."""
         region = self._regions.get(name.removeprefix("/"))
         if region is None:
+            if name.removeprefix("/") in self._state().regions:
+                raise NotPrimaryError(f"{self._name} has not taken up region {name!r} yet")
             known = ", ".join(sorted(self._regions)) or "none"
             raise RegionNotFoundError(f"region {name!r} does not exist at this site (regions: {known})")
         return region
