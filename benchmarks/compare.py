@@ -57,15 +57,19 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run both programs in turns and print the comparison."""
-    parser = argparse.ArgumentParser(description="Compare `helio bench wan --embedded` with a reference program.")
+    parser = argparse.ArgumentParser(
+        description="Compare `helio bench wan --embedded` with a reference program.",
+        epilog="What follows -- goes to helio bench wan.",
+    )
     parser.add_argument("reference", type=Path, help="script that prints one JSON object")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--put-all", type=int, default=100)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every run in it")
-    parser.add_argument("more", nargs="*", help="more options of helio bench wan, after --")
-    options = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    options, more = parser.parse_args(words[:end]), words[end + 1 :]
     load = [f"--events={options.events}", f"--put-all={options.put_all}", f"--clients={options.clients}"]
     helio = str(Path(sys.executable).with_name("helio"))
     reference: list[Run] = []
@@ -73,7 +77,7 @@ def main() -> None:
     for number in range(options.runs):
         print(f"run {number + 1} of {options.runs}", file=sys.stderr, flush=True)  # noqa: T201
         reference.append(measure([sys.executable, str(options.reference), *load]))
-        ours.append(measure([helio, "bench", "wan", "--json", "--embedded", *load, *options.more]))
+        ours.append(measure([helio, "bench", "wan", "--json", "--embedded", *load, *more]))
     result = compare(reference, ours)
     everything = result | {"reference_runs": reference, "heliograph_runs": ours}
     print(json.dumps(everything) if options.json else table(result))  # noqa: T201  (the program's output)
