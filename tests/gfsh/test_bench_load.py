@@ -30,9 +30,9 @@ class FakeRegion:
 
 def test_batches_go_on_in_strides_and_each_client_begins_elsewhere() -> None:
     first, second = islice(SEQUENCE.batches(0, 3), 2)
-    assert first == ["flight:0", "flight:7919", "flight:15838"]
-    assert second == ["flight:23757", "flight:31676", "flight:39595"]
-    assert next(SEQUENCE.batches(1, 1)) == ["flight:3"]
+    assert first == [b"flight:0", b"flight:7919", b"flight:15838"]
+    assert second == [b"flight:23757", b"flight:31676", b"flight:39595"]
+    assert next(SEQUENCE.batches(1, 1)) == [b"flight:3"]
 
 
 def test_one_client_comes_by_every_key() -> None:
@@ -42,7 +42,7 @@ def test_one_client_comes_by_every_key() -> None:
 def test_a_batch_goes_on_at_the_beginning_where_the_keys_end() -> None:
     batches = SEQUENCE.batches(0, KEYS - 1)
     next(batches)
-    assert next(batches)[:2] == ["flight:192081", "flight:0"]
+    assert next(batches)[:2] == [b"flight:192081", b"flight:0"]
 
 
 def test_concurrent_clients_share_the_put_alls() -> None:

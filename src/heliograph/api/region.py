@@ -18,7 +18,7 @@ from heliograph.api.entries import (
 )
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.ids import check_region_name
-from heliograph.model.keys import Key, encode_value
+from heliograph.model.keys import Key, encode_value, encode_values
 
 
 class Region:
@@ -45,7 +45,7 @@ class Region:
 
     async def put(self, key: Key, value: Any) -> None:
         """Put an entry; returns when it is in the log and readable here."""
-        await self.put_all({key: value})
+        await self._backend.put_all(self.name, [pack_key(key)], encode_values((value,)))
 
     async def put_all(self, entries: Entries) -> None:
         """Put entries, as fast as can be; returns when all are in the log and readable here.

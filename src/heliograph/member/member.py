@@ -420,33 +420,33 @@ class Member:
             find_receivers=lambda dsid: self._ask_locators(messages.ReceiversQuery(dsid), messages.Receivers, 1.0),
         )
 
-    # --- regions, as `api.backend.Backend`
+    # --- regions, as `api.backend.Backend`: the operations' own coroutines, without another around them
 
-    async def attributes(self, region: str) -> RegionAttributes:
+    def attributes(self, region: str) -> Coroutine[Any, Any, RegionAttributes]:
         """Return a region's attributes. Raises RegionNotFoundError."""
-        return await self._operations.attributes(region)
+        return self._operations.attributes(region)
 
-    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+    def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> Coroutine[Any, Any, None]:
         """Put entries; returns when all are in the log and this member's own copies show them."""
-        await self._operations.put_all(region, keys, values)
+        return self._operations.put_all(region, keys, values)
 
-    async def change(
+    def change(
         self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes
-    ) -> messages.Changed:
+    ) -> Coroutine[Any, Any, messages.Changed]:
         """Do a conditional operation at the bucket's primary."""
-        return await self._operations.change(region, op, key, value, expected)
+        return self._operations.change(region, op, key, value, expected)
 
-    async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
+    def get_all(self, region: str, keys: list[Key]) -> Coroutine[Any, Any, list[bytes]]:
         """Return the values of keys; empty where there is no entry."""
-        return await self._operations.get_all(region, keys)
+        return self._operations.get_all(region, keys)
 
-    async def keys(self, region: str) -> list[Key]:
+    def keys(self, region: str) -> Coroutine[Any, Any, list[Key]]:
         """Return every key of the region."""
-        return await self._operations.keys(region)
+        return self._operations.keys(region)
 
-    async def size(self, region: str) -> int:
+    def size(self, region: str) -> Coroutine[Any, Any, int]:
         """Count the region's entries."""
-        return await self._operations.size(region)
+        return self._operations.size(region)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cached_property
 from typing import TypeVar, cast
 
 from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, request_size
@@ -47,12 +48,12 @@ class Operations:
         self._peers = peers
         self._timeout_s = timeout_s
 
-    @property
+    @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.get_running_loop()
+        return asyncio.get_running_loop()  # which is a system call in Python 3.11: not for every write
 
     def region(self, name: str) -> HostedRegion:
-        """Return a region. Raises RegionNotFoundError that lists those there are, NotPrimaryError while it is new here."""
+        """Return a region. Raises RegionNotFoundError listing those there are, NotPrimaryError while it is new here."""
         region = self._regions.get(name.removeprefix("/"))
         if region is None:
             if name.removeprefix("/") in self._state().regions:
@@ -69,6 +70,9 @@ class Operations:
 
     async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
         """Put entries; returns when all are in the log and this member's own copies show them."""
+        if len(keys) == 1:
+            await self._put(region, keys, values)
+            return
         hosted = self.region(region)
         copies = hosted.copies
         size_max = hosted.record_bytes_max
@@ -91,6 +95,22 @@ class Operations:
             rest.append((request.bucket, request.keys, request.values))
         if rest:
             await asyncio.gather(*(self._put_routed(region, *each) for each in rest))
+
+    async def _put(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+        """Put one entry."""
+        hosted = self.region(region)
+        bucket = bucket_of(keys[0], hosted.attributes.total_num_buckets)
+        copy = hosted.copies.get(bucket)
+        if copy is not None and copy.accepting:
+            waiter = OneWrite(self._loop)
+            copy.put(keys, values, request_size(keys, values), waiter)
+            try:
+                await waiter.future
+            except NotPrimaryError:
+                pass  # it was not done: the new primary does it
+            else:
+                return
+        await self._put_routed(region, bucket, keys, values)
 
     async def _put_routed(self, region: str, bucket: int, keys: list[Key], values: list[bytes]) -> None:
         def here(copy: BucketCopy, waiter: Waiter) -> None:

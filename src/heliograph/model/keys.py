@@ -57,6 +57,9 @@ def _check_bytes(keys: Sequence[Any]) -> None:
 
 
 def _check_texts(keys: Sequence[Any]) -> None:
+    if "".join(keys).isascii():
+        _check_bytes(keys)
+        return
     try:
         _check_bytes(list(map(str.encode, keys)))
     except UnicodeEncodeError as exc:

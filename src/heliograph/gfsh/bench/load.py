@@ -24,10 +24,10 @@ class KeySequence:
     """All keys in the order in which they are written, made beforehand: their making is no part of what is measured."""
 
     def __init__(self) -> None:
-        keys = [f"flight:{_STRIDE * position % KEYS}" for position in range(KEYS)]
+        keys = [b"flight:%d" % (_STRIDE * position % KEYS) for position in range(KEYS)]
         self._twice = keys + keys
 
-    def batches(self, client: int, size: int) -> Iterator[list[str]]:
+    def batches(self, client: int, size: int) -> Iterator[list[bytes]]:
         """Yield the keys of one put_all of a client after the other, without end; `size` is at most `KEYS`."""
         at = client * _CLIENT_STRIDE * pow(_STRIDE, -1, KEYS) % KEYS
         while True:
