@@ -1,14 +1,19 @@
 # Every target sets itself up: a virtual environment in .venv with all that heliograph and its tests need.
 PYTHON ?= python3
 BIN := .venv/bin
+SEEDS ?= 2000
+FIRST_SEED ?= 0
 
-.PHONY: demo test check bench clean
+.PHONY: demo test soak check bench clean
 
 demo: .venv/ready
 	$(BIN)/helio demo
 
 test: .venv/ready
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+soak: .venv/ready
+	$(BIN)/pytest tests/sim/test_campaign.py -n 2 -q --seeds=$(SEEDS) --first-seed=$(FIRST_SEED)
 
 check: .venv/ready
 	$(BIN)/ruff format --check

@@ -1,0 +1,158 @@
+"""One simulated run: start the sites, disturb them while clients work, heal everything, wait for rest, look."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from heliograph.engine.sim.loop import run
+from heliograph.model.batch import decode_columns, decode_record
+from tests.sim.faults import disturb
+from tests.sim.observed import Copy, Entry, Event, Observed, Site
+from tests.sim.plan import REGION, Plan, draw_plan
+from tests.sim.process import own_tasks
+from tests.sim.workload import HOT_KEYS, Client
+from tests.sim.world import SimSite, World
+
+WORK_S = 20.0
+REST_S = 120.0
+"""How long after the last fault was healed everything may take to be at rest."""
+SETTLED_S = 3.0
+"""At rest means that nothing was open for so long."""
+START_S = 60.0
+LIMIT_S = 1_000.0
+QUIET_REMOVES = 2
+
+
+def simulate(seed: int) -> Observed:
+    """Run a seed to its end and return what was seen."""
+    observed = Observed()
+
+    async def main(rng: random.Random) -> None:
+        await _Run(observed, rng).play()
+
+    with _failures_into(observed):
+        run(main, seed=seed, limit_s=LIMIT_S)
+    return observed
+
+
+class _Run:
+    def __init__(self, observed: Observed, rng: random.Random) -> None:
+        self.observed = observed
+        self.rng = rng
+        self.loop = asyncio.get_running_loop()
+        own_tasks(self.loop)
+        self.loop.set_exception_handler(self._on_exception)
+        self.plan: Plan = draw_plan(rng)
+        self.world = World(self.plan, random.Random(rng.getrandbits(64)))
+        observed.story.append(str(self.plan))
+
+    async def play(self) -> None:
+        world = self.world
+        async with asyncio.timeout(START_S):
+            await world.start()
+        until_s = self.loop.time() + WORK_S
+        clients = [
+            Client(f"{slot.name}{number}", slot, random.Random(self.rng.getrandbits(64)), self.observed)
+            for slot in world.members
+            for number in range(self.plan.clients_per_member)
+        ]
+        await asyncio.gather(
+            disturb(world, random.Random(self.rng.getrandbits(64)), self.plan.faults, self.observed.story),
+            *(client.run(until_s) for client in clients),
+        )
+        if await self._rests():
+            await self._write_quietly(clients)
+            await self._rests()
+        self._look()
+        await world.stop()
+        await self._bury()
+        self.observed.ending = (self.loop.time(), self.rng.random(), [s.engine.rng.random() for s in world.sites])
+
+    async def _rests(self) -> bool:
+        """Wait until nothing is open any more, and stays so."""
+        deadline = self.loop.time() + REST_S
+        since, ends = self.loop.time(), self.world.ends()
+        while True:
+            await asyncio.sleep(0.5)
+            matters = self.world.open_matters()
+            if matters or ends != self.world.ends():
+                since, ends = self.loop.time(), self.world.ends()
+            if self.loop.time() - since >= SETTLED_S:
+                return True
+            if self.loop.time() > deadline:
+                self.observed.unfinished += matters or ["the logs grow without end"]
+                return False
+
+    async def _write_quietly(self, clients: list[Client]) -> None:
+        """Every member takes writes again; what is removed now is gone for good."""
+        for client in clients:
+            await client.put([f"quiet-{client.name}"], quiet=True)
+        for key in self.rng.sample(HOT_KEYS, QUIET_REMOVES):
+            await self.rng.choice(clients).change("remove", key, quiet=True)
+
+    def _look(self) -> None:
+        for site in self.world.sites:
+            self.observed.sites[site.plan.dsid] = _seen(site)
+
+    async def _bury(self) -> None:
+        """Processes that ended leave no task behind."""
+        await asyncio.sleep(1.0)
+        for slot in self.world.slots:
+            left = sum(process.task_count for process in slot.ended)
+            if left:
+                self.observed.errors.append(f"{slot.name} ended and left {left} tasks")
+
+    def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.observed.errors.append(f"{context['message']}: {context.get('exception')!r}")
+
+
+def _seen(site: SimSite) -> Site:
+    seen = Site()
+    for bucket in range(site.plan.region.total_num_buckets):
+        seen.logs[bucket] = []
+        for logged in site.log(bucket):
+            record = decode_record(logged.payload)
+            events: list[Event] = []
+            for part in record.parts:
+                columns = decode_columns(part.columns)
+                events += map(Event, columns.keys, columns.values, columns.versions(part.origin))
+            writer = logged.batch_id.rpartition(".")[0]
+            seen.logs[bucket].append(
+                Entry(logged.seq, logged.previous, record.epoch, record.primary, writer, tuple(events))
+            )
+    for slot in site.members:
+        if slot.ready:
+            copies = slot.member._regions[REGION].copies
+            seen.copies += [
+                Copy(slot.name, number, dict(copy.view.values), dict(copy.view.versions))
+                for number, copy in sorted(copies.items())
+            ]
+    return seen
+
+
+class _Failures(logging.Handler):
+    """Keeps what processes log as critical: tasks that failed."""
+
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(logging.CRITICAL)
+        self._observed = observed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        self._observed.errors.append(f"{record.msg}: {cause!r}")
+
+
+@contextmanager
+def _failures_into(observed: Observed) -> Generator[None, None, None]:
+    handler = _Failures(observed)
+    logger = logging.getLogger("heliograph")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,15 @@
+"""Stuck: everything was healed, and something is still not done within the bound, or a process failed by itself."""
+
+from __future__ import annotations
+
+from tests.sim.observed import Observed
+
+
+def check(observed: Observed) -> list[str]:
+    failed = [
+        f"{operation.kind} by {operation.member} of site {operation.site} failed while nothing was wrong: "
+        f"{operation.error}"
+        for operation in observed.operations
+        if operation.quiet and operation.outcome != "ok"
+    ]
+    return observed.errors + observed.unfinished + failed

@@ -1,0 +1,184 @@
+"""What goes wrong: each fault comes with the step that heals it.
+
+A fault is drawn at a moment, acts at once, lasts, and is healed; several may be under way together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from heliograph.engine.sim.faults import Fault as AppendFault
+from tests.sim.world import SimSite, Slot, World
+
+FIRST_S, LAST_S = 0.5, 14.0
+LEAST_S, MOST_S = 0.2, 20.0
+STOP_S = 20.0
+"""How long a member may take to leave in order before it is killed."""
+CLOCK_STEP_MS_MAX = 5_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong, and its end."""
+
+    name: str
+    begin: Callable[[], Awaitable[None] | None]
+    end: Callable[[], Awaitable[None] | None]
+
+
+def _nothing() -> None:
+    """What ends by itself needs no healing."""
+
+
+def kill_member(world: World, rng: random.Random) -> Fault:
+    """A member dies without goodbye, nothing stored, and is started again."""
+    slot = rng.choice(world.members)
+    return Fault(f"kill {slot.name}", slot.kill, slot.start)
+
+
+def kill_locator(world: World, rng: random.Random) -> Fault:
+    """A locator dies without goodbye; its engine lives."""
+    slot = rng.choice(world.sites).locator
+    return Fault(f"kill {slot.name}", slot.kill, slot.start)
+
+
+def stop_member(world: World, rng: random.Random) -> Fault:
+    """A member leaves in order and comes back."""
+    slot = rng.choice(world.members)
+    return Fault(f"stop {slot.name}", lambda: slot.stop(STOP_S), slot.start)
+
+
+def cut_engine(world: World, rng: random.Random) -> Fault:
+    """One process does not reach the engine, the others do."""
+    slot = rng.choice(world.slots)
+    return Fault(f"cut {slot.name} off the engine", lambda: _of(slot, "cut_engine"), lambda: _of(slot, "heal_engine"))
+
+
+def stop_engine(world: World, rng: random.Random) -> Fault:
+    """The engine dies; what it stored stays."""
+    site = rng.choice(world.sites)
+    return Fault(f"stop engine {site.plan.dsid}", site.engine.stop, site.engine.start)
+
+
+def disturb_appends(world: World, rng: random.Random) -> Fault:
+    """Some appends are lost, written without an answer, or come late."""
+    site = rng.choice(world.sites)
+    kinds = rng.sample([AppendFault.REQUEST_LOST, AppendFault.ANSWER_LOST, AppendFault.DELAYED], rng.randint(1, 3))
+    chances = {kind: rng.uniform(0.05, 0.3) for kind in kinds}
+    names = ", ".join(kind.value for kind in kinds)
+
+    def begin() -> None:
+        site.engine.faults.delay_s = rng.uniform(0.5, 8.0)
+        site.engine.faults.chances = chances
+
+    def end() -> None:
+        site.engine.faults.chances = {}
+
+    return Fault(f"{names} at engine {site.plan.dsid}", begin, end)
+
+
+def slow_engine(world: World, rng: random.Random) -> Fault:
+    """Everything that the engine does takes long."""
+    site = rng.choice(world.sites)
+    usual = site.engine.faults.latency_s
+    slow = (0.01, rng.uniform(0.05, 1.0))
+
+    def set_latency(latency_s: tuple[float, float]) -> None:
+        site.engine.faults.latency_s = latency_s
+
+    return Fault(f"slow engine {site.plan.dsid}", lambda: set_latency(slow), lambda: set_latency(usual))
+
+
+def cut_sites(world: World, rng: random.Random) -> Fault:
+    """Nothing passes between two sites."""
+    one, other = rng.sample(world.sites, 2)
+    ways = [(a, b) for a in one.hosts for b in other.hosts]
+    return _cut(world, f"cut site {one.plan.dsid} off site {other.plan.dsid}", ways)
+
+
+def cut_members(world: World, rng: random.Random) -> Fault:
+    """Nothing passes between two processes of a site."""
+    site = rng.choice(world.sites)
+    one, other = rng.sample(site.hosts, 2)
+    return _cut(world, f"cut {one} off {other}", [(one, other)])
+
+
+def reset_connections(world: World, rng: random.Random) -> Fault:
+    """The connections that a member opened to another site break."""
+    slot = rng.choice(world.members)
+    other = rng.choice([site for site in world.sites if site is not slot.site])
+    return Fault(f"reset {slot.name} to site {other.plan.dsid}", lambda: _reset(slot, other), _nothing)
+
+
+def step_clock(world: World, rng: random.Random) -> Fault:
+    """A clock is set to another time, and back."""
+    slot = rng.choice(world.slots)
+    step_ms = rng.randint(-CLOCK_STEP_MS_MAX, CLOCK_STEP_MS_MAX)
+
+    def step(by_ms: int) -> None:
+        slot.clock.ahead_ms += by_ms
+
+    return Fault(f"step clock of {slot.name} by {step_ms} ms", lambda: step(step_ms), lambda: step(-step_ms))
+
+
+def _cut(world: World, name: str, ways: list[tuple[str, str]]) -> Fault:
+    def each(do: Callable[[str, str], None]) -> None:
+        for one, other in ways:
+            do(one, other)
+
+    return Fault(name, lambda: each(world.network.cut), lambda: each(world.network.heal))
+
+
+def _of(slot: Slot, action: str) -> None:
+    if slot.process is not None:
+        getattr(slot.process, action)()
+
+
+def _reset(slot: Slot, other: SimSite) -> None:
+    if slot.process is not None:
+        slot.process.reset(set(other.hosts))
+
+
+DRAWS: list[tuple[int, Callable[[World, random.Random], Fault]]] = [
+    (5, kill_member),
+    (1, kill_locator),
+    (2, stop_member),
+    (3, cut_engine),
+    (2, stop_engine),
+    (4, disturb_appends),
+    (1, slow_engine),
+    (3, cut_sites),
+    (2, cut_members),
+    (3, reset_connections),
+    (1, step_clock),
+]
+BETWEEN_SITES = (cut_sites, reset_connections)
+
+
+async def disturb(world: World, rng: random.Random, count: int, story: list[str]) -> None:
+    """Have `count` faults come and go, and tell what happened when."""
+    draws = [draw for draw in DRAWS if len(world.sites) > 1 or draw[1] not in BETWEEN_SITES]
+    faults = [
+        (draw(world, rng), rng.uniform(FIRST_S, LAST_S), rng.uniform(LEAST_S, MOST_S))
+        for draw in rng.choices([draw for _, draw in draws], [weight for weight, _ in draws], k=count)
+    ]
+
+    async def play(fault: Fault, at_s: float, lasts_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(at_s)
+        story.append(f"{loop.time():.3f} {fault.name}")
+        await _do(fault.begin)
+        await asyncio.sleep(lasts_s)
+        story.append(f"{loop.time():.3f} healed: {fault.name}")
+        await _do(fault.end)
+
+    await asyncio.gather(*(play(*each) for each in faults))
+
+
+async def _do(step: Callable[[], Awaitable[None] | None]) -> None:
+    result = step()
+    if result is not None:
+        await result

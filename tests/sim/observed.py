@@ -1,0 +1,114 @@
+"""What was seen of a simulated run: the operations of its clients, the sites' logs, the members' copies at the end."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from heliograph.model.keys import Key
+
+Outcome = Literal["ok", "fail", "info"]
+"""Jepsen's: it happened, it certainly did not, nobody knows."""
+
+
+class Event(NamedTuple):
+    """An event of a log; an empty value destroys the entry."""
+
+    key: Key
+    value: bytes
+    version: int
+
+
+class Entry(NamedTuple):
+    """A record of a bucket's log. primary: who became primary with it, else empty. writer: whose append it was."""
+
+    seq: int
+    previous: int
+    epoch: int
+    primary: str
+    writer: str
+    events: tuple[Event, ...]
+
+
+class Copy(NamedTuple):
+    """A member's copy of a bucket."""
+
+    member: str
+    bucket: int
+    values: dict[Key, bytes]
+    versions: dict[Key, int]
+
+
+@dataclass
+class Operation:
+    """What a client did at a member. Every value is written once only, so that it names its write.
+
+    written: the entries put, or the one key changed with its new value (empty: removed).
+    done, old, seq: as a conditional operation was answered; a put that is ok is done.
+    quiet: nothing else was going on at any site, and nothing was on its way.
+    """
+
+    site: int
+    member: str
+    kind: str
+    written: dict[Key, bytes]
+    started_s: float = 0.0
+    ended_s: float = 0.0
+    outcome: Outcome = "info"
+    done: bool = False
+    old: bytes = b""
+    seq: int = 0
+    quiet: bool = False
+    error: str = ""
+
+
+@dataclass
+class Site:
+    """A site at the end: bucket -> log, and the copies of its members."""
+
+    logs: dict[int, list[Entry]] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
+
+    def events(self) -> list[Event]:
+        """Return the events of all buckets."""
+        return [event for _, log in sorted(self.logs.items()) for entry in log for event in entry.events]
+
+
+@dataclass
+class Observed:
+    """A whole run.
+
+    story: the plan, and what went wrong when. unfinished: what was still not done when the time after healing was over.
+    errors: of any process.
+    """
+
+    story: list[str] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    sites: dict[int, Site] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    ending: tuple[object, ...] = ()
+    """The time and the state of the randomness at the end: they tell whether two runs did the same."""
+
+    @property
+    def digest(self) -> str:
+        """Return what two runs of one seed have in common."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+
+class Held(NamedTuple):
+    """The newest event of a key; an empty value is a tombstone."""
+
+    version: int
+    value: bytes
+
+
+def replay(log: list[Entry]) -> dict[Key, Held]:
+    """Return what a log's events leave, in the log's order."""
+    return {event.key: Held(event.version, event.value) for entry in log for event in entry.events}
+
+
+def held_at(site: Site) -> dict[Key, Held]:
+    """Return what the logs of all buckets leave."""
+    return {key: held for _, log in sorted(site.logs.items()) for key, held in replay(log).items()}

@@ -1,0 +1,94 @@
+"""What one seed draws: sites and the ways between them, members, the region, the clients."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from heliograph.model.attributes import GatewaySenderAttributes, RegionAttributes
+
+REGION = "r"
+TOPOLOGIES: dict[str, dict[int, tuple[int, ...]]] = {
+    "alone": {1: ()},
+    "pair": {1: (2,), 2: (1,)},
+    "mesh": {1: (2, 3), 2: (1, 3), 3: (1, 2)},
+    "ring": {1: (2,), 2: (3,), 3: (1,)},
+    "star": {1: (2, 3), 2: (1,), 3: (1,)},
+}
+"""Site -> the sites that its gateway senders lead to; in each an event reaches every site."""
+WEIGHTS = {"alone": 1, "pair": 4, "mesh": 2, "ring": 2, "star": 2}
+MEMBERS_OF_ALL_MAX = 6
+CLOCK_AHEAD_MS_MAX = 3_000
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """One site. clocks_ms: how far ahead each host's clock is, the locator's first."""
+
+    dsid: int
+    members: int
+    region: RegionAttributes
+    senders: tuple[GatewaySenderAttributes, ...]
+    clocks_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run. latency_s: of the network within a site, and between sites, one way."""
+
+    topology: str
+    sites: tuple[SitePlan, ...]
+    latency_s: tuple[float, float]
+    clients_per_member: int
+    faults: int
+
+    def __str__(self) -> str:
+        members = "+".join(str(site.members) for site in self.sites)
+        region = self.sites[0].region
+        kinds = {"parallel" if sender.parallel else "serial" for site in self.sites for sender in site.senders}
+        return f"{self.topology} of {members} members, {region.type}, {' and '.join(sorted(kinds)) or 'no'} senders"
+
+
+def draw_plan(rng: random.Random) -> Plan:
+    """Draw a run."""
+    topology = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    ways = TOPOLOGIES[topology]
+    kind = rng.choice(("REPLICATE", "PARTITION", "PARTITION_REDUNDANT", "PARTITION_REDUNDANT_PERSISTENT"))
+    buckets = [rng.choice((1, 2, 4))] * len(ways)
+    if rng.random() < 0.2:
+        buckets = [rng.choice((1, 2, 3)) for _ in ways]
+    members_max = min(3, MEMBERS_OF_ALL_MAX // len(ways))
+    return Plan(
+        topology=topology,
+        sites=tuple(
+            _draw_site(rng, dsid, remote, kind, count, rng.randint(1, members_max))
+            for (dsid, remote), count in zip(ways.items(), buckets, strict=True)
+        ),
+        latency_s=(rng.uniform(0.0001, 0.002), rng.uniform(0.001, 0.08)),
+        clients_per_member=rng.randint(1, 2),
+        faults=rng.randint(3, 7),
+    )
+
+
+def _draw_site(
+    rng: random.Random, dsid: int, remote: tuple[int, ...], kind: str, buckets: int, members: int
+) -> SitePlan:
+    senders = tuple(
+        GatewaySenderAttributes(
+            id=f"to-{other}",
+            remote_distributed_system_id=other,
+            parallel=kind != "REPLICATE" and rng.random() < 0.6,
+            dispatcher_threads=rng.randint(1, 2),
+            batch_size=rng.choice((1, 5, 100)),
+            batch_time_interval=rng.choice((0, 0, 50)),
+        )
+        for other in remote
+    )
+    region = RegionAttributes(
+        name=REGION,
+        type=kind,
+        total_num_buckets=buckets,
+        gateway_sender_ids=tuple(sender.id for sender in senders),
+    )
+    clocks = tuple(rng.randint(-CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_MS_MAX) for _ in range(members + 1))
+    return SitePlan(dsid, members, region, senders, clocks)

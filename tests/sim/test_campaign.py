@@ -1,0 +1,58 @@
+"""Whole sites under faults, one seed a test; see docs/reliability.md."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sim.campaign import simulate
+from tests.sim.checkers import anomalies
+
+ROOT = Path(__file__).parents[2]
+SEEDS_REPEATED = "1 4 9"
+DIGESTS = """
+import sys
+from tests.sim.campaign import simulate
+print(*(simulate(int(seed)).digest for seed in sys.argv[1:]))
+"""
+
+
+def test_no_anomaly(campaign_seed: int) -> None:
+    observed = simulate(campaign_seed)
+    found = anomalies(observed)
+    if found:
+        report = [f"seed {campaign_seed}: {observed.story[0]}", *observed.story[1:]]
+        report += [f"{name}: {example}" for name, examples in found.items() for example in examples]
+        report.append(f"again: pytest tests/sim/test_campaign.py -k no_anomaly --first-seed={campaign_seed} --seeds=1")
+        pytest.fail("\n".join(report), pytrace=False)
+
+
+def test_a_seed_decides_a_run() -> None:
+    """Two programs whose sets and dicts of strings differ in order do the same."""
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", DIGESTS, *SEEDS_REPEATED.split()],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.split()
+        for hash_seed in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1]
+
+
+def test_clients_do_enough_to_tell() -> None:
+    """Checkers that have nothing to look at find nothing: most operations succeed, some must fail, conflicts occur."""
+    observed = simulate(0)
+    outcomes = [operation.outcome for operation in observed.operations]
+    assert outcomes.count("ok") > 100
+    assert "info" in outcomes
+    changed = [operation for operation in observed.operations if operation.kind != "put" and operation.outcome == "ok"]
+    assert {operation.done for operation in changed} == {True, False}
+    assert all(site.copies and site.logs[0] for site in observed.sites.values())

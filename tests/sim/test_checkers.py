@@ -1,0 +1,204 @@
+"""The checkers on histories small enough to see what is wrong with them."""
+
+from __future__ import annotations
+
+from heliograph.model.clock import version_of
+from heliograph.model.keys import Key
+from tests.sim.checkers import (
+    anomalies,
+    divergence,
+    duplicate_effect,
+    false_answer,
+    lost_write,
+    resurrected,
+    stuck,
+    two_primaries,
+)
+from tests.sim.observed import Copy, Entry, Event, Observed, Operation, Site
+
+
+def event(key: str, stamp: int, value: bytes = b"v", origin: int = 1) -> Event:
+    return Event(key, value, version_of(stamp, origin))
+
+
+def log_of(*events: Event, first: int = 1) -> list[Entry]:
+    """A log of one epoch, one event a record."""
+    begin = Entry(first, 0, 1, "a", "a#1", ())
+    return [begin, *(Entry(first + n, first + n - 1, 1, "", "a#1", (each,)) for n, each in enumerate(events, 1))]
+
+
+def operation(kind: str, key: str, value: bytes = b"v", site: int = 1, **more: object) -> Operation:
+    """An acknowledged operation, unless more is said."""
+    fields = {"outcome": "ok", "done": True, **more}
+    return Operation(site, f"{site}-a", kind, {key: value}, **fields)  # type: ignore[arg-type]
+
+
+def seen(operations: list[Operation], logs: dict[int, list[Event]], copies: dict[str, dict[Key, bytes]] | None = None):
+    """Sites with one bucket each; `copies` hold values and the versions of the log."""
+    observed = Observed(operations=operations)
+    for dsid, events in logs.items():
+        log = log_of(*events)
+        versions = {each.key: each.version for each in events}
+        observed.sites[dsid] = Site({0: log}, [Copy(name, 0, dict(v), versions) for name, v in (copies or {}).items()])
+    return observed
+
+
+def test_a_run_without_anomaly() -> None:
+    written = [event("k", 1), event("l", 2, b"w", origin=2)]
+    operations = [operation("put", "k"), operation("put_if_absent", "l", b"w", site=2, seq=3)]
+    observed = seen(operations, {1: written, 2: written}, {"a": {"k": b"v", "l": b"w"}})
+    assert anomalies(observed) == {}
+
+
+# --- lost write
+
+
+def test_an_acknowledged_put_that_no_log_holds_is_lost() -> None:
+    (found,) = lost_write.check(seen([operation("put", "k")], {1: []}))
+    assert "not in the log of its own site" in found
+
+
+def test_an_acknowledged_put_that_another_site_never_got_is_lost() -> None:
+    (found,) = lost_write.check(seen([operation("put", "k")], {1: [event("k", 1)], 2: []}))
+    assert "never came to site 2" in found
+
+
+def test_a_put_that_another_site_judged_older_is_not_lost() -> None:
+    logs = {1: [event("k", 1)], 2: [event("k", 2, b"w", origin=2)]}
+    assert lost_write.check(seen([operation("put", "k")], logs)) == []
+
+
+def test_an_older_event_there_does_not_excuse_a_loss() -> None:
+    logs = {1: [event("k", 2)], 2: [event("k", 1, b"w", origin=2)]}
+    assert lost_write.check(seen([operation("put", "k")], logs))
+
+
+def test_an_acknowledged_remove_is_found_by_its_sequence() -> None:
+    destroy = event("k", 2, b"")
+    remove = operation("remove", "k", b"", seq=3)
+    assert lost_write.check(seen([remove], {1: [event("k", 1), destroy]})) == []
+    assert lost_write.check(seen([remove], {1: [event("k", 1), event("k", 2)]}))
+
+
+def test_what_nobody_acknowledged_or_did_can_not_be_lost() -> None:
+    operations = [operation("put", "k", outcome="info"), operation("replace", "k", done=False)]
+    assert lost_write.check(seen(operations, {1: []})) == []
+
+
+# --- divergence
+
+
+def test_sites_that_hold_other_values_or_versions_diverge() -> None:
+    assert divergence.check(seen([], {1: [event("k", 1)], 2: [event("k", 1)]})) == []
+    assert divergence.check(seen([], {1: [event("k", 1)], 2: [event("k", 1, b"w")]}))
+    assert divergence.check(seen([], {1: [event("k", 1)], 2: [event("k", 2)]}))
+    assert divergence.check(seen([], {1: [event("k", 1)], 2: []}))
+    assert divergence.check(seen([], {1: [], 2: [event("k", 1)]}))
+
+
+def test_a_copy_that_is_not_its_log_replayed_diverges() -> None:
+    events = [event("k", 1), event("l", 2), event("l", 3, b"")]
+    assert divergence.check(seen([], {1: events}, {"a": {"k": b"v"}})) == []
+    assert divergence.check(seen([], {1: events}, {"a": {"k": b"v", "l": b"v"}}))
+    assert divergence.check(seen([], {1: events}, {"a": {}}))
+
+
+# --- resurrected
+
+
+def test_a_removed_entry_that_a_site_or_a_copy_has_is_resurrected() -> None:
+    put, destroy = event("k", 1), event("k", 2, b"")
+    assert resurrected.check(seen([], {1: [put, destroy]}, {"a": {}})) == []
+    assert resurrected.check(seen([], {1: [put, destroy], 2: [put]}))
+    assert resurrected.check(seen([], {1: [destroy, put]}))
+    assert resurrected.check(seen([], {1: [put, destroy]}, {"a": {"k": b"v"}}))
+
+
+def test_an_entry_written_after_its_remove_may_live() -> None:
+    events = [event("k", 1), event("k", 2, b""), event("k", 3, b"w")]
+    assert resurrected.check(seen([], {1: events}, {"a": {"k": b"w"}})) == []
+
+
+def test_what_was_removed_while_nothing_else_went_on_is_gone_whatever_the_versions_say() -> None:
+    remove = operation("remove", "k", b"", seq=3, quiet=True)
+    events = [event("k", 1), event("k", 2, b""), event("k", 3)]
+    assert resurrected.check(seen([remove], {1: events}))
+    assert resurrected.check(seen([remove, operation("put", "k", quiet=True)], {1: events})) == []
+
+
+# --- two primaries
+
+
+def check_log(*entries: Entry) -> list[str]:
+    return two_primaries.check(Observed(sites={1: Site({0: list(entries)})}))
+
+
+A1, A2, B2 = Entry(1, 0, 1, "a", "a#1", ()), Entry(3, 2, 2, "a", "a#1", ()), Entry(3, 2, 2, "b", "b#1", ())
+
+
+def test_primaries_that_follow_one_another_are_fine() -> None:
+    assert check_log(A1, Entry(2, 1, 1, "", "a#1", ()), B2, Entry(4, 3, 2, "", "b#1", ())) == []
+
+
+def test_a_deposed_primary_that_appends_is_found() -> None:
+    assert check_log(A1, Entry(2, 1, 1, "", "a#1", ()), B2, Entry(4, 3, 1, "", "a#1", ()))
+    assert check_log(A1, Entry(2, 1, 1, "", "a#1", ()), B2, Entry(4, 3, 2, "", "a#1", ()))
+
+
+def test_an_epoch_with_two_primaries_or_none_is_found() -> None:
+    assert check_log(A1, Entry(2, 1, 1, "b", "b#1", ()))
+    assert check_log(A1, Entry(2, 1, 2, "", "a#1", ()))
+
+
+def test_a_log_that_forks_is_found() -> None:
+    assert check_log(A1, Entry(2, 1, 1, "", "a#1", ()), Entry(3, 1, 1, "", "a#1", ()))
+
+
+# --- duplicate effect
+
+
+def test_an_event_applied_twice_or_after_a_newer_one_is_found() -> None:
+    assert duplicate_effect.check(seen([], {1: [event("k", 1), event("l", 1), event("k", 2)]})) == []
+    assert duplicate_effect.check(seen([], {1: [event("k", 1), event("k", 1)]}))
+    assert duplicate_effect.check(seen([], {1: [event("k", 2), event("k", 1)]}))
+
+
+# --- false answer
+
+
+def test_a_write_that_was_denied_and_is_in_the_log_is_found() -> None:
+    logs = {1: [event("k", 1)]}
+    assert false_answer.check(seen([operation("put", "k", outcome="fail")], logs))
+    assert false_answer.check(seen([operation("put_if_absent", "k", done=False)], logs))
+    assert false_answer.check(seen([operation("put_if_absent", "k", outcome="info")], logs)) == []
+
+
+def test_a_conditional_operation_that_was_done_twice_is_found() -> None:
+    logs = {1: [event("k", 1), event("k", 2)]}
+    assert false_answer.check(seen([operation("replace", "k", outcome="info")], logs))
+    assert false_answer.check(seen([operation("put", "k")], logs)) == []
+
+
+def test_a_wrong_value_before_is_found() -> None:
+    logs = {1: [event("k", 1, b"one"), event("k", 2, b"two")]}
+    assert false_answer.check(seen([operation("replace", "k", b"two", seq=3, old=b"one")], logs)) == []
+    assert false_answer.check(seen([operation("replace", "k", b"two", seq=3, old=b"zero")], logs))
+
+
+def test_an_entry_that_nobody_destroyed_and_is_gone_is_found() -> None:
+    logs = {1: [event("k", 1), event("k", 2, b"")]}
+    assert false_answer.check(seen([operation("remove", "k", b"", done=False)], logs))
+    assert false_answer.check(seen([operation("remove", "k", b"", outcome="info")], logs)) == []
+    assert false_answer.check(seen([operation("remove", "k", b"", seq=3, old=b"v")], logs)) == []
+
+
+# --- stuck
+
+
+def test_what_is_unfinished_failed_or_refused_after_healing_is_found() -> None:
+    assert stuck.check(Observed(unfinished=["a cursor is behind"])) == ["a cursor is behind"]
+    assert stuck.check(Observed(errors=["task failed"])) == ["task failed"]
+    refused = operation("put", "k", outcome="info", quiet=True)
+    assert stuck.check(Observed(operations=[refused]))
+    refused.quiet = False
+    assert stuck.check(Observed(operations=[refused])) == []

@@ -1,0 +1,300 @@
+"""Whole sites in one program: every locator and member is the production class in a simulated process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from heliograph.engine.seam import Engine, LogEntry, bucket_subject
+from heliograph.engine.sim.server import SimEngine
+from heliograph.errors import HeliographError
+from heliograph.locator.config import LOCATOR_PORT, LocatorConfig
+from heliograph.locator.engine import SiteEngine
+from heliograph.locator.locator import Locator
+from heliograph.member.config import MemberConfig
+from heliograph.member.member import Member
+from heliograph.model.attributes import DEFAULT_STORE, GatewayReceiverAttributes
+from heliograph.model.ids import Address, Seq
+from heliograph.model.registry import REGISTRY, Cursor, cursor_key, decode_entry
+from heliograph.net.sim import SimClock, SimNetwork
+from tests.sim.plan import REGION, Plan, SitePlan
+from tests.sim.process import Process
+
+MEMBER_TIMEOUT_MS = 2_000
+WRITE_TIMEOUT_MS = 12_000
+RESTART_S = 0.5
+LOG_END = 1 << 30
+
+_log = logging.getLogger(__name__)
+
+
+class Slot:
+    """A host on which one locator or member runs, is killed, and runs again under the same name."""
+
+    def __init__(self, site: SimSite, name: str, clock: SimClock) -> None:
+        self.site = site
+        self.name = name
+        self.clock = clock
+        self.process: Process | None = None
+        self.ready = False
+        self.ended: list[Process] = []
+        self._starting: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def begin(self, process: Process) -> None:
+        """Start what runs here."""
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """Stop what runs here in order."""
+
+    def start(self) -> None:
+        """Start, and try again until that succeeds, as a supervisor does."""
+        if self.process is None and self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+
+    async def _start(self) -> None:
+        try:
+            while not self.ready:
+                self.process = Process(self.site.network, self.name, random.Random(self.site.rng.getrandbits(64)))
+                try:
+                    await self.process.run(self.begin(self.process))
+                except HeliographError as exc:
+                    _log.info("not started name=%s error=%s", self.name, exc)
+                    self._bury()
+                    await asyncio.sleep(RESTART_S)
+                else:
+                    self.ready = True
+        finally:
+            self._starting = None
+
+    async def stop(self, within_s: float) -> None:
+        """Leave in order; what does not manage in time is killed."""
+        if self.process is None or not self.ready:
+            return
+        self.ready = False
+        process = self.process
+        await asyncio.wait({process.run(self.leave())}, timeout=within_s)
+        if self.process is process:
+            self._bury()
+
+    def kill(self) -> None:
+        """End it without goodbye."""
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+        if self.process is not None:
+            self._bury()
+
+    def _bury(self) -> None:
+        process, self.process, self.ready = self.process, None, False
+        if process is not None:
+            process.kill()
+            self.ended.append(process)
+
+
+class LocatorSlot(Slot):
+    """The locator of a site."""
+
+    locator: Locator
+
+    async def begin(self, process: Process) -> None:
+        site = self.site
+
+        async def open_engine(config: LocatorConfig) -> SiteEngine:
+            return SiteEngine(process.connect_engine(site.engine), "sim")
+
+        config = LocatorConfig(
+            name=self.name,
+            port=LOCATOR_PORT,
+            bind_address=self.name,
+            distributed_system_id=site.plan.dsid,
+            remote_locators=tuple(Address(f"{dsid}-locator", LOCATOR_PORT) for dsid in site.others),
+            member_timeout_ms=MEMBER_TIMEOUT_MS,
+        )
+        self.locator = Locator(config, process, self.clock, rng=process.rng, open_engine=open_engine)
+        await self.locator.start()
+
+    async def leave(self) -> None:
+        await self.locator.stop()
+
+
+class MemberSlot(Slot):
+    """A member of a site."""
+
+    member: Member
+
+    async def begin(self, process: Process) -> None:
+        async def connect(url: str) -> Engine:
+            return process.connect_engine(self.site.engine)
+
+        config = MemberConfig(
+            name=self.name,
+            locators=(Address(f"{self.site.plan.dsid}-locator", LOCATOR_PORT),),
+            bind_address=self.name,
+            write_timeout_ms=WRITE_TIMEOUT_MS,
+        )
+        self.member = Member(config, network=process, clock=self.clock, rng=process.rng, connect=connect)
+        await self.member.start()
+
+    async def leave(self) -> None:
+        await self.member.stop()
+
+
+class SimSite:
+    """A site: its engine, its locator, its members."""
+
+    def __init__(self, plan: SitePlan, others: list[int], network: SimNetwork, rng: random.Random) -> None:
+        self.plan = plan
+        self.others = others
+        self.network = network
+        self.rng = rng
+        self.engine = SimEngine(random.Random(rng.getrandbits(64)))
+        clocks = [SimClock(ahead_ms=ahead_ms) for ahead_ms in plan.clocks_ms]
+        self.locator = LocatorSlot(self, f"{plan.dsid}-locator", clocks[0])
+        self.members = [
+            MemberSlot(self, f"{plan.dsid}-{letter}", clock) for letter, clock in zip("abc", clocks[1:], strict=False)
+        ]
+
+    @property
+    def slots(self) -> list[Slot]:
+        """All processes."""
+        return [self.locator, *self.members]
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names of all hosts."""
+        return [slot.name for slot in self.slots]
+
+    async def configure(self) -> None:
+        """Give the site its gateways and its region through its first member."""
+        member = self.members[0].member
+        for sender in self.plan.senders:
+            await member.configure(sender)
+        await member.configure(self.plan.region)
+        if self.plan.senders:
+            await member.configure(GatewayReceiverAttributes())
+
+    # --- what is true, whatever the site says of itself
+
+    def log(self, bucket: int) -> list[LogEntry]:
+        """Return a bucket's log."""
+        store = self.engine.logs[DEFAULT_STORE]
+        return store.after([bucket_subject(DEFAULT_STORE, REGION, 0, bucket)], Seq(0), LOG_END)
+
+    def open_matters(self) -> list[str]:
+        """Say what keeps the site from being at rest: who is down, which copy or cursor is behind its log."""
+        down = [f"{slot.name} is down" for slot in self.slots if not slot.ready]
+        if down:
+            return down
+        found = []
+        for bucket in range(self.plan.region.total_num_buckets):
+            log = self.log(bucket)
+            if not log:
+                found.append(f"bucket {bucket} of site {self.plan.dsid} never had a primary")
+                continue
+            last = log[-1]
+            found += [
+                f"cursor of {sender.id} of site {self.plan.dsid} in bucket {bucket} is behind {last.seq}"
+                for sender in self.plan.senders
+                if self._cursor(sender.id, bucket) != last.seq
+            ]
+            found += [
+                f"{slot.name} holds bucket {bucket} up to {copy.view.seq}, its log reaches {last.seq}"
+                for slot in self.members
+                if (copy := slot.member._regions[REGION].copies.get(bucket)) is not None and copy.view.seq != last.seq
+            ]
+        for slot in self.members:
+            if not slot.member._regions[REGION].settled:
+                found.append(f"{slot.name} is not what its placement wants")
+            found += [
+                f"{sender.id} at {slot.name} has {sender.queued} events queued"
+                for sender in slot.member.gateways.status().senders
+                if sender.queued
+            ]
+        return found
+
+    def _cursor(self, sender: str, bucket: int) -> int | None:
+        item = self.engine.registries[REGISTRY].get(cursor_key(sender, REGION, 0, bucket))
+        return None if item is None else decode_entry(item.value, Cursor).seq
+
+
+class World:
+    """All sites of a plan, and the network between them."""
+
+    def __init__(self, plan: Plan, rng: random.Random) -> None:
+        self.plan = plan
+        self.rng = rng
+        within_s, between_s = plan.latency_s
+        self.network = SimNetwork(latency_s=within_s)
+        dsids = [site.dsid for site in plan.sites]
+        self.sites = [
+            SimSite(
+                site, [dsid for dsid in dsids if dsid != site.dsid], self.network, random.Random(rng.getrandbits(64))
+            )
+            for site in plan.sites
+        ]
+        for one, other in self.ways():
+            self.network.set_latency(one, other, between_s)
+
+    def ways(self) -> list[tuple[str, str]]:
+        """Return every pair of hosts of different sites."""
+        return [
+            (one, other)
+            for first in self.sites
+            for second in self.sites
+            if first.plan.dsid < second.plan.dsid
+            for one in first.hosts
+            for other in second.hosts
+        ]
+
+    @property
+    def slots(self) -> list[Slot]:
+        """All processes of all sites."""
+        return [slot for site in self.sites for slot in site.slots]
+
+    @property
+    def members(self) -> list[MemberSlot]:
+        """All members of all sites."""
+        return [slot for site in self.sites for slot in site.members]
+
+    async def start(self) -> None:
+        """Start every process and configure every site."""
+        for slot in self.slots:
+            slot.start()
+        await _until(lambda: all(slot.ready for slot in self.slots))
+        await asyncio.gather(*(_in(site.members[0], site.configure()) for site in self.sites))
+        await _until(lambda: all(REGION in slot.member._regions for slot in self.members))
+
+    async def stop(self) -> None:
+        """Stop every process in order."""
+        await asyncio.gather(*(slot.stop(30.0) for slot in self.members))
+        await asyncio.gather(*(site.locator.stop(30.0) for site in self.sites))
+
+    def open_matters(self) -> list[str]:
+        """Say what keeps the sites from being at rest."""
+        return [matter for site in self.sites for matter in site.open_matters()]
+
+    def ends(self) -> list[int]:
+        """Return the last sequence of every site's log."""
+        return [
+            max(
+                (log[-1].seq for bucket in range(site.plan.region.total_num_buckets) if (log := site.log(bucket))),
+                default=0,
+            )
+            for site in self.sites
+        ]
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  (conditions of any kind, on virtual time)
+        await asyncio.sleep(0.05)
+
+
+async def _in(slot: Slot, coroutine: Coroutine[Any, Any, None]) -> None:
+    assert slot.process is not None
+    await slot.process.run(coroutine)
