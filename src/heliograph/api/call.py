@@ -62,6 +62,7 @@ class Call:
     async def _run(self) -> None:
         operation = self._operation
         routes = await self._locators.routes()
+        buckets = routes.attributes(operation.region).total_num_buckets
         while operation.pending:
             self._rounds += 1
             if await self._round(routes):
@@ -74,7 +75,9 @@ class Call:
                 _log.debug("site not seen anew region=%s error=%s", operation.region, exc)
                 self._last_error = self._last_error or exc
             else:
-                routes.attributes(operation.region)
+                before, buckets = buckets, routes.attributes(operation.region).total_num_buckets
+                if buckets != before:
+                    operation.rebucket(buckets)
 
     async def _round(self, routes: Routes) -> bool:
         """Send what is to be asked and take the answers; False when some of it failed."""

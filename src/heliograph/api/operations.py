@@ -17,7 +17,7 @@ from heliograph.api.routes import Routes
 from heliograph.errors import PeerError
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Reply, Request
-from heliograph.model.keys import Key, buckets_of, group_entries
+from heliograph.model.keys import Key, bucket_of, buckets_of, group_entries
 from heliograph.model.members import MemberInfo
 
 PUT_KEYS_MAX = 10_000
@@ -65,6 +65,10 @@ class Operation(ABC):
     def on_reply(self, ask: Ask, reply: Any) -> None:
         """Take a good answer, of type `reply`. Raises PeerError when it doesn't fit the request."""
 
+    @abstractmethod
+    def rebucket(self, total_num_buckets: int) -> None:
+        """The region was created anew with another number of buckets: sort what is pending into those."""
+
     def shrink(self, ask: Ask) -> bool:  # noqa: ARG002
         """Ask for less at a time from now on, because this was refused; False when that is not possible."""
         return False
@@ -78,10 +82,21 @@ class PutAll(Operation):
     def __init__(self, region: str, keys: list[Key], values: list[bytes], total_num_buckets: int) -> None:
         super().__init__(region, repeatable=True)
         self._requests: dict[int, tuple[messages.PutAll, int]] = {}
+        self._sort(keys, values, total_num_buckets)
+
+    def _sort(self, keys: list[Key], values: list[bytes], total_num_buckets: int) -> None:
         for bucket, columns in group_entries(keys, values, total_num_buckets).items():
             for some_keys, some_values, size in _chunks(*columns):
-                request = messages.PutAll(region, bucket, some_keys, some_values)
+                request = messages.PutAll(self.region, bucket, some_keys, some_values)
                 self._requests[len(self._requests)] = (request, size)
+
+    def rebucket(self, total_num_buckets: int) -> None:
+        """Sort the entries of the requests that are not done."""
+        requests = [request for request, _ in self._requests.values()]
+        self._requests.clear()
+        keys = [key for request in requests for key in request.keys]
+        values = [value for request in requests for value in request.values]
+        self._sort(keys, values, total_num_buckets)
 
     @property
     def pending(self) -> int:
@@ -124,6 +139,11 @@ class Change(Operation):
         message = self._message
         return [Ask(routes.member_for(message.region, message.bucket, failed), message, [])]
 
+    def rebucket(self, total_num_buckets: int) -> None:
+        """Ask about the key's new bucket."""
+        bucket = bucket_of(self._message.key, total_num_buckets)
+        self._message = msgspec.structs.replace(self._message, bucket=bucket)
+
     def on_reply(self, ask: Ask, reply: Changed) -> None:  # noqa: ARG002
         """It is decided."""
         self.changed = reply
@@ -161,6 +181,10 @@ class GetAll(Operation):
             for some in _slices(positions, self._keys_max)
         ]
 
+    def rebucket(self, total_num_buckets: int) -> None:
+        """Ask about the keys' new buckets."""
+        self._buckets = buckets_of(self._keys, total_num_buckets)
+
     def on_reply(self, ask: Ask, reply: messages.Values) -> None:
         """Some keys are read."""
         if len(reply.values) != len(ask.items):
@@ -180,7 +204,13 @@ class _OfBuckets(Operation):
 
     def __init__(self, region: str, total_num_buckets: int) -> None:
         super().__init__(region, repeatable=True)
+        self.rebucket(total_num_buckets)
+
+    def rebucket(self, total_num_buckets: int) -> None:
+        """Begin anew."""
+        self._total_num_buckets = total_num_buckets
         self._pending = set(range(total_num_buckets))
+        self._begin()
 
     @property
     def pending(self) -> int:
@@ -201,6 +231,9 @@ class _OfBuckets(Operation):
         self._take(reply)
 
     @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
     def _request(self, buckets: list[int]) -> Request: ...
 
     @abstractmethod
@@ -212,12 +245,13 @@ class Keys(_OfBuckets):
 
     reply = messages.KeyList
 
-    def __init__(self, region: str, total_num_buckets: int) -> None:
-        super().__init__(region, total_num_buckets)
-        self.keys: list[Key] = []
+    keys: list[Key]
+
+    def _begin(self) -> None:
+        self.keys = []
 
     def _request(self, buckets: list[int]) -> Request:
-        return messages.Keys(self.region, buckets)
+        return messages.Keys(self.region, buckets, self._total_num_buckets)
 
     def _take(self, reply: messages.KeyList) -> None:
         self.keys += reply.keys
@@ -228,12 +262,13 @@ class Size(_OfBuckets):
 
     reply = messages.Count
 
-    def __init__(self, region: str, total_num_buckets: int) -> None:
-        super().__init__(region, total_num_buckets)
+    count: int
+
+    def _begin(self) -> None:
         self.count = 0
 
     def _request(self, buckets: list[int]) -> Request:
-        return messages.Size(self.region, buckets)
+        return messages.Size(self.region, buckets, self._total_num_buckets)
 
     def _take(self, reply: messages.Count) -> None:
         self.count += reply.count

@@ -71,17 +71,22 @@ class GetAll(Message, frozen=True):
 
 
 class Keys(Message, frozen=True):
-    """List the keys of some buckets of a region that the member holds. Answer: `KeyList`."""
+    """List the keys of some buckets of a region that the member holds. Answer: `KeyList`.
+
+    total_num_buckets: what the asking end reckons with; where the region has another number it was created anew.
+    """
 
     region: str
     buckets: list[int]
+    total_num_buckets: int = 0
 
 
 class Size(Message, frozen=True):
-    """Count the entries of some buckets of a region that the member holds. Answer: `Count`."""
+    """Count the entries of some buckets of a region that the member holds. Answer: `Count`. Fields as of `Keys`."""
 
     region: str
     buckets: list[int]
+    total_num_buckets: int = 0
 
 
 class Done(Message, frozen=True):

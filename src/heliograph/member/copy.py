@@ -52,11 +52,8 @@ class CopyHost(Protocol):
     site: int
     clock: Clock
     log: Log
-
-    @property
-    def record_bytes_max(self) -> int:
-        """Bytes of events beyond which a record takes no further request."""
-        ...
+    record_bytes_max: int
+    """Beyond it a record takes no further request."""
 
     def batch_id(self) -> str:
         """Return a name for an append that no other append ever has."""

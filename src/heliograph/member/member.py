@@ -96,6 +96,7 @@ class Member:
         self.config = config
         self.name = config.name
         self.site = -1
+        self.record_bytes_max = RECORD_BYTES_MAX
         self.clock = clock or SystemClock()
         self._network = network or RealNetwork()
         self._rng = rng or random.Random()
@@ -138,6 +139,7 @@ class Member:
     async def _join(self, engine: Engine, join: messages.JoinView) -> None:
         exits = self._exits
         self.log = await engine.open_log(DEFAULT_STORE, replicas=join.replicas)
+        self.record_bytes_max = min(RECORD_BYTES_MAX, self.log.append_bytes_max // 2)
         self._registry = await engine.open_registry(REGISTRY, replicas=join.replicas)
         self._watcher = StateWatcher(self._registry, self._dirty.set)
         await self._watcher.refresh()  # before anyone can ask for a region
@@ -188,11 +190,6 @@ class Member:
         """Return a name for an append that no other append ever has."""
         self._batches += 1
         return f"{self._incarnation}.{self._batches}"
-
-    @property
-    def record_bytes_max(self) -> int:
-        """Bytes of events beyond which a record takes no further request."""
-        return min(RECORD_BYTES_MAX, self.log.append_bytes_max // 2)
 
     @property
     def address(self) -> Address:

@@ -219,9 +219,10 @@ class Operations:
     async def keys(self, region: str) -> list[Key]:
         """Return every key of the region."""
         keys: list[Key] = []
+        total = self.region(region).attributes.total_num_buckets
 
         async def ask(member: str, buckets: list[int]) -> None:
-            keys.extend((await self._ask(member, messages.Keys(region, buckets), messages.KeyList)).keys)
+            keys.extend((await self._ask(member, messages.Keys(region, buckets, total), messages.KeyList)).keys)
 
         await self._read(region, self._all_buckets(region), lambda copy: keys.extend(copy.view.values), ask)
         return keys
@@ -229,9 +230,10 @@ class Operations:
     async def size(self, region: str) -> int:
         """Count the region's entries."""
         counts: list[int] = []
+        total = self.region(region).attributes.total_num_buckets
 
         async def ask(member: str, buckets: list[int]) -> None:
-            counts.append((await self._ask(member, messages.Size(region, buckets), messages.Count)).count)
+            counts.append((await self._ask(member, messages.Size(region, buckets, total), messages.Count)).count)
 
         await self._read(region, self._all_buckets(region), lambda copy: counts.append(len(copy.view.values)), ask)
         return sum(counts)

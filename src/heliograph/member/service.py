@@ -107,32 +107,39 @@ class MemberService(BaseHandler):
         return messages.Values(await self._operations.get_all(request.region, request.keys))
 
     def _keys(self, request: messages.Keys) -> Answer:
-        copies = self._held(request.region, request.buckets)
+        copies = self._held(request)
         return messages.KeyList([key for copy in copies for key in copy.view.values])
 
     def _size(self, request: messages.Size) -> Answer:
-        return messages.Count(sum(len(copy.view.values) for copy in self._held(request.region, request.buckets)))
+        return messages.Count(sum(len(copy.view.values) for copy in self._held(request)))
 
-    def _held(self, region: str, buckets: list[int]) -> list[BucketCopy]:
-        copies = self._operations.region(region).copies
-        for bucket in buckets:
-            if bucket not in copies or not copies[bucket].readable:
-                raise NotPrimaryError(f"{self._name} does not hold bucket {bucket} of {region}")
-        return [copies[bucket] for bucket in buckets]
+    def _held(self, request: messages.Keys | messages.Size) -> list[BucketCopy]:
+        region = self._operations.region(request.region)
+        if request.total_num_buckets != region.attributes.total_num_buckets:
+            raise self._other_buckets(request.region)
+        for bucket in request.buckets:
+            if bucket not in region.copies or not region.copies[bucket].readable:
+                raise NotPrimaryError(f"{self._name} does not hold bucket {bucket} of {request.region}")
+        return [region.copies[bucket] for bucket in request.buckets]
 
     # --- checks
 
     def _check_bucket(self, region: str, bucket: int) -> None:
         buckets = self._operations.region(region).attributes.total_num_buckets
         if not 0 <= bucket < buckets:
-            raise UsageError(f"region {region} has buckets 0 to {buckets - 1}, not {bucket}")
+            raise self._other_buckets(region)
 
     def _check_keys(self, region: str, bucket: int, keys: list[Any]) -> None:
         self._check_bucket(region, bucket)
         check_keys(keys)
         buckets = self._operations.region(region).attributes.total_num_buckets
         if not all(map(bucket.__eq__, buckets_of(keys, buckets))):
-            raise UsageError(f"not all keys belong to bucket {bucket} of {region}")
+            raise self._other_buckets(region)
+
+    def _other_buckets(self, region: str) -> NotPrimaryError:
+        """Tell a peer that reckons with another number of buckets: the region was created anew since it looked."""
+        buckets = self._operations.region(region).attributes.total_num_buckets
+        return NotPrimaryError(f"region {region} has {buckets} buckets: look at the site anew")
 
 
 def _check_value(value: bytes) -> None:
