@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from heliograph.errors import UnavailableError, UsageError
@@ -170,5 +171,18 @@ def test_a_taken_port_is_refused_and_harms_nobody(tmp_path: Path) -> None:
             with pytest.raises(UnavailableError, match="can't listen"):
                 await second.start()
             assert await ask(locator, messages.SiteQuery())
+
+    run(scenario())
+
+
+def test_a_site_keeps_its_id(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            await started(stack, config_of(tmp_path, 1))
+        other = msgspec.structs.replace(config_of(tmp_path, 1), distributed_system_id=2)
+        with pytest.raises(UsageError, match=r"data of site 1.*distributed-system-id 2.*start it with 1"):
+            await Locator(other).start()
+        async with AsyncExitStack() as stack:
+            await started(stack, config_of(tmp_path, 1))
 
     run(scenario())

@@ -25,7 +25,7 @@ from heliograph.locator.view import SiteWatch
 from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
-from heliograph.model.registry import REGISTRY, decode_entry, encode_entry, member_key
+from heliograph.model.registry import REGISTRY, SITE_ID, decode_entry, encode_entry, member_key
 from heliograph.net.link import serve_links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
@@ -104,6 +104,7 @@ class Locator:
             closing.push_async_callback(self._engine.close)
             await self._engine.engine.open_log(DEFAULT_STORE, replicas=REPLICAS)
             self._registry = await self._engine.engine.open_registry(REGISTRY, replicas=REPLICAS)
+            await self._claim_site()
             self._compose()
             closing.push_async_callback(self._links.close)
             self._info = self._describe()
@@ -130,6 +131,20 @@ class Locator:
         await asyncio.wait({self._work})
         if not self._work.cancelled():
             self._work.result()
+
+    async def _claim_site(self) -> None:
+        """Make sure that what the engine holds was born at this site; see `SITE_ID` in `model.registry`."""
+        dsid = str(self.config.site).encode()
+        try:
+            await self._registry.create(SITE_ID, dsid)
+        except ConflictError:
+            item = await self._registry.get(SITE_ID)
+            if item is not None and item.value != dsid:
+                own = item.value.decode()
+                raise UsageError(
+                    f"the engine holds the data of site {own}, and this locator was started with "
+                    f"distributed-system-id {self.config.site}: start it with {own}, or in another directory"
+                ) from None
 
     def _compose(self) -> None:
         config = self.config

@@ -2,6 +2,7 @@
 
 | key | value |
 |---|---|
+| `dsid` | the site's distributed-system-id, as digits; versions in the log rest on it, so it can't change |
 | `members.<name>` | `MemberInfo`, with a time to live of `member-timeout` |
 | `config.region.<name>` | `RegionAttributes` |
 | `config.sender.<id>` | `GatewaySenderAttributes` |
@@ -23,6 +24,7 @@ from heliograph.errors import PeerError
 REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
 GENERATIONS = "generations"
+SITE_ID = "dsid"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
 
 
