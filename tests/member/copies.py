@@ -58,6 +58,9 @@ class Host:
         """A copy of bucket 0 that nobody feeds but the test."""
         return BucketCopy(REGION, 0, SUBJECT, self, self._sink)
 
+    def region_sink(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
+        self._sink(bucket, seq, previous, record)
+
     def _sink(self, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
         self.sunk.append((bucket, seq))
 

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from heliograph.errors import NotPrimaryError, RegionNotFoundError, UnavailableError
+from heliograph.link.hello import Hello
+from heliograph.member.operations import Operations
+from heliograph.member.peers import Peers
+from heliograph.member.region import HostedRegion
+from heliograph.member.service import MemberService
+from heliograph.member.state import SiteState
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.ids import Address
+from heliograph.model.keys import bucket_of
+from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
+from heliograph.net.link import LinkServer, serve_links
+from heliograph.net.sim import SimNetwork
+from tests.member.copies import REGION, SITE, Host, Members, simulate, until
+
+BUCKETS = 4
+TIMEOUT_S = 3.0
+ATTRIBUTES = RegionAttributes(name=REGION, type="PARTITION", total_num_buckets=BUCKETS)
+KEYS: list[Any] = [f"k-{number}" for number in range(12)]
+VALUES = [key.encode() for key in KEYS]
+
+
+def placed(*primaries: str, secondaries: tuple[str, ...] = ()) -> RegionPlacement:
+    """The primary of each bucket, and the same secondaries for all."""
+    return RegionPlacement(REGION, tuple(BucketPlacement(name, secondaries) for name in primaries))
+
+
+class Server:
+    """A member of which only the operations are real."""
+
+    links: LinkServer
+
+    def __init__(self, host: Host, network: SimNetwork, state: SiteState) -> None:
+        self.host = host
+        self.region = HostedRegion(ATTRIBUTES, 0, host, host.region_sink)
+        self.regions = {REGION: self.region}
+        self.network = network.host(host.name)
+        self.peers = Peers(self.network, self._hello)
+        self.operations = Operations(host.name, self.regions, lambda: state, self.peers, TIMEOUT_S)
+
+    async def serve(self) -> Address:
+        service = MemberService(self.host.name, self.operations, {})
+        self.links = await serve_links(self.network, "", 0, self._hello, lambda _hello: service)
+        return Address(self.host.name, self.links.port)
+
+    async def close(self) -> None:
+        await self.peers.close()
+        await self.links.close()
+
+    def _hello(self) -> Hello:
+        return Hello("member", self.host.name, SITE)
+
+
+class OneSite:
+    """Two members, "a" and "b"; `place` says who is primary of each bucket."""
+
+    def __init__(self, members: Members) -> None:
+        self.members = members
+        self.network = SimNetwork()
+        self.state = SiteState(regions={REGION: ATTRIBUTES})
+        self.servers: list[Server] = []
+
+    async def start(self) -> tuple[Server, Server]:
+        for age, name in enumerate("ab"):
+            server = Server(await self.members.join(name), self.network, self.state)
+            address = await server.serve()
+            self.state.members[name] = MemberInfo(
+                name=name, kind="server", incarnation=name, joined_ms=age, address=address, pid=1
+            )
+            self.servers.append(server)
+        one, other = self.servers
+        return one, other
+
+    def arrange(self, *primaries: str, secondaries: tuple[str, ...] = ()) -> None:
+        for server in self.servers:
+            server.region.arrange(placed(*primaries, secondaries=secondaries))
+
+    async def place(self, *primaries: str, secondaries: tuple[str, ...] = ()) -> None:
+        self.arrange(*primaries, secondaries=secondaries)
+        await until(lambda: all(server.region.settled for server in self.servers))
+
+    async def close(self) -> None:
+        for server in self.servers:
+            await server.close()
+
+
+def play(scenario: Callable[[OneSite, Server, Server], Coroutine[Any, Any, None]]) -> None:
+    async def whole(members: Members) -> None:
+        site = OneSite(members)
+        one, other = await site.start()
+        await scenario(site, one, other)
+        await site.close()
+
+    simulate(whole)
+
+
+def test_a_write_is_done_by_the_primaries_wherever_it_is_asked_for() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "a", "b")
+        await one.operations.put_all(REGION, KEYS, VALUES)
+        for server in (one, other):
+            assert await server.operations.get_all(REGION, KEYS) == VALUES
+            assert sorted(await server.operations.keys(REGION)) == sorted(KEYS)
+            assert await server.operations.size(REGION) == len(KEYS)
+        assert {copy.bucket for copy in one.region.accepting()} == {0, 2}
+
+    play(scenario)
+
+
+def test_a_write_shows_in_the_own_copy_when_it_returns() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa", secondaries=("b",))
+        for key, value in zip(KEYS, VALUES, strict=True):
+            await other.operations.put_all(REGION, [key], [value])
+            assert other.region.copies[bucket_of(key, BUCKETS)].view.values[key] == value
+            changed = await other.operations.change(REGION, "replace", key, b"new", b"")
+            assert (changed.done, changed.old) == (True, value)
+            assert other.region.copies[bucket_of(key, BUCKETS)].view.values[key] == b"new"
+
+    play(scenario)
+
+
+def test_a_write_waits_for_the_primary_that_is_being_made() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa")
+        site.members.engine.stop()
+        site.arrange(*"bbbb")
+        task = asyncio.create_task(one.operations.put_all(REGION, KEYS, VALUES))
+        await asyncio.sleep(1)
+        assert not task.done()
+        site.members.engine.start()
+        await task
+        assert await other.operations.get_all(REGION, KEYS) == VALUES
+
+    play(scenario)
+
+
+def test_a_deposed_primary_passes_its_writes_on() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa")
+        other.region.arrange(placed(*"bbbb"))
+        await until(lambda: other.region.settled)
+        assert one.region.settled  # it does not know yet
+        task = asyncio.create_task(one.operations.put_all(REGION, KEYS, VALUES))
+        changing = asyncio.create_task(one.operations.change(REGION, "put_if_absent", "new", b"v", b""))
+        await asyncio.sleep(0.5)
+        one.region.arrange(placed(*"bbbb"))
+        await task
+        assert (await changing).done
+        assert await other.operations.get_all(REGION, [*KEYS, "new"]) == [*VALUES, b"v"]
+
+    play(scenario)
+
+
+def test_without_a_primary_a_write_fails_after_the_timeout() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        site.network.crash("b")
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(UnavailableError, match="has no primary that answers"):
+            await one.operations.put_all(REGION, KEYS, VALUES)
+        assert TIMEOUT_S <= asyncio.get_running_loop().time() - started < 2 * TIMEOUT_S
+        with pytest.raises(UnavailableError, match="can't be read"):
+            await one.operations.size(REGION)
+
+    play(scenario)
+
+
+def test_what_may_have_been_done_is_repeated_only_when_that_changes_nothing() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        await one.operations.put_all(REGION, ["k"], [b"old"])
+
+        async def lose_the_answer() -> None:
+            await asyncio.sleep(0.0007)  # the request is there, the answer is not yet here
+            site.network.crash("a")
+
+        _, outcome = await asyncio.gather(
+            lose_the_answer(),
+            one.operations.change(REGION, "replace", "k", b"new", b""),
+            return_exceptions=True,
+        )
+        assert isinstance(outcome, UnavailableError)
+        await asyncio.gather(lose_the_answer(), one.operations.put_all(REGION, ["l"], [b"v"]))
+        assert await one.operations.get_all(REGION, ["k", "l"]) == [b"new", b"v"]
+
+    play(scenario)
+
+
+def test_a_region_that_is_unknown_is_named_with_those_there_are() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        with pytest.raises(RegionNotFoundError, match=r"'nowhere' does not exist at this site \(regions: r\)"):
+            await one.operations.size("nowhere")
+
+    play(scenario)
+
+
+def test_a_member_that_has_just_started_sends_nobody_away_for_good() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        region = other.regions.pop(REGION)
+        with pytest.raises(NotPrimaryError, match="b has not taken up region 'r' yet"):
+            await other.operations.size(REGION)
+        task = asyncio.create_task(one.operations.put_all(REGION, KEYS, VALUES))
+        await asyncio.sleep(1)
+        other.regions[REGION] = region
+        await task
+
+    play(scenario)
+
+
+def test_many_members_that_ask_for_one_key_agree() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "a", "b")
+        rng = random.Random(1)
+        changes = [
+            rng.choice((one, other)).operations.change(REGION, "put_if_absent", key, b"%d" % number, b"")
+            for number in range(50)
+            for key in KEYS[:3]
+        ]
+        assert [changed.done for changed in await asyncio.gather(*changes)].count(True) == 3
+
+    play(scenario)
