@@ -1,0 +1,47 @@
+"""A locator is killed, and its engine with it, while clients read and write; then it is started again."""
+
+from __future__ import annotations
+
+import pytest
+
+import heliograph
+from heliograph.errors import UnavailableError
+from heliograph.model.keys import Key
+from tests.system.scenarios import REGIONS, assert_all_there, connect_sites
+from tests.system.sites import Sites
+from tests.system.waiting import PATIENCE_S, until
+from tests.system.writers import Writer, progress, writing
+
+pytestmark = pytest.mark.xdist_group("system-2")
+
+READ: dict[Key, int] = {f"read.{number}": number for number in range(100)}
+
+
+def test_writes_wait_and_reads_go_on_without_the_locator(sites: Sites) -> None:
+    here, there = sites.start({1: 2, 2: 1})
+    connect_sites([here, there], {1: [2]})
+    here.do("create region --name=read --type=PARTITION_REDUNDANT")
+    patient = [Writer(here.address, region, "patient") for region in REGIONS]
+    hasty = [Writer(here.address, region, "hasty", timeout_s=2.0) for region in REGIONS]
+    with heliograph.connect(str(here.address)) as client, writing([*patient, *hasty]):
+        read = client.region("read")
+        read.put_all(READ)
+        progress([*patient, *hasty], 30, within_s=PATIENCE_S)
+        assert here.locator.process is not None
+        assert [child.name() for child in here.locator.process.children()] == ["nats-server"]
+        here.locator.kill()
+
+        def refused() -> bool:
+            assert read.get_all(READ) == READ
+            assert len(read) == len(READ)
+            return all(writer.errors for writer in hasty)
+
+        until(refused, "writes that can't wait fail")
+        here.locator.start()
+        progress([*patient, *hasty], 30, within_s=PATIENCE_S)
+        assert read.get_all(READ) == READ
+    assert [writer.errors for writer in patient] == [[], [], []]
+    for writer in hasty:
+        assert all(isinstance(error, UnavailableError) and writer.region in str(error) for error in writer.errors)
+    here.wait_joined()
+    assert_all_there([*patient, *hasty], here, there)
