@@ -33,6 +33,10 @@ class UnavailableError(HeliographError):
     retriable = True
 
 
+class UnreachableError(UnavailableError):
+    """Whom to ask can't be reached: what was to be asked did certainly not happen."""
+
+
 class FencedError(HeliographError):
     """Another member is primary: an append was refused by the log, the caller steps down."""
 

@@ -7,10 +7,9 @@ from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from heliograph.engine.seam import Change, Item
-from heliograph.errors import ConflictError, HeliographError, UsageError
+from heliograph.errors import ConflictError, HeliographError, UnreachableError, UsageError
 from heliograph.link import messages
 from heliograph.link.messages import Outcome, Reply, Request
-from heliograph.locator.links import UnreachableError
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import encode_entry, member_key
@@ -63,7 +62,7 @@ class FakeRegistry:
 
 
 class FakeServers:
-    """`Caller` to servers that live in one dict of entries; `broken` names who fails, and how."""
+    """`Caller` to servers, each on a host of its name, with one dict of entries; `broken`: who fails, and how."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Request]] = []
@@ -71,11 +70,12 @@ class FakeServers:
         self.gateways: dict[str, messages.Gateways] = {}
         self.data: dict[tuple[str, object], bytes] = {}
 
-    async def call(self, member: MemberInfo, message: Request, kind: type[T], *, timeout_s: float) -> T:
-        self.asked.append((member.name, message))
-        if (error := self.broken.get(member.name)) is not None:
+    async def call(self, address: Address, message: Request, kind: type[T], *, timeout_s: float) -> T:
+        name = address.host
+        self.asked.append((name, message))
+        if (error := self.broken.get(name)) is not None:
             raise error
-        reply = self._answer(member.name, message)
+        reply = self._answer(name, message)
         assert isinstance(reply, kind)
         return reply
 
@@ -113,7 +113,7 @@ def member(name: str, *, joined_ms: int = 1, groups: tuple[str, ...] = (), kind:
         kind="locator" if kind == "locator" else "server",
         incarnation="1",
         joined_ms=joined_ms,
-        address=Address("h", joined_ms),
+        address=Address(name, joined_ms),
         pid=joined_ms,
         groups=groups,
     )

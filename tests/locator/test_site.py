@@ -399,11 +399,11 @@ def test_list_and_describe_members() -> None:
     async def scenario(site: Site) -> None:
         listed = await site.admin.members.list()
         assert listed.info == ["Member Count : 3"]
-        assert rows(listed)[0] == ("locator", "h(locator:1:locator):1 [Coordinator]")
-        assert rows(await site.admin.members.list(("BLUE",))) == [("s2", "h(s2:3:server):3")]
+        assert rows(listed)[0] == ("locator", "locator(locator:1:locator):1 [Coordinator]")
+        assert rows(await site.admin.members.list(("BLUE",))) == [("s2", "s2(s2:3:server):3")]
         assert (await site.admin.members.list(("red",))).info == ["No Members Found"]
         described = await site.admin.members.describe("S1")
-        assert described.data["Locators"] == str(Address("h", 1))
+        assert described.data["Locators"] == str(Address("locator", 1))
         assert described.data["Working Dir"] == "/dir"
         site.servers.broken["s2"] = unreachable("s2")
         silent = await site.admin.members.describe("s2")

@@ -10,7 +10,6 @@ import pytest
 from heliograph.errors import NotPrimaryError, RegionNotFoundError, UnavailableError
 from heliograph.link.hello import Hello
 from heliograph.member.operations import Operations
-from heliograph.member.peers import Peers
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
 from heliograph.member.state import SiteState
@@ -19,6 +18,7 @@ from heliograph.model.ids import Address
 from heliograph.model.keys import bucket_of
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
 from heliograph.net.link import LinkServer, serve_links
+from heliograph.net.links import Links
 from heliograph.net.sim import SimNetwork
 from tests.member.copies import REGION, SITE, Host, Members, simulate, until
 
@@ -44,7 +44,7 @@ class Server:
         self.region = HostedRegion(ATTRIBUTES, 0, host, host.region_sink)
         self.regions = {REGION: self.region}
         self.network = network.host(host.name)
-        self.peers = Peers(self.network, self._hello)
+        self.peers = Links(self.network, self._hello)
         self.operations = Operations(host.name, self.regions, lambda: state, self.peers, TIMEOUT_S)
 
     async def serve(self) -> Address:
@@ -53,7 +53,7 @@ class Server:
         return Address(self.host.name, self.links.port)
 
     async def close(self) -> None:
-        await self.peers.close()
+        await self.peers.close("stopped")
         await self.links.close()
 
     def _hello(self) -> Hello:

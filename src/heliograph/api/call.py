@@ -14,7 +14,6 @@ import asyncio
 import logging
 import random
 
-from heliograph.api.links import MemberLinks
 from heliograph.api.locators import Locators
 from heliograph.api.operations import Ask, Operation
 from heliograph.api.routes import Routes
@@ -30,6 +29,7 @@ from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import Change, Changed, Done, PutAll, Reply
 from heliograph.model.members import MemberInfo
 from heliograph.net.link import Link
+from heliograph.net.links import Links
 
 RETRY_MS_FIRST = 20
 RETRY_MS_MAX = 1_000
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 class Call:
     """One run of one operation."""
 
-    def __init__(self, operation: Operation, locators: Locators, links: MemberLinks, rng: random.Random) -> None:
+    def __init__(self, operation: Operation, locators: Locators, links: Links, rng: random.Random) -> None:
         self._operation = operation
         self._locators = locators
         self._links = links

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from heliograph.api.call import Call
-from heliograph.api.links import MemberLinks
 from heliograph.api.locators import Locators
 from heliograph.api.operations import Change, GetAll, Keys, Operation, PutAll, Size
 from heliograph.api.region import Region
@@ -18,12 +17,18 @@ from heliograph.link.hello import Hello
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import Address, parse_addresses
 from heliograph.model.keys import Key, bucket_of
+from heliograph.net.link import KeepAlive
+from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork
 from heliograph.net.seam import Network
 
 TIMEOUT_S = 15.0
 """How long an operation may take, with everything that is tried again; longer than a site needs to notice a dead
 member and to hand its buckets over."""
+
+KEEP_ALIVE = KeepAlive(interval_s=2.0, silence_s=6.0)
+"""A member that hangs is given up early enough for a call to be sent again to the next primary in time."""
+CLOSED = "the client is closed"
 
 Op = TypeVar("Op", bound=Operation)
 
@@ -36,7 +41,7 @@ class ClientBackend:
         self._timeout_s = timeout_s
         self._rng = rng
         self._locators = Locators(network, locators, hello)
-        self._links = MemberLinks(network, hello)
+        self._links = Links(network, hello, keep_alive=KEEP_ALIVE)
 
     async def open(self) -> None:
         """Look at the site. Raises UnavailableError when no locator answers, PeerError or UsageError when what answers
@@ -46,8 +51,8 @@ class ClientBackend:
 
     async def close(self) -> None:
         """Close every link; calls under way fail."""
-        await self._locators.close()
-        await self._links.close()
+        await self._locators.close(CLOSED)
+        await self._links.close(CLOSED)
 
     async def region_names(self) -> list[str]:
         """Return the names of the site's regions as they are now, sorted."""

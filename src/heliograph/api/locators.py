@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from heliograph.api.routes import Routes
-from heliograph.api.shared import SharedTasks
 from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SiteQuery, SiteView
 from heliograph.model.ids import Address
 from heliograph.net.link import call_once
 from heliograph.net.seam import Network
+from heliograph.net.shared import SharedTasks
 
 LOCATOR_TIMEOUT_S = 2.0
 """How long one locator may take to be reached, and again to answer, before the next one is asked."""
@@ -42,9 +42,9 @@ class Locators:
             return self._routes
         return await self._asking.run("routes", self._ask)
 
-    async def close(self) -> None:
-        """Stop asking."""
-        await self._asking.close()
+    async def close(self, reason: str) -> None:
+        """Stop asking; whoever needs an answer is told the reason (UsageError)."""
+        await self._asking.close(reason)
 
     async def _ask(self) -> Routes:
         failures: list[tuple[Address, HeliographError]] = []

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from heliograph.engine.seam import Item, Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.link.messages import Apply, Outcome, Reply, Request
-from heliograph.locator.links import Caller
 from heliograph.locator.view import decoded
 from heliograph.model.attributes import GatewaySenderAttributes, RegionAttributes
+from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import CONFIG_REGIONS, CONFIG_SENDERS, CURSORS, MEMBERS, encode_entry
 from heliograph.model.results import Result, Table
@@ -56,6 +56,14 @@ class Targets(msgspec.Struct, frozen=True):
 
 
 EVERYONE = Targets()
+
+
+class Caller(Protocol):
+    """What the admin operations need of `net.links.Links`."""
+
+    async def call(self, address: Address, message: Request, kind: type[R], *, timeout_s: float) -> R:
+        """Ask the member at `address`; see `Links.call`."""
+        ...
 
 
 class Cluster:
@@ -164,7 +172,7 @@ class Cluster:
 
         async def one(server: MemberInfo) -> R | HeliographError:
             try:
-                return await self.caller.call(server, message, kind, timeout_s=timeout_s)
+                return await self.caller.call(server.address, message, kind, timeout_s=timeout_s)
             except HeliographError as exc:
                 _log.info("member failed name=%s request=%s error=%s", server.name, type(message).__name__, exc)
                 return exc

@@ -18,7 +18,6 @@ from heliograph.link.hello import NO_SITE, Hello
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.discovery import Discovery
 from heliograph.locator.engine import OpenEngine, SiteEngine, open_site_engine
-from heliograph.locator.links import MemberLinks
 from heliograph.locator.service import LocatorService
 from heliograph.locator.site import SiteAdmin
 from heliograph.locator.view import SiteWatch
@@ -27,6 +26,7 @@ from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import REGISTRY, SITE_ID, decode_entry, encode_entry, member_key
 from heliograph.net.link import serve_links
+from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 
@@ -49,7 +49,7 @@ class Locator:
     _registry: Registry
     _watch: SiteWatch
     _discovery: Discovery
-    _links: MemberLinks
+    _links: Links
     address: Address
     _directory: Directory
     _info: MemberInfo
@@ -106,7 +106,7 @@ class Locator:
             self._registry = await self._engine.engine.open_registry(REGISTRY, replicas=REPLICAS)
             await self._claim_site()
             self._compose()
-            closing.push_async_callback(self._links.close)
+            closing.push_async_callback(self._links.close, "the locator stops")
             self._info = self._describe()
             await self._register(self._info)
             closing.push_async_callback(self._deregister)
@@ -153,7 +153,7 @@ class Locator:
             self._directory, self._network, self._clock, self._hello, lambda: self._watch.receivers
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir)
-        self._links = MemberLinks(self._network, self._hello)
+        self._links = Links(self._network, self._hello)
         self.site = SiteAdmin(self._registry, self._links, config.distributed_system_id)
 
     async def _run(self) -> None:

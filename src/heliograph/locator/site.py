@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from heliograph.engine.seam import Registry
-from heliograph.locator.cluster import Cluster
-from heliograph.locator.links import Caller
+from heliograph.locator.cluster import Caller, Cluster
 from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin

@@ -10,10 +10,9 @@ from typing import TypeVar
 
 import msgspec
 
-from heliograph.errors import RegionNotFoundError, UnavailableError, UsageError
+from heliograph.errors import RegionNotFoundError, UnavailableError, UnreachableError, UsageError
 from heliograph.link.messages import Change, Changed, Done, GetAll, PutAll, Reply, Request, Values
 from heliograph.locator.cluster import Cluster
-from heliograph.locator.links import UnreachableError
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import check_region_name
 from heliograph.model.keys import bucket_of, check_keys, decode_value, encode_value
@@ -87,7 +86,7 @@ class EntryAdmin:
         error: UnavailableError | None = None
         for server in await self._cluster.servers():
             try:
-                return await self._cluster.caller.call(server, request, kind, timeout_s=ENTRY_S)
+                return await self._cluster.caller.call(server.address, request, kind, timeout_s=ENTRY_S)
             except UnreachableError as exc:
                 error = exc
             except UnavailableError as exc:

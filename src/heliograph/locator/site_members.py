@@ -50,7 +50,7 @@ class MemberAdmin:
         if member.running_senders:
             data["Gateway Senders"] = ", ".join(member.running_senders)
         try:
-            status = await self._cluster.caller.call(member, StatusQuery(), Status, timeout_s=STATUS_S)
+            status = await self._cluster.caller.call(member.address, StatusQuery(), Status, timeout_s=STATUS_S)
         except HeliographError as exc:
             return Result(data=data, info=[f"{member.name} does not answer: {exc}"])
         data |= {"Working Dir": status.directory, "Log file": status.log_file, **status.details}

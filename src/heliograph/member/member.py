@@ -27,7 +27,6 @@ from heliograph.member.config import MemberConfig
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.membership import Membership
 from heliograph.member.operations import Operations
-from heliograph.member.peers import Peers
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
 from heliograph.member.state import SiteState, StateWatcher
@@ -54,6 +53,7 @@ from heliograph.model.registry import (
     sender_key,
 )
 from heliograph.net.link import LinkServer, serve_links
+from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import place, servers_by_age
@@ -107,9 +107,9 @@ class Member:
         self._exits = AsyncExitStack()
         """What `stop` undoes, the last first."""
         self._regions: dict[str, HostedRegion] = {}
-        self._peers = Peers(self._network, self._hello)
+        self._links = Links(self._network, self._hello)
         self._operations = Operations(
-            self.name, self._regions, lambda: self._watcher.state, self._peers, config.write_timeout_ms / 1000
+            self.name, self._regions, lambda: self._watcher.state, self._links, config.write_timeout_ms / 1000
         )
         self._dirty = asyncio.Event()
         self._arranged = asyncio.Condition()
@@ -125,7 +125,7 @@ class Member:
         """
         self._started_at = asyncio.get_running_loop().time()
         self._joined_ms = self.clock.now_ms()
-        self._exits.push_async_callback(self._peers.close)
+        self._exits.push_async_callback(self._links.close, "this member stops")
         try:
             join = await self._ask_locators(messages.JoinQuery(self.name), messages.JoinView, JOIN_S)
             self.site = join.dsid
@@ -210,8 +210,8 @@ class Member:
         while True:
             for locator in self.config.locators:
                 try:
-                    return await self._peers.call(locator, message, kind, timeout_s=within_s)
-                except (UnavailableError, HeliographError) as exc:
+                    return await self._links.call(locator, message, kind, timeout_s=within_s)
+                except HeliographError as exc:
                     error = exc
             if loop.time() > deadline or not error.retriable:
                 asked = ", ".join(map(str, self.config.locators))

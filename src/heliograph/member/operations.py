@@ -1,7 +1,8 @@
 """The operations on regions as a member does them: here where it is primary, at the primary where it is not.
 
-A write that was certainly not done (NotPrimaryError) is tried again where the placement now points, until the write
-timeout. A write whose answer was lost is only tried again when doing it twice is the same as doing it once.
+A write that was certainly not done (NotPrimaryError, UnreachableError) is tried again where the placement now points,
+until the write timeout. A write whose answer was lost is only tried again when doing it twice is the same as doing it
+once.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, request_size
-from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UnavailableError
+from heliograph.errors import (
+    HeliographError,
+    NotPrimaryError,
+    RegionNotFoundError,
+    UnavailableError,
+    UnreachableError,
+)
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
 from heliograph.member.copy import BucketCopy
-from heliograph.member.peers import Peers
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
 from heliograph.member.waiters import ManyWrites, OneWrite, Waiter
@@ -24,6 +30,7 @@ from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import Address, BucketId, Seq
 from heliograph.model.keys import Key, bucket_of, group_entries, positions_by_bucket
+from heliograph.net.links import Links
 
 RETRY_S = 0.05
 """Between two looks at who is primary, while a take-over is under way."""
@@ -39,13 +46,13 @@ class Operations:
         name: str,
         regions: dict[str, HostedRegion],
         state: Callable[[], SiteState],
-        peers: Peers,
+        links: Links,
         timeout_s: float,
     ) -> None:
         self._name = name
         self._regions = regions
         self._state = state
-        self._peers = peers
+        self._links = links
         self._timeout_s = timeout_s
 
     @cached_property
@@ -165,8 +172,8 @@ class Operations:
                     here(copy, waiter)
                     return cast(T, await waiter.future)
                 return await self._ask(hosted.primary_of(bucket), request, kind)
-            except NotPrimaryError as exc:
-                error: Exception = exc
+            except (NotPrimaryError, UnreachableError) as exc:
+                error: HeliographError = exc
             except UnavailableError as exc:
                 if not repeatable:
                     raise
@@ -277,7 +284,7 @@ class Operations:
             await asyncio.sleep(RETRY_S)
 
     async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
-        return await self._peers.call(self._address(member), request, kind, timeout_s=self._timeout_s)
+        return await self._links.call(self._address(member), request, kind, timeout_s=self._timeout_s)
 
 
 def _chunks(keys: list[Key], values: list[bytes], size_max: int) -> Iterator[tuple[list[Key], list[bytes], int]]:

@@ -19,6 +19,7 @@ from heliograph.net.handler import BaseHandler, LinkHandler
 from heliograph.net.seam import Network, Server
 
 __all__ = [
+    "KEEP_ALIVE",
     "LINKS_MAX",
     "BaseHandler",
     "KeepAlive",

@@ -19,12 +19,15 @@ class SharedTasks(Generic[T]):
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[T]] = {}
+        self._closed_because = ""
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return what the running task for `key`, or a new one that does `work`, returns or raises.
 
-        Raises UsageError when `close` ended it first.
+        Raises UsageError once closed, and when `close` ended the task.
         """
+        if self._closed_because:
+            raise UsageError(self._closed_because)
         task = self._tasks.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(work())
@@ -32,7 +35,7 @@ class SharedTasks(Generic[T]):
             task.add_done_callback(lambda done: self._ended(key, done))
         await asyncio.wait([task])
         if task.cancelled():
-            raise UsageError("the client is closed")
+            raise UsageError(self._closed_because)
         return task.result()
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
@@ -40,8 +43,9 @@ class SharedTasks(Generic[T]):
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.debug("shared task failed key=%s error=%s", key, error)
 
-    async def close(self) -> None:
-        """Cancel what runs and wait for it."""
+    async def close(self, reason: str) -> None:
+        """Cancel what runs and wait for it; `reason` is what callers are told from now on."""
+        self._closed_because = reason
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
