@@ -19,7 +19,8 @@ def opened(directory: Path) -> Iterator[Sites]:
     finally:
         problems = started.close()
     assert problems == []
-    assert started.alarms() == []
+    alarms = started.alarms()
+    assert not alarms, alarms
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ OPERATOR = " with operator gfsh-"
 """Lines about the many short links of these tests."""
 ALARMS = ("Traceback", "InvariantViolation", "never retrieved", "was destroyed but it is pending")
 """What no process logs, whatever is done to its neighbours."""
+ALARM_LINES = 25
 
 
 @dataclass
@@ -269,14 +270,15 @@ class Sites:
         """Return every process's log."""
         return sorted(self.directory.rglob("*.log"))
 
-    def alarms(self) -> list[str]:
-        """Return lines that no log should have."""
-        return [
-            f"{log.name}: {line}"
-            for log in self.logs()
-            for line in log.read_text(errors="replace").splitlines()
-            if any(alarm in line for alarm in ALARMS)
-        ]
+    def alarms(self) -> str:
+        """Return what no log should have, with some lines around it."""
+        found = []
+        for log in self.logs():
+            lines = log.read_text(errors="replace").splitlines()
+            for number, line in enumerate(lines):
+                if any(alarm in line for alarm in ALARMS):
+                    found += [f"--- {log.name}", *lines[max(0, number - 1) : number + ALARM_LINES]]
+        return "\n".join(found)
 
     def log_tails(self) -> str:
         """Return the last lines of every process's log."""

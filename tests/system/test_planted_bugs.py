@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,6 @@ def test_a_planted_bug_is_found(
     sites: Sites, monkeypatch: pytest.MonkeyPatch, bug: str, scenario: Callable[..., None]
 ) -> None:
     monkeypatch.setattr(launch, "DAEMON_MODULE", f"tests.system.planted.{bug}")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     with pytest.raises(AssertionError, match=LOSS):
         scenario(sites, settle_s=SETTLE_S)
