@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-SEEDS_DEFAULT = 20
+SEEDS_DEFAULT = 16
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

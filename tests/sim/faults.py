@@ -18,6 +18,7 @@ LEAST_S, MOST_S = 0.2, 20.0
 STOP_S = 20.0
 """How long a member may take to leave in order before it is killed."""
 CLOCK_STEP_MS_MAX = 5_000
+ANSWERS_LOST_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,21 @@ def cut_engine(world: World, rng: random.Random) -> Fault:
     """One process does not reach the engine, the others do."""
     slot = rng.choice(world.slots)
     return Fault(f"cut {slot.name} off the engine", lambda: _of(slot, "cut_engine"), lambda: _of(slot, "heal_engine"))
+
+
+def lose_primary(world: World, rng: random.Random) -> Fault:
+    """A member is cut off the engine while its last appends were written and never answered, and others take over."""
+    slot = rng.choice(world.members)
+    answers = rng.randint(1, 4)
+
+    async def begin() -> None:
+        slot.site.engine.faults.plan(*[AppendFault.ANSWER_LOST] * answers)
+        await asyncio.sleep(ANSWERS_LOST_S)
+        _of(slot, "cut_engine")
+
+    return Fault(
+        f"lose {answers} answers, then cut {slot.name} off the engine", begin, lambda: _of(slot, "heal_engine")
+    )
 
 
 def stop_engine(world: World, rng: random.Random) -> Fault:
@@ -146,7 +162,8 @@ DRAWS: list[tuple[int, Callable[[World, random.Random], Fault]]] = [
     (5, kill_member),
     (1, kill_locator),
     (2, stop_member),
-    (3, cut_engine),
+    (2, cut_engine),
+    (3, lose_primary),
     (2, stop_engine),
     (4, disturb_appends),
     (1, slow_engine),

@@ -46,6 +46,7 @@ class Operation:
 
     written: the entries put, or the one key changed with its new value (empty: removed).
     done, old, seq: as a conditional operation was answered; a put that is ok is done.
+    shown: what the same member showed of the keys right after it acknowledged a put; empty when nobody looked.
     quiet: nothing else was going on at any site, and nothing was on its way.
     """
 
@@ -59,6 +60,7 @@ class Operation:
     done: bool = False
     old: bytes = b""
     seq: int = 0
+    shown: dict[Key, bytes] = field(default_factory=dict)
     quiet: bool = False
     error: str = ""
 

@@ -11,6 +11,7 @@ from tests.sim.checkers import (
     false_answer,
     lost_write,
     resurrected,
+    stale_read,
     stuck,
     two_primaries,
 )
@@ -190,6 +191,19 @@ def test_an_entry_that_nobody_destroyed_and_is_gone_is_found() -> None:
     assert false_answer.check(seen([operation("remove", "k", b"", done=False)], logs))
     assert false_answer.check(seen([operation("remove", "k", b"", outcome="info")], logs)) == []
     assert false_answer.check(seen([operation("remove", "k", b"", seq=3, old=b"v")], logs)) == []
+
+
+# --- stale read
+
+
+def test_a_member_that_shows_less_than_it_acknowledged_is_found() -> None:
+    events = [event("k", 1, b"old"), event("k", 2), event("k", 3, b"new")]
+    assert stale_read.check(seen([operation("put", "k", shown={"k": b"old"})], {1: events}))
+    assert stale_read.check(seen([operation("put", "k", shown={"k": b""})], {1: events}))
+    assert stale_read.check(seen([operation("put", "k", shown={"k": b"v"})], {1: events})) == []
+    assert stale_read.check(seen([operation("put", "k", shown={"k": b"new"})], {1: events})) == []
+    gone = [*events, event("k", 4, b"")]
+    assert stale_read.check(seen([operation("put", "k", shown={"k": b""})], {1: gone})) == []
 
 
 # --- stuck

@@ -20,7 +20,7 @@ from tests.sim.world import MemberSlot
 
 HOT_KEYS = tuple(f"hot-{number}" for number in range(5))
 PAUSE_S = 0.4
-ANSWER_S = 40.0
+ANSWER_S = 50.0
 """Longer than any operation may take by itself."""
 CONDITIONS: tuple[Condition, ...] = ("put_if_absent", "replace", "replace_if", "remove", "remove_if")
 
@@ -50,7 +50,18 @@ class Client:
         """Put a new value under each key."""
         written = {key: self._value() for key in keys}
         work = self._slot.member.put_all(REGION, list(written), list(written.values()))
-        return await self._do("put", written, work, quiet=quiet)
+        operation = await self._do("put", written, work, quiet=quiet)
+        if operation.outcome == "ok":
+            await self._look_at(operation)
+        return operation
+
+    async def _look_at(self, operation: Operation) -> None:
+        """See whether the member shows what it has just acknowledged."""
+        if self._slot.ready:
+            keys = list(operation.written)
+            outcome, values, _ = await self._in_process(self._slot.member.get_all(REGION, keys))
+            if outcome == "ok" and values is not None:
+                operation.shown = dict(zip(keys, values, strict=True))
 
     async def change(self, op: Condition, key: Key, *, quiet: bool = False) -> Operation:
         """Do a conditional operation."""

@@ -25,7 +25,7 @@ from tests.sim.plan import REGION, Plan, SitePlan
 from tests.sim.process import Process
 
 MEMBER_TIMEOUT_MS = 2_000
-WRITE_TIMEOUT_MS = 12_000
+WRITE_TIMEOUT_MS = 15_000
 RESTART_S = 0.5
 LOG_END = 1 << 30
 

@@ -13,6 +13,7 @@ from tests.sim.checkers import (
     false_answer,
     lost_write,
     resurrected,
+    stale_read,
     stuck,
     two_primaries,
 )
@@ -26,6 +27,7 @@ CHECKERS: dict[str, Callable[[Observed], list[str]]] = {
     "resurrected": resurrected.check,
     "duplicate effect": duplicate_effect.check,
     "false answer": false_answer.check,
+    "stale read": stale_read.check,
 }
 EXAMPLES_MAX = 3
 
