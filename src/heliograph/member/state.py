@@ -1,19 +1,13 @@
-"""What this member knows of its site, read from the registry.
-
-A watch only says when to look: the entries themselves are read whole, at every hint and once a second besides, so
-that nothing rests on a change that a watch may have missed (architecture §2).
-"""
+"""What this member knows of its site, read from the registry."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from heliograph.engine.seam import Item, Registry
-from heliograph.errors import HeliographError, UnavailableError
+from heliograph.engine.seam import Registry
+from heliograph.engine.watching import Entries, Group, Watching
 from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.registry import (
@@ -27,9 +21,6 @@ from heliograph.model.registry import (
     decode_entry,
 )
 
-RESCAN_S = 1.0
-
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -46,84 +37,44 @@ class SiteState:
     """Region -> placement and its revision."""
 
 
-class StateWatcher:
+class StateWatcher(Watching):
     """Keeps a `SiteState` current and calls `on_change` after each look that found something new."""
 
     def __init__(self, registry: Registry, on_change: Callable[[], None]) -> None:
+        groups = (
+            Group(MEMBERS, self._take_members),
+            Group(CONFIG, self._take_config, besides=(GENERATIONS,)),
+            Group(PLACEMENT, self._take_placements),
+        )
+        super().__init__(registry, groups, on_change)
         self.state = SiteState()
-        self._registry = registry
-        self._on_change = on_change
-        self._hints = {prefix: asyncio.Event() for prefix in (MEMBERS, CONFIG, PLACEMENT)}
-        self._seen: dict[str, dict[str, Item]] = {}
 
-    async def refresh(self) -> None:
-        """Read everything now. Raises UnavailableError."""
-        for prefix in self._hints:
-            await self._read(prefix)
+    def _take_members(self, entries: Entries) -> None:
+        self.state.members = _decoded(entries, MEMBERS, MemberInfo)
 
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for prefix in self._hints:
-                tasks.create_task(self._hint(prefix))
-                tasks.create_task(self._look(prefix))
-
-    async def _hint(self, prefix: str) -> None:
-        while True:
-            try:
-                async for _ in self._registry.watch(prefix):
-                    self._hints[prefix].set()
-            except UnavailableError as exc:
-                _log.warning("watch interrupted prefix=%s error=%s", prefix, exc)
-            await asyncio.sleep(RESCAN_S)
-
-    async def _look(self, prefix: str) -> None:
-        hint = self._hints[prefix]
-        while True:
-            try:
-                async with asyncio.timeout(RESCAN_S):
-                    await hint.wait()
-            except TimeoutError:
-                pass  # nobody hinted: look anyway
-            hint.clear()
-            try:
-                await self._read(prefix)
-            except HeliographError as exc:
-                _log.warning("registry unreadable prefix=%s error=%s", prefix, exc)
-
-    async def _read(self, prefix: str) -> None:
-        items = await self._registry.items(prefix)
-        if prefix == CONFIG:
-            generations = await self._registry.items(GENERATIONS)
-            items = items | generations
-        if items == self._seen.get(prefix):
-            return
-        self._seen[prefix] = items
-        if prefix == MEMBERS:
-            self.state.members = _decoded(items, MEMBERS, MemberInfo)
-        elif prefix == PLACEMENT:
-            placements = _decoded(items, PLACEMENT, RegionPlacement)
-            self.state.placements = {
-                name: (placement, items[f"{PLACEMENT}.{name}"].revision) for name, placement in placements.items()
-            }
-        else:
-            self._read_config(items)
-        self._on_change()
-
-    def _read_config(self, items: dict[str, Item]) -> None:
-        state = self.state
-        state.regions = _decoded(items, CONFIG_REGIONS, RegionAttributes)
-        state.senders = _decoded(items, CONFIG_SENDERS, GatewaySenderAttributes)
-        receiver = items.get(CONFIG_RECEIVER)
-        state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
+    def _take_config(self, entries: Entries) -> None:
+        regions = _decoded(entries, CONFIG_REGIONS, RegionAttributes)
+        senders = _decoded(entries, CONFIG_SENDERS, GatewaySenderAttributes)
+        receiver = entries.get(CONFIG_RECEIVER)
         prefix = GENERATIONS + "."
+        state = self.state
+        state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
+        state.regions, state.senders = regions, senders
         state.generations = {
-            key.removeprefix(prefix): int(item.value) for key, item in items.items() if key.startswith(prefix)
+            key.removeprefix(prefix): int(item.value) for key, item in entries.items() if key.startswith(prefix)
+        }
+
+    def _take_placements(self, entries: Entries) -> None:
+        placements = _decoded(entries, PLACEMENT, RegionPlacement)
+        self.state.placements = {
+            name: (placement, entries[f"{PLACEMENT}.{name}"].revision) for name, placement in placements.items()
         }
 
 
-def _decoded(items: dict[str, Item], prefix: str, kind: type[T]) -> dict[str, T]:
+def _decoded(entries: Entries, prefix: str, kind: type[T]) -> dict[str, T]:
     start = prefix + "."
     return {
-        key.removeprefix(start): decode_entry(item.value, kind) for key, item in items.items() if key.startswith(start)
+        key.removeprefix(start): decode_entry(item.value, kind)
+        for key, item in entries.items()
+        if key.startswith(start)
     }
