@@ -561,7 +561,26 @@ def test_a_question_and_a_close_in_one_chunk(run: Run) -> None:
     run(scenario)
 
 
-def test_a_peer_that_hangs_up(run: Run) -> None:
+@pytest.mark.parametrize("closing", ["server", "client"])
+def test_an_orderly_close_is_no_news(run: Run, closing: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        handler = Asked()
+        async with serving(world, handler) as server, linked(world, server) as link:
+            await link.call(Size("now", []), timeout_s=5)
+            if closing == "server":
+                await server.close("maintenance")
+            else:
+                link.close()
+            await link.wait_closed()
+            await until(lambda: handler.reasons())
+
+    with caplog.at_level(logging.DEBUG, logger=connection.__name__):
+        run(scenario)
+    closes = [record.levelno for record in caplog.records if record.getMessage().startswith("link closed")]
+    assert closes == [logging.DEBUG, logging.DEBUG]
+
+
+def test_a_peer_that_hangs_up(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(world: World) -> None:
         handler = Asked()
         async with serving(world, handler) as server:
@@ -573,7 +592,11 @@ def test_a_peer_that_hangs_up(run: Run) -> None:
             assert len(handler.reasons()) == 1
             await until(lambda: not server.links)
 
-    run(scenario)
+    with caplog.at_level(logging.INFO, logger=connection.__name__):
+        run(scenario)
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert "link closed side=answering" in record.getMessage()
 
 
 def test_an_unread_close_is_cut_short(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

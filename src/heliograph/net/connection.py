@@ -176,7 +176,7 @@ class Link(asyncio.Protocol):
 
     def close(self, reason: str = "") -> None:
         """Close the link and tell the peer why. A second close does nothing."""
-        self._shut(UnavailableError(reason or f"closed by {self._session.hello}"))
+        self._shut(UnavailableError(reason or f"closed by {self._session.hello}"), orderly=True)
 
     @property
     def opened(self) -> bool:
@@ -327,8 +327,9 @@ class Link(asyncio.Protocol):
     def _on_peer_closed(self, event: session.PeerClosed) -> None:
         error = error_of(event.failure)
         kind = UnavailableError if isinstance(error, UnavailableError) else PeerError
-        done = "closed" if self._opened.done() else "refused"
-        self._shut(kind(f"{self.peer_address} {done} the link: {error}"))
+        opened = self._opened.done()
+        told = kind(f"{self.peer_address} {'closed' if opened else 'refused'} the link: {error}")
+        self._shut(told, orderly=opened and kind is UnavailableError)
 
     # --- sending, waiting, ending -----------------------------------------------------------------------------------
 
@@ -371,13 +372,16 @@ class Link(asyncio.Protocol):
         look_at = max(min(now + self._keep_alive.interval_s, silence_ends), now + LOOK_MIN_S)
         self._timer = self._loop.call_at(look_at, self._on_interval)
 
-    def _shut(self, error: HeliographError, *, abort: bool = False) -> None:
-        """End the link because of `error`; without `abort` what is still to be sent gets `CLOSE_TIMEOUT_S` for it."""
+    def _shut(self, error: HeliographError, *, orderly: bool = False, abort: bool = False) -> None:
+        """End the link because of `error`; without `abort` what is still to be sent gets `CLOSE_TIMEOUT_S` for it.
+
+        orderly: one of the two ends had no more use for it, which is no news.
+        """
         if self.closed:
             return
         self._session.close(error)
         self._flush()
-        self._end(error)
+        self._end(error, orderly=orderly)
         if not self._connected:
             self._release_if_done()
         elif abort:
@@ -386,12 +390,12 @@ class Link(asyncio.Protocol):
             self._transport.close()
             self._timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
-    def _end(self, error: HeliographError) -> None:
+    def _end(self, error: HeliographError, *, orderly: bool = False) -> None:
         """Become closed: nothing is sent any more, and whoever waits for the peer learns that it won't answer."""
         self.closed = True
         self._reason = str(error)
         self._stop_timer()
-        level = logging.WARNING if isinstance(error, PeerError) else logging.INFO
+        level = logging.DEBUG if orderly else logging.WARNING if isinstance(error, PeerError) else logging.INFO
         logger.log(level, "link closed side=%s link=%r reason=%r", self._session.side.value, self, self._reason)
         if not self._opened.done():
             self._opened.set_exception(error)
