@@ -6,12 +6,13 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Self
 
-from heliograph.errors import PeerError, UnavailableError
+from heliograph.errors import UnavailableError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import GatewayQuery, Gateways
 from heliograph.model.ids import Address
-from heliograph.net.link import BaseHandler, Link, connect_link
+from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork
 
 CALL_TIMEOUT_S = 15.0
@@ -22,43 +23,22 @@ class GatewayWatch:
 
     def __init__(self, servers: Mapping[int, Sequence[Address]]) -> None:
         self._servers = servers
-        self._links: dict[int, list[Link]] = {}
+        self._links = Links(RealNetwork(), Hello(role="operator", name=f"watch-{os.getpid()}"))
 
-    async def __aenter__(self) -> GatewayWatch:
-        hello = Hello(role="operator", name=f"watch-{os.getpid()}")
-        network = RealNetwork()
-        try:
-            for site, addresses in self._servers.items():
-                links = self._links.setdefault(site, [])
-                for address in addresses:
-                    link = await connect_link(network, address, hello, BaseHandler(), timeout_s=CALL_TIMEOUT_S)
-                    links.append(link)
-        except BaseException:
-            await self._close()
-            raise
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._close()
-
-    async def _close(self) -> None:
-        links = [link for links in self._links.values() for link in links]
-        for link in links:
-            link.close()
-        for link in links:
-            await link.wait_closed()
+        await self._links.close("nobody watches any more")
 
     async def gateways(self, site: int) -> list[Gateways]:
         """Return the state of every server's gateways at a site. Raises UnavailableError."""
-        found = []
-        for link in self._links[site]:
-            answer = await link.call(GatewayQuery(), timeout_s=CALL_TIMEOUT_S)
-            if not isinstance(answer, Gateways):
-                raise PeerError(f"{link.peer} answered {type(answer).__name__} to GatewayQuery")
-            found.append(answer)
-        return found
+        return [
+            await self._links.call(address, GatewayQuery(), Gateways, timeout_s=CALL_TIMEOUT_S)
+            for address in self._servers[site]
+        ]
 
     async def queued(self, site: int) -> int:
         """Return how many events wait in the site's gateway senders for the other sites' word."""
@@ -75,7 +55,7 @@ class GatewayWatch:
             raise UnavailableError(f"not connected after {timeout_s:g} s: {waiting}") from None
 
     async def _unconnected(self) -> str:
-        for site in self._links:
+        for site in self._servers:
             for gateways in await self.gateways(site):
                 for sender in gateways.senders:
                     if sender.policy != "Secondary" and sender.status != "Running and Connected":
