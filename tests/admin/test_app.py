@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import msgspec
@@ -173,4 +174,25 @@ def test_the_openapi_page_and_the_table_of_routes_agree(http: Http) -> None:
     }
     written = set(re.findall(r"^\| ([A-Z]+) \| (/\S*) \|", admin.__doc__ or "", re.MULTILINE))
     assert served == written
-    assert http.client.get("/schema").status_code == 200
+
+
+def test_the_openapi_page_shows_every_route_and_loads_nothing(http: Http) -> None:
+    response = http.client.get("/schema")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    page, schema = response.text, http.client.get("/schema/openapi.json").json()
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            assert f"<h3>{method.upper()} {path}</h3><p>{escape(operation['description'])}</p>" in page
+    for name in schema["components"]["schemas"]:
+        assert f'<h3 id="{name}">' in page
+    assert re.findall(r"(?:src|href)=[^>]*|<script|<link|@import|url\(|//", page) == ['href="/schema/openapi.json"']
+    assert "<td>total_num_buckets</td><td>integer</td><td>default 16</td>" in page
+    for renderer in ("redoc", "swagger", "elements", "rapidoc"):
+        assert http.client.get(f"/schema/{renderer}").status_code == 404
+
+
+def test_the_schema_is_served_as_yaml_too(http: Http) -> None:
+    response = http.client.get("/schema/openapi.yaml")
+    assert response.status_code == 200
+    assert "title: heliograph admin API" in response.text

@@ -13,10 +13,12 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from heliograph import __version__
 from heliograph.admin import BASE
+from heliograph.admin.page import SchemaPage
 from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UnavailableError, UsageError
 from heliograph.link.messages import ReceiverAction, SenderAction
 from heliograph.locator.cluster import Targets
@@ -209,7 +211,12 @@ def make_app(site: SiteAdmin) -> Litestar:
         [Router(BASE, route_handlers=routes, guards=[refuse_unknown_query])],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},
         exception_handlers={HTTPException: _on_http_error, HeliographError: _on_error, Exception: _on_bug},
-        openapi_config=OpenAPIConfig("heliograph admin API", __version__),
+        openapi_config=OpenAPIConfig(
+            "heliograph admin API",
+            __version__,
+            use_handler_docstrings=True,
+            render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
+        ),
         logging_config=None,
     )
 
