@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import msgspec
 
 from heliograph.api.cache_config import CacheOptions, checked, read_options
+from heliograph.api.opened import Opened
 from heliograph.api.region import Region
 from heliograph.errors import UsageError
 from heliograph.locator.config import LocatorConfig
@@ -23,7 +23,7 @@ from heliograph.model.attributes import (
 from heliograph.model.ids import Address, check_region_name
 
 
-class Cache:
+class Cache(Opened):
     """A member in this process: `async with heliograph.aio.Cache("app1", locators="host[10334]") as cache`.
 
     It hosts data, gateway senders and a gateway receiver like any server. Options: `CacheOptions`.
@@ -40,15 +40,6 @@ class Cache:
 
     def __repr__(self) -> str:
         return f"<heliograph.aio.Cache {self.name}>"
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def open(self) -> None:
         """Join the site; returns when this member holds what it should.

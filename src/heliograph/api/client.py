@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from heliograph.api.call import Call
 from heliograph.api.locators import Locators
+from heliograph.api.opened import Opened
 from heliograph.api.operations import Change, GetAll, Keys, Operation, PutAll, Size
 from heliograph.api.region import Region
 from heliograph.errors import InvariantViolation, RegionNotFoundError, UsageError
@@ -100,7 +100,7 @@ class ClientBackend:
         return operation
 
 
-class Client:
+class Client(Opened):
     """A thin client of one site: `async with heliograph.aio.connect("host[10334]") as client`."""
 
     def __init__(
@@ -121,15 +121,6 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<heliograph.aio.Client of {self._locators}>"
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def open(self) -> None:
         """Look at the site. Raises UnavailableError when no locator answers, PeerError or UsageError when what answers

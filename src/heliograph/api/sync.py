@@ -7,24 +7,20 @@ runs an event loop of its own, which it then blocks.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from heliograph.api import client as awaited
 from heliograph.api.backend import Backend
 from heliograph.api.client import TIMEOUT_S
 from heliograph.api.loop import LoopThread
+from heliograph.api.opened import Opened
 from heliograph.api.sync_region import Region
-
-
-class _Awaited(Protocol):
-    async def open(self) -> None: ...
-    async def close(self) -> None: ...
 
 
 class Face:
     """What a blocking client and a blocking cache share: the loop, opened and closed with them."""
 
-    def __init__(self, description: str, inner: _Awaited) -> None:
+    def __init__(self, description: str, inner: Opened) -> None:
         self._description = description
         self._inner = inner
         self._loop = LoopThread(description)
