@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 
 from heliograph.errors import NotPrimaryError, RegionNotFoundError, UnavailableError
@@ -192,6 +193,21 @@ def test_what_may_have_been_done_is_repeated_only_when_that_changes_nothing() ->
         assert isinstance(outcome, UnavailableError)
         await asyncio.gather(lose_the_answer(), one.operations.put_all(REGION, ["l"], [b"v"]))
         assert await one.operations.get_all(REGION, ["k", "l"]) == [b"new", b"v"]
+
+    play(scenario)
+
+
+def test_what_did_certainly_not_reach_the_primary_is_repeated_whatever_it_is() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        await other.links.close()
+        task = asyncio.create_task(one.operations.change(REGION, "put_if_absent", "k", b"v", b""))
+        await asyncio.sleep(1)
+        assert not task.done()
+        address = await other.serve()
+        site.state.members["b"] = msgspec.structs.replace(site.state.members["b"], address=address)
+        assert (await task).done
+        assert await one.operations.get_all(REGION, ["k"]) == [b"v"]
 
     play(scenario)
 
