@@ -8,13 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from heliograph.gfsh.bench.command import result_of
 from heliograph.gfsh.bench.settings import Latency, WanReport, WanSettings
 
 HELIO = str(Path(sys.executable).with_name("helio"))
-pytestmark = pytest.mark.xdist_group("sites")
 
 
 def bench(*options: str) -> dict[str, Any]:

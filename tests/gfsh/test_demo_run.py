@@ -25,7 +25,6 @@ from heliograph.gfsh.demo.topology import TOPOLOGIES, plan_of
 from heliograph.model.keys import Key
 
 HELIO = str(Path(sys.executable).with_name("helio"))
-pytestmark = pytest.mark.xdist_group("sites")
 
 AIRPORTS: dict[str, Any] = dict(islice(airportsdata.load("ICAO").items(), 1_200))
 SITES = {"mesh": 2, "ring": 3, "hybrid": 3, "star": 3}

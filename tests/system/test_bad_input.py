@@ -25,8 +25,6 @@ from heliograph.model.keys import VALUE_BYTES_MAX
 from tests.system.sites import HOST, Site, Sites
 from tests.system.waiting import until
 
-pytestmark = pytest.mark.xdist_group("system-1")
-
 CLOSED_WITHIN_S = 10.0
 PORTS = ("locator", "server", "receiver")
 GARBAGE = random.Random(1).randbytes(4_000)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 import heliograph
 from heliograph.errors import UnavailableError
 from heliograph.model.keys import Key
@@ -11,8 +9,6 @@ from tests.system.scenarios import REGIONS, assert_all_there, connect_sites
 from tests.system.sites import Sites
 from tests.system.waiting import PATIENCE_S, until
 from tests.system.writers import Writer, progress, writing
-
-pytestmark = pytest.mark.xdist_group("system-2")
 
 READ: dict[Key, int] = {f"read.{number}": number for number in range(100)}
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.system import scenarios
 from tests.system.sites import Sites
-
-pytestmark = pytest.mark.xdist_group("system-1")
 
 
 def test_a_killed_server_loses_no_write_and_joins_again(sites: Sites) -> None:

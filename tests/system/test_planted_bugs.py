@@ -12,8 +12,6 @@ from heliograph.gfsh import launch
 from tests.system import scenarios
 from tests.system.sites import Sites
 
-pytestmark = pytest.mark.xdist_group("system-2")
-
 ROOT = Path(__file__).parents[2]
 SETTLE_S = 3.0
 LOSS = r"lost: |resurrected: |entries differ|failed: AssertionError"

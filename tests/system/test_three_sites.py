@@ -9,8 +9,6 @@ from tests.system.sites import Sites
 from tests.system.waiting import PATIENCE_S
 from tests.system.writers import progress, writing
 
-pytestmark = pytest.mark.xdist_group("system-2")
-
 REGIONS = {"alone": ("PARTITION", "parallel"), "everywhere": ("REPLICATE", "serial")}
 MESH = {1: (2, 3), 2: (1, 3), 3: (1, 2)}
 RING = {1: (2,), 2: (3,), 3: (1,)}
