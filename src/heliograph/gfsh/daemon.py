@@ -82,20 +82,22 @@ def run(config: DaemonConfig, reports: Reports) -> int:
     except HeliographError as exc:
         reports.send(Refused(str(exc)))
         return 1
+    failure: str | None = None
     try:
         import uvloop
 
         uvloop.run(_body(config, on_ready))
     except HeliographError as exc:
         _log.error("failed kind=%s name=%s error=%s", state.kind, state.name, exc)
-        reports.send(Refused(str(exc)))
-        return 1
+        failure = str(exc)
     except Exception as exc:
         _log.exception("failed kind=%s name=%s", state.kind, state.name)
-        reports.send(Refused(f"{type(exc).__name__}: {exc}"))
-        return 1
+        failure = f"{type(exc).__name__}: {exc}"
     finally:
-        remove_files(directory, state)
+        remove_files(directory, state)  # before the command is told, for it kills what is left of a refused daemon
+    if failure is not None:
+        reports.send(Refused(failure))
+        return 1
     _log.info("ended kind=%s name=%s", state.kind, state.name)
     return 0
 
