@@ -248,6 +248,29 @@ def test_a_write_that_the_engine_does_not_answer_fails_after_the_timeout() -> No
     simulate(scenario)
 
 
+def test_who_gives_up_answers_everybody_and_ignores_what_comes_later() -> None:
+    async def scenario(members: Members) -> None:
+        host = await members.join("a")
+        copy = await primary_at(host)
+        host.client.connection.cut()
+        flying = put(copy, "k")
+        await asyncio.sleep(0)
+        waiting = put(copy, "l")
+        copy.give_up(UnavailableError("the member stops"))
+        assert copy.retired
+        for future in (flying, waiting):
+            with pytest.raises(UnavailableError, match="the member stops"):
+                await future
+        with pytest.raises(NotPrimaryError):
+            put(copy, "m")
+        host.client.connection.heal()
+        await asyncio.sleep(30)
+        assert copy.view.values == {}
+        copy.give_up(UnavailableError("again"))
+
+    simulate(scenario)
+
+
 # --- following
 
 

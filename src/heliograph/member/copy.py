@@ -148,6 +148,8 @@ class BucketCopy:
             if answer.cancelled():
                 return
             error = answer.exception()
+            if self._primary is None:
+                return  # given up
             if error is None:
                 self._appended(answer.result())
             elif isinstance(error, UnavailableError):
@@ -161,7 +163,7 @@ class BucketCopy:
 
     async def _settle(self, payload: bytes, batch_id: str) -> None:
         """Find out what became of an append whose answer was lost; nothing else is appended meanwhile."""
-        while True:
+        while self._primary is not None:
             try:
                 seq = await append_settled(
                     self._host.log,
@@ -221,6 +223,20 @@ class BucketCopy:
         _reject([request for request, _ in primary.in_flight.outcomes], unknown)
         primary.in_flight.outcomes.clear()  # nobody waits for what is found out later
         _reject(primary.abandon(), UnavailableError(f"the engine does not answer: the write to {where} was not done"))
+
+    def give_up(self, error: Exception) -> None:
+        """Fail all that waits for the engine with `error`, whatever comes of it: the member stops.
+
+        The copy takes no more writes. What is in flight may be done all the same; nobody is told.
+        """
+        self._accepting = False
+        primary = self._primary
+        if primary is None:
+            return
+        if primary.in_flight is not None:
+            _reject([request for request, _ in primary.in_flight.outcomes], error)
+        _reject(primary.abandon(), error)
+        self._retire()
 
     # --- changing roles
 
