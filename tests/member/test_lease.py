@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from heliograph.member.lease import HOLD_S, LEASE_TTL_S, LeaseKeeper
+from heliograph.member.lease import HOLD_S, LEASE_TTL_S, REFRESH_S, LeaseKeeper
 from heliograph.model.registry import lease_key
 from tests.member.wan import SENDER, Host, World, simulate
 
@@ -116,5 +116,20 @@ def test_a_short_absence_of_the_engine_costs_nothing() -> None:
             one.host.client.connection.heal()
             await asyncio.sleep(20)
             assert len(one.told) == 1
+
+    simulate(scenario)
+
+
+def test_who_wavers_refreshes_no_more_often_than_others() -> None:
+    async def scenario(world: World) -> None:
+        async with candidate(world, "one") as one:
+            one.keeper.may_hold(True)
+            await world.until(lambda: one.keeper.held)
+            one.keeper.may_hold(False)
+            one.keeper.may_hold(True)
+            revision = world.engine.registries["site"].revision
+            await asyncio.sleep(10)
+            assert world.engine.registries["site"].revision - revision <= 10 / REFRESH_S + 1
+            assert one.keeper.held
 
     simulate(scenario)

@@ -136,7 +136,8 @@ class LeaseKeeper:
         return encode_entry(Lease(self._member, self._incarnation, epoch))
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, unless what is wanted changes."""
+        """Wait, unless what is wanted changes meanwhile."""
+        self._changed.clear()
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
