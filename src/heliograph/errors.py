@@ -1,7 +1,7 @@
 """Errors, named by who must act on them.
 
-Every error that heliograph raises on purpose derives from `HeliographError`; `retriable` says whether the same call
-may succeed later without anything being changed by the caller.
+Every error that heliograph raises on purpose derives from `HeliographError`, save the one that shows a bug of its own;
+`retriable` says whether the same call may succeed later without anything being changed by the caller.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class ClockSkewError(HeliographError):
     retriable = True
 
 
-class InvariantViolation(HeliographError):  # noqa: N818  (a bug of ours, not a condition)
-    """A state that must never exist; the process stops rather than go on with it."""
+class InvariantViolation(Exception):  # noqa: N818  (a bug of ours, not a condition)
+    """A state that must never exist: no HeliographError, so that nobody who goes on after those goes on with it."""
 
 
 def invariant(condition: bool, message: str, *context: object) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from heliograph import errors
-from heliograph.errors import HeliographError, InvariantViolation, PeerError
+from heliograph.errors import HeliographError, PeerError
 from heliograph.link.messages import Failure
 
 _BY_NAME = {
     name: value
     for name, value in vars(errors).items()
-    if isinstance(value, type) and issubclass(value, HeliographError) and value is not InvariantViolation
+    if isinstance(value, type) and issubclass(value, HeliographError)
 }
 _decode = msgspec.msgpack.Decoder(Failure).decode
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
-from heliograph.errors import HeliographError, InvariantViolation, PeerError, UnavailableError, UsageError
+from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
 from heliograph.link import messages, session
 from heliograph.link.failures import error_of, failure_of
 from heliograph.link.hello import Hello, Side
@@ -310,7 +310,7 @@ class Link(asyncio.Protocol):
 
     def _report_bug(self, exc: BaseException) -> None:
         """Hand an exception that nobody meant to raise to the event loop's exception handler, which logs it."""
-        if not isinstance(exc, HeliographError) or isinstance(exc, InvariantViolation):
+        if not isinstance(exc, HeliographError):
             self._loop.call_exception_handler({"message": f"a handler failed on {self!r}", "exception": exc})
 
     def _on_replied(self, event: session.Replied) -> None:
