@@ -295,12 +295,19 @@ def test_a_reply_twice_is_one_too_many() -> None:
         hear(opener, reply + reply)
 
 
-def test_an_unknown_request_fails_alone() -> None:
-    """A newer peer asks what this release does not know."""
+@pytest.mark.parametrize(
+    "body",
+    [
+        msgspec.msgpack.encode(["Juggle", 3]),  # a newer peer asks what this release does not know
+        b"\x93\xa6GetAll" + b"\xa1\xff" + b"\x90",  # no UTF-8
+        b"\x93\xa6GetAll" + b"\xa1r" + b"\x91" * 100_000 + b"\x01",  # nested too deep
+    ],
+)
+def test_a_request_that_is_not_understood_fails_alone(body: bytes) -> None:
     opener, answerer = joined(CLIENT, MEMBER)
     number = opener.request(QUESTION)
     output(opener)
-    assert hear(answerer, frame(Kind.REQUEST, number, msgspec.msgpack.encode(["Juggle", 3]))) == []
+    assert hear(answerer, frame(Kind.REQUEST, number, body)) == []
     (replied,) = hear(opener, output(answerer))
     assert isinstance(replied, Replied)
     assert isinstance(replied.message, Failure)

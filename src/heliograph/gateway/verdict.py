@@ -13,6 +13,7 @@ from heliograph.errors import PeerError
 from heliograph.link.messages import WanBatch, decode_wan_batch
 from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
 from heliograph.model.batch import Part, decode_columns, encode_columns
+from heliograph.model.decoding import decode
 from heliograph.model.ids import SITE_ID_MAX
 from heliograph.model.keys import positions_by_bucket
 
@@ -21,10 +22,7 @@ _SITES = frozenset(range(SITE_ID_MAX + 1))
 
 def open_batch(body: bytes) -> WanBatch:
     """Decode a batch from another site. Raises PeerError when it is malformed."""
-    try:
-        batch = decode_wan_batch(body)
-    except msgspec.DecodeError as exc:
-        raise PeerError(f"malformed batch of events: {exc}") from exc
+    batch = decode(decode_wan_batch, body, "batch of events")
     buckets = batch.buckets
     if not 1 <= buckets <= TOTAL_NUM_BUCKETS_MAX:
         raise PeerError(f"malformed batch of events: {buckets} buckets")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from heliograph import errors
-from heliograph.errors import HeliographError, PeerError
+from heliograph.errors import HeliographError
 from heliograph.link.messages import Failure
+from heliograph.model.decoding import decode
 
 _BY_NAME = {
     name: value
@@ -33,7 +34,4 @@ def error_of(failure: Failure) -> HeliographError:
 
 def decode_failure(data: bytes) -> Failure:
     """Decode the body of a refusal or close frame. Raises PeerError when it is malformed."""
-    try:
-        return _decode(data)
-    except msgspec.DecodeError as exc:
-        raise PeerError(f"malformed reason: {exc}") from exc
+    return decode(_decode, data, "reason")

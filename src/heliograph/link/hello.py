@@ -11,6 +11,7 @@ from enum import Enum
 import msgspec
 
 from heliograph.errors import PeerError
+from heliograph.model.decoding import decode
 
 VERSION = 1
 """The newest version of the messages that this release speaks."""
@@ -55,10 +56,7 @@ _decode = msgspec.msgpack.Decoder(Hello).decode
 
 def decode_hello(data: bytes) -> Hello:
     """Decode a hello. Raises PeerError when it is malformed."""
-    try:
-        return _decode(data)
-    except msgspec.DecodeError as exc:
-        raise PeerError(f"malformed hello: {exc}") from exc
+    return decode(_decode, data, "hello")
 
 
 def check_compatible(ours: Hello, theirs: Hello) -> None:

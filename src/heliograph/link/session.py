@@ -11,13 +11,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError, invariant
+from heliograph.errors import HeliographError, PeerError, UnreachableError, UsageError, invariant
 from heliograph.link import messages
 from heliograph.link.failures import decode_failure, failure_of
 from heliograph.link.frames import PREFACE, FrameParser, Kind, frame_header
 from heliograph.link.hello import Hello, Side, check_compatible, common_features, decode_hello, encode_hello
 from heliograph.link.messages import Failure, Reply, Request
 from heliograph.link.table import MAY_SEND, MOVES, RECEIVED, SENT, State, Way, may_say
+from heliograph.model.decoding import MALFORMED
 
 EXCHANGES_MAX = 16384
 """Requests in flight in one direction of a link."""
@@ -131,10 +132,10 @@ class Session:
     def request(self, message: Request) -> int:
         """Ask the peer; returns the number of the exchange.
 
-        Raises UnavailableError when `EXCHANGES_MAX` are in flight, and UsageError when the message is too large.
+        Raises UnreachableError when `EXCHANGES_MAX` are in flight, and UsageError when the message is too large.
         """
         if len(self._asked) >= EXCHANGES_MAX:
-            raise UnavailableError(f"{EXCHANGES_MAX} requests are in flight to {self.peer}: try again later")
+            raise UnreachableError(f"{EXCHANGES_MAX} requests are in flight to {self.peer}: try again later")
         exchange = self._next_exchange
         self._put(_REQUEST, exchange, messages.encode(message))
         self._next_exchange = exchange + 1
@@ -231,7 +232,7 @@ class Session:
         self._asking.add(exchange)
         try:
             return Requested(exchange, messages.decode_request(body))
-        except msgspec.DecodeError as exc:
+        except MALFORMED as exc:
             # A newer peer may ask what this release does not know: that exchange fails, the link stays.
             self.reply(exchange, failure_of(UsageError(f"{self.hello} does not understand the request: {exc}")))
             return None
@@ -242,7 +243,7 @@ class Session:
         self._asked.discard(exchange)
         try:
             return Replied(exchange, messages.decode_reply(body))
-        except msgspec.DecodeError as exc:
+        except MALFORMED as exc:
             return Replied(exchange, failure_of(PeerError(f"the reply of {self.peer} is not understood: {exc}")))
 
     def _on_batch(self, batch_id: int, body: bytes) -> Event:

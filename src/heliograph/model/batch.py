@@ -10,13 +10,14 @@ on their way: the bytes that the first primary appended are the bytes that every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from heliograph.errors import PeerError
 from heliograph.model.clock import VERSION_STEP, version_of
+from heliograph.model.decoding import decode
 from heliograph.model.keys import KEY_TYPES
 
 # The operations of a batch, one byte an event; the numbers are GemFire's (semantics.md §1).
@@ -62,10 +63,6 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
             [self.values[i] for i in positions],
             stamps,
         )
-
-    def has_destroys(self) -> bool:
-        """Say whether any event is a destroy."""
-        return DESTROY in self.ops
 
 
 class Part(msgspec.Struct, array_like=True, frozen=True):
@@ -116,10 +113,7 @@ def encode_columns(columns: Columns) -> bytes:
 
 def decode_columns(data: bytes) -> Columns:
     """Decode and validate columns from the network or the log. Raises PeerError when they are malformed."""
-    try:
-        columns = _decode_columns(data)
-    except msgspec.DecodeError as exc:
-        raise PeerError(f"malformed event columns: {exc}") from exc
+    columns = decode(_decode_columns, data, "event columns")
     count = len(columns.keys)
     lengths = {len(columns.ops), len(columns.values), count}
     if not isinstance(columns.stamps, int):
@@ -138,12 +132,4 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(data: bytes) -> Record:
     """Decode a record of the log. Raises PeerError when it is malformed."""
-    try:
-        return _decode_record(data)
-    except msgspec.DecodeError as exc:
-        raise PeerError(f"malformed log record: {exc}") from exc
-
-
-def count_events(records: Iterable[Record]) -> int:
-    """Return the number of events in records."""
-    return sum(record.count for record in records)
+    return decode(_decode_record, data, "log record")
