@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import permutations
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Flight, Memory, QueueCounters
+from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Flight, Memory, Probe, QueueCounters
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import NO_SEQ, Seq
 from tests.gateway.builders import ELSEWHERE, HERE, THERE, keys_of, part_of, record_of
@@ -150,7 +149,7 @@ def test_a_restricted_queue_holds_one_record_until_it_is_free_again() -> None:
     for seq in (1, 2, 3):
         offer(queue, seq, seq - 1, str(seq))
     take(queue, events_max=1)
-    queue.restrict()
+    queue.restrict(Probe())
     assert (queue.tip, queue.queued_events, queue.readable) == (1, 3, False)
     assert not offer(queue, 4, 3, "4")
     flight, parts = take(queue)
@@ -161,6 +160,27 @@ def test_a_restricted_queue_holds_one_record_until_it_is_free_again() -> None:
     for seq in (2, 3, 4):
         assert offer(queue, seq, seq - 1, str(seq))
     assert (queue.queued_events, queue.behind) == (3, False)
+
+
+def test_of_the_queues_of_a_refused_region_one_holds_one_record_and_none_takes_memory() -> None:
+    memory, probe = Memory(1 << 20), Probe()
+    queues = [new_queue(memory) for _ in range(3)]
+    for queue in queues[:2]:
+        offer(queue, 1, 0, "a")
+        offer(queue, 2, 1, "b")
+    for queue in queues:
+        queue.restrict(probe)
+    assert (memory.used_bytes, [queue.held_events for queue in queues]) == (0, [1, 0, 0])
+    assert not offer(queues[2], 1, 0, "a")
+    assert not any(queue.readable for queue in queues)
+    assert [queue.queued_events for queue in queues] == [2, 2, 1]
+    queues[0].close()
+    assert [queue.readable for queue in queues] == [False, True, True], "another may be tried with"
+    assert offer(queues[1], 1, 0, "a")
+    assert not offer(queues[2], 1, 0, "a")
+    for queue in queues:
+        queue.unrestrict()
+    assert (memory.used_bytes, probe.holder) == (queues[1].held_bytes, None)
 
 
 def test_a_closed_queue_frees_its_memory_and_keeps_its_floor() -> None:
@@ -188,6 +208,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.memory = Memory(8 * (HELD_BYTES + 64))
         self.queue = new_queue(self.memory)
+        self.probe = Probe()
         self.log: list[tuple[int, int, Record]] = []
         self.flights: list[tuple[Flight, list[int]]] = []
         self.arrived: list[int] = []
@@ -239,13 +260,21 @@ class QueueMachine(RuleBasedStateMachine):
             self.acknowledged.update(seqs)
             self.queue.on_ack(flight)
 
-    @rule(setback=st.sampled_from([BucketQueue.rewind, BucketQueue.restrict]))
-    def lose(self, setback: Callable[[BucketQueue], None]) -> None:
-        setback(self.queue)
+    @rule()
+    def lose(self) -> None:
+        self.queue.rewind()
+
+    @rule(elsewhere=st.booleans())
+    def refuse(self, elsewhere: bool) -> None:
+        """The region is refused; `elsewhere`: it is tried with a record of another queue, unless this one has one."""
+        if elsewhere and self.probe.holder is None:
+            self.probe.holder = new_queue()
+        self.queue.restrict(self.probe)
 
     @rule()
     def recover(self) -> None:
         self.queue.unrestrict()
+        self.probe.holder = None
 
     def shippable(self, seq: int) -> bool:
         return any(part.origin != THERE for s, _, record in self.log if s == seq for part in record.parts)
@@ -259,7 +288,9 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded_and_counted(self) -> None:
         held = [*self.queue._unsent, *(held for flight in self.queue._flights for held in flight.held)]
-        assert self.queue.held_bytes == self.memory.used_bytes == sum(each.size for each in held)
+        assert self.queue.held_bytes == sum(each.size for each in held)
+        assert self.memory.used_bytes == (0 if self.queue.restricted else self.queue.held_bytes)
+        assert not self.queue.restricted or len(held) <= 1
         assert self.queue.held_events == sum(each.count for each in held)
         assert self.queue.unsent_events == sum(each.count for each in self.queue._unsent)
         largest = max((each.size for each in held), default=0)

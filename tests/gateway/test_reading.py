@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Memory, QueueCounters
+from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Memory, Probe, QueueCounters
 from heliograph.gateway.reading import READ_DISTANCE_MAX, READ_QUEUES_MAX, next_reading
 from heliograph.model.ids import Seq
 from tests.gateway.builders import THERE, part_of, record_of
@@ -35,5 +35,5 @@ def test_nothing_is_read_into_a_memory_without_room_or_for_a_region_that_is_refu
     assert next_reading([queue]) == []
     refused = queue_at(0, 9)
     refused.offer(Seq(1), Seq(0), record_of(part_of("k")), 0)
-    refused.restrict()
+    refused.restrict(Probe())
     assert next_reading([refused]) == []

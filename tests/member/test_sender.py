@@ -391,16 +391,20 @@ def test_a_region_that_is_missing_there_stops_no_other_and_arrives_when_it_is_cr
     simulate(scenario)
 
 
-def test_a_refused_region_leaves_the_memory_to_others() -> None:
+@pytest.mark.parametrize("size", [100_000, 700_000])
+def test_a_refused_region_leaves_the_memory_to_others(size: int) -> None:
+    """Even when a record of each of its buckets, or a single one, would take all the memory."""
+
     async def scenario(world: World) -> None:
         await world.receiver()
         world.regions.add("missing")
         sender = await world.sender(maximum_queue_memory=1)
         activate_all(sender, "r")
         activate_all(sender, "missing")
-        big = Part(HERE, (), 0, 0, 1, b"x" * 100_000)
+        big = Part(HERE, (), 0, 0, 1, b"x" * size)
         for number in range(60):
             await world.append_record("missing", number % BUCKETS, record_of(big))
+        await world.until(lambda: "RegionNotFoundError" in sender.status().error)
         for number in range(60):
             await world.append_record("r", number % BUCKETS, record_of(big))
         await world.until(lambda: sum(len(world.applied.get(("r", bucket), ())) for bucket in range(BUCKETS)) == 60)

@@ -8,7 +8,8 @@ the next batches larger by itself. A region is in one of three states at a lane:
     open ──refused──> waiting ──(back-off over)──> probing, one batch in flight ──acknowledged──> open
                          ^───────────────refused───────────┘
 
-so a region that the remote site refuses costs one batch per back-off, and other regions of the lane go on.
+so a region that the remote site refuses costs one record per back-off, and other regions of the lane go on. Which of
+its buckets is tried is drawn from the refused batch: one that alone is refused is found after some draws, and stays.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from heliograph.gateway.queue import BucketQueue, Flight
+from heliograph.gateway.queue import BucketQueue, Flight, Probe
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import WanBatch
 from heliograph.model.batch import Part
@@ -72,6 +73,7 @@ class _LaneRegion:
     ready: deque[BucketQueue] = field(default_factory=deque)
     in_flight: int = 0
     probing: bool = False
+    probe: Probe = field(default_factory=Probe)
     blocked_until_ms: int = 0
     error: str = ""
     backoff: Backoff = field(default_factory=lambda: Backoff(REFUSED_FIRST_MS, REFUSED_LIMIT_MS))
@@ -128,7 +130,7 @@ class Lane:
         region = self._regions.setdefault(queue.region, _LaneRegion(queue.region))
         region.queues[queue.bucket] = queue
         if region.probing:
-            queue.restrict()
+            queue.restrict(region.probe)
         self.on_offered(queue)
 
     def remove(self, queue: BucketQueue) -> None:
@@ -248,7 +250,7 @@ class Lane:
         return True
 
     def on_refused(self, batch_id: int, error: str, now_ms: int, draw: float) -> str:
-        """The remote site refuses a batch: its region waits and is then tried with one batch at a time.
+        """The remote site refuses a batch: its region waits and is then tried with one record at a time.
 
         Returns the region's name when that is news, else an empty text. draw: a random number in [0, 1).
         """
@@ -262,8 +264,11 @@ class Lane:
             region.blocked_until_ms = now_ms + region.backoff.next_ms(draw)
         region.probing = True
         region.error = error
+        drawn, _ = landed.flights[int(draw * len(landed.flights))]
+        if region.queues.get(drawn.bucket) is drawn:
+            drawn.restrict(region.probe)
         for queue in region.queues.values():
-            queue.restrict()
+            queue.restrict(region.probe)
         self._relist(region)
         return region.name if news else ""
 

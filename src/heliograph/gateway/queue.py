@@ -54,6 +54,16 @@ class Memory:
         return self.used_bytes >= self.limit_bytes
 
 
+@dataclass(slots=True, eq=False)
+class Probe:
+    """What one region that the remote site refuses is tried with: a single record, of the queue that holds it.
+
+    It is not charged to `Memory`, so that a refused region leaves all of that to others however large its records are.
+    """
+
+    holder: BucketQueue | None = None
+
+
 @dataclass(slots=True)
 class QueueCounters:
     """What went through the queues of one gateway sender.
@@ -106,13 +116,12 @@ class BucketQueue:
     counters: QueueCounters
     tip: Seq = field(init=False)
     last_known: Seq = field(init=False)
-    restricted: bool = False
-    """The remote site refuses the region: one record is held to try with, so that others have the memory."""
     listed: bool = False
     """The lane has the queue among those with something to send; the lane's own mark."""
     held_bytes: int = 0
     held_events: int = 0
     unsent_events: int = 0
+    _probe: Probe | None = None
     _missed_events: int = 0
     _missed_after: Seq = NO_SEQ
     _unsent: deque[Held] = field(default_factory=deque)
@@ -155,8 +164,8 @@ class BucketQueue:
         return chosen, count, size, record.count - count
 
     def _may_hold(self, size: int) -> bool:
-        if self.restricted and (self.held_bytes or not self.memory.roomy):
-            return False
+        if self._probe is not None:
+            return self._probe.holder is None
         return self.memory.fits(size)
 
     def _miss(self, seq: Seq, count: int) -> None:
@@ -169,7 +178,10 @@ class BucketQueue:
         if self.tip >= self.last_known:
             self._missed_events = 0
         self.held_bytes += held.size
-        self.memory.used_bytes += held.size
+        if self._probe is None:
+            self.memory.used_bytes += held.size
+        else:
+            self._probe.holder = self
         self.counters.received += held.count + skipped
         self.counters.queued += held.count
         self.counters.skipped += skipped
@@ -189,6 +201,11 @@ class BucketQueue:
         self.last_known = max(self.last_known, seq)
 
     @property
+    def restricted(self) -> bool:
+        """Say whether the remote site refuses the region: only the `Probe`'s record is held."""
+        return self._probe is not None
+
+    @property
     def behind(self) -> bool:
         """Say whether the log holds records after the window."""
         return self.tip < self.last_known
@@ -196,7 +213,7 @@ class BucketQueue:
     @property
     def readable(self) -> bool:
         """Say whether records after the window should be read from the log now."""
-        return self.behind and (not self.held_bytes if self.restricted else True) and self.memory.roomy
+        return self.behind and (self.memory.roomy if self._probe is None else self._probe.holder is None)
 
     @property
     def queued_events(self) -> int:
@@ -265,7 +282,10 @@ class BucketQueue:
 
     def _free(self, size: int) -> None:
         self.held_bytes -= size
-        self.memory.used_bytes -= size
+        if self._probe is None:
+            self.memory.used_bytes -= size
+        elif self._probe.holder is self and not self.held_bytes:
+            self._probe.holder = None
 
     # --- setbacks
 
@@ -283,19 +303,29 @@ class BucketQueue:
             flight.held = []
         self._settle()
 
-    def restrict(self) -> None:
-        """Rewind, and hold no more than one record until `unrestrict`; the rest is read from the log again."""
+    def restrict(self, probe: Probe) -> None:
+        """Rewind and hold nothing until `unrestrict`, or one record when the region has none yet to be tried with.
+
+        What is let go of is read from the log again.
+        """
         self.rewind()
-        self.restricted = True
-        while len(self._unsent) > 1:
-            held = self._unsent.pop()
-            self._drop(held)
-        if self._unsent:
-            self.tip = self._unsent[-1].seq
+        if self._probe is None:
+            self.memory.used_bytes -= self.held_bytes
+            self._probe = probe
+        if self._unsent and probe.holder is None:
+            probe.holder = self
+        while len(self._unsent) > (probe.holder is self):
+            self._drop(self._unsent.pop())
+        self.tip = self._unsent[-1].seq if self._unsent else self.floor
 
     def unrestrict(self) -> None:
         """The remote site takes the region again."""
-        self.restricted = False
+        if self._probe is None:
+            return
+        if self._probe.holder is self:
+            self._probe.holder = None
+        self._probe = None
+        self.memory.used_bytes += self.held_bytes
 
     def _drop(self, held: Held) -> None:
         self._miss(held.seq, held.count)
