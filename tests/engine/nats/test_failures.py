@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+import pytest
+from nats.js.errors import APIError
+
 from heliograph.engine.nats.failures import translated
+from heliograph.errors import HeliographError, UnavailableError, UsageError
 
 
 async def swallowing() -> None:
@@ -34,3 +38,29 @@ def test_a_deadline_whose_cancellation_was_swallowed_is_still_a_deadline() -> No
         raise AssertionError("no TimeoutError")
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("code", "err_code", "description", "kind"),
+    [
+        (400, 10026, "maximum consumers limit reached", UnavailableError),
+        (400, 10027, "maximum number of streams reached", UnavailableError),
+        (400, 10002, "resource limits exceeded for account", UnavailableError),
+        (400, 10005, "no suitable peers for placement", UnavailableError),
+        (404, 10059, "stream not found", UnavailableError),
+        (503, 10008, "JetStream system temporarily unavailable", UnavailableError),
+        (400, 10065, "subjects overlap with an existing stream", UsageError),
+        (400, 10054, "message size exceeds maximum allowed", UsageError),
+        (500, 10074, "replicas > 1 not supported in non-clustered mode", UsageError),
+    ],
+)
+def test_only_what_can_never_be_right_is_the_callers_fault(
+    code: int, err_code: int, description: str, kind: type[HeliographError]
+) -> None:
+    async def refused() -> None:
+        with translated("try"):
+            APIError.from_error({"code": code, "err_code": err_code, "description": description})
+
+    with pytest.raises(HeliographError, match=description) as raised:
+        asyncio.run(refused())
+    assert type(raised.value) is kind
