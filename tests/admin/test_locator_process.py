@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,8 +27,8 @@ from heliograph.net.real import RealNetwork
 
 def config_of(directory: Path, **settings: Any) -> LocatorConfig:
     return LocatorConfig(
-        name="locator", bind_address="127.0.0.1", directory=str(directory), distributed_system_id=1,
-        **{"port": 0, "http_service_port": 0, **settings},
+        name="locator", directory=str(directory), distributed_system_id=1,
+        **{"port": 0, "http_service_port": 0, "bind_address": "127.0.0.1", **settings},
     )  # fmt: skip
 
 
@@ -55,6 +56,18 @@ def test_http_beside_the_links(tmp_path: Path) -> None:
             await link.wait_closed()
         with AdminClient(locator.http_url) as client, pytest.raises(UnavailableError, match="can't be reached"):
             client.call("GET", "/ping")
+
+    asyncio.run(scenario())
+
+
+def test_http_listens_on_its_own_bind_address(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        everywhere = {"bind_address": "", "http_service_bind_address": "127.0.0.1"}
+        async with running(Locator(config_of(tmp_path, **everywhere))) as locator:
+            port = int(locator.http_url.rpartition(":")[2])
+            assert locator.http_url == f"http://127.0.0.1:{port}"
+            with pytest.raises(OSError, match=r"refused|assign"):  # or a system with one loopback address
+                socket.create_connection(("127.0.0.2", port), timeout=5)
 
     asyncio.run(scenario())
 

@@ -23,10 +23,11 @@ async def running(locator: Locator) -> AsyncIterator[Locator]:
     config = locator.config
     try:
         await locator.start()
-        http = await serve_http(make_app(locator.site), Address(config.bind_address, config.http_service_port))
+        listening = Address(config.http_service_bind_address, config.http_service_port)
+        http = await serve_http(make_app(locator.site), listening)
         try:
-            host = f"[{config.advertised_host}]" if ":" in config.advertised_host else config.advertised_host
-            locator.http_url = f"http://{host}:{http.port}"
+            host = config.advertised_http_host
+            locator.http_url = f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
             _log.info("admin API served url=%s", locator.http_url)
             yield locator
         finally:

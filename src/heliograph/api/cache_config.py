@@ -16,6 +16,7 @@ LOCATOR_OPTIONS = (
     "distributed_system_id",
     "remote_locators",
     "http_service_port",
+    "http_service_bind_address",
     "engine",
     "member_timeout_ms",
     "disk_synchronous",
@@ -46,6 +47,7 @@ class CacheOptions(TypedDict, total=False):
     distributed_system_id: int
     remote_locators: str
     http_service_port: int
+    http_service_bind_address: str
     engine: str
     member_timeout_ms: int
     disk_synchronous: bool

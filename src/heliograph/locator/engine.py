@@ -10,9 +10,9 @@ from heliograph.engine.nats.conf import EngineOptions
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.nats.server import PrivateEngine
 from heliograph.engine.seam import Engine
-from heliograph.locator.config import LocatorConfig
+from heliograph.locator.config import LOOPBACK, LocatorConfig
 
-LOOPBACK, EVERY_INTERFACE = "127.0.0.1", "0.0.0.0"  # noqa: S104  (members on other machines must reach the engine)
+EVERY_IPV4 = "0.0.0.0"  # noqa: S104  (members on other machines must reach the engine)
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ OpenEngine = Callable[[LocatorConfig], Awaitable[SiteEngine]]
 
 
 async def open_site_engine(config: LocatorConfig) -> SiteEngine:
-    """Start the private engine, or connect to the one at `config.engine`. Raises UsageError and UnavailableError."""
+    """Start the private engine, or connect to the one at `config.engine`. Raises UsageError and UnavailableError.
+
+    A private engine listens where members expect it: see `engine_host`.
+    """
     if config.engine is not None:
         return SiteEngine(await connect_engine(config.engine), config.engine)
-    host = config.bind_address or (EVERY_INTERFACE if config.hostname_for_clients else LOOPBACK)
-    private = PrivateEngine(config.engine_directory, EngineOptions(host, disk_synchronous=config.disk_synchronous))
+    options = EngineOptions(engine_host(config), disk_synchronous=config.disk_synchronous)
+    private = PrivateEngine(config.engine_directory, options)
     await private.start()
     try:
         engine = await connect_engine(private.url)
@@ -46,6 +49,13 @@ async def open_site_engine(config: LocatorConfig) -> SiteEngine:
         await private.stop()
         raise
     return SiteEngine(engine, url_at(private.url, config.advertised_host), private)
+
+
+def engine_host(config: LocatorConfig) -> str:
+    """Return where the private engine listens: the bind address; without one, loopback, which is what is told then,
+    or every interface when a host name is told.
+    """
+    return config.bind_address or (EVERY_IPV4 if config.hostname_for_clients else LOOPBACK)
 
 
 def url_at(url: str, host: str) -> str:

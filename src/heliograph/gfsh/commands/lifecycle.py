@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _HELPS = {
     "name": "Name of the process; by default one is made up.",
     "directory": "Working directory, made when it is missing. [default: ./<name>]",
-    "hostname_for_clients": "Host that clients, members and other sites are told; by default the bind address.",
+    "hostname_for_clients": "Host that others are told; by default the bind address, else 127.0.0.1: give it when "
+    "others are on other machines.",
+    "http_service_bind_address": "Interface of the admin API, which has no authentication; 0.0.0.0: every one.",
     "distributed_system_id": "Number of the site, 0 to 255.",
     "remote_locators": "Locators of other sites.",
 }
@@ -86,6 +88,7 @@ def _unavailable(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--distributed-system-id", type=click.INT, help=_HELPS["distributed_system_id"])
 @click.option("--remote-locators", type=ADDRESSES, help=_HELPS["remote_locators"])
 @click.option("--http-service-port", type=PORT, help="Port of the admin API of a locator inside; 0: a free one.")
+@click.option("--http-service-bind-address", help=_HELPS["http_service_bind_address"] + " [default: 127.0.0.1]")
 @_java
 @click.option("--cache-xml-file", callback=_unavailable, expose_value=False, help="Not available yet.")
 @click.option("--properties-file", callback=_unavailable, expose_value=False, help="Not available yet.")
@@ -125,7 +128,7 @@ def _joining(fields: dict[str, Any]) -> dict[str, Any]:
     from heliograph.gfsh.asking import ask
     from heliograph.link.messages import SiteQuery, SiteView
 
-    for option in ("start_locator", "remote_locators", "http_service_port"):
+    for option in ("start_locator", "remote_locators", "http_service_port", "http_service_bind_address"):
         if option in fields:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for a locator, and this server joins a site that has one"

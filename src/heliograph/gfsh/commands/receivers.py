@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         "start_port": "First port that it may listen on.",
         "end_port": "Last port that it may listen on.",
         "bind_address": "Interface that it listens on; by default every one.",
-        "hostname_for_senders": "Host that other sites are told.",
+        "hostname_for_senders": "Host that other sites are told; by default the bind address, else what the server "
+        "tells clients, else 127.0.0.1: give it when other sites are on other machines.",
         "maximum_time_between_pings": "A sender's connection silent for so long (ms) is closed.",
         "manual_start": "Do not start it now.",
     },
