@@ -42,14 +42,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[heliograph.Cache
 
 
 @contextmanager
-def start_cache(directory: Path, name: str = "app1") -> Iterator[heliograph.Cache]:
+def start_cache(directory: Path, name: str = "app1", *, distributed_system_id: int = 1) -> Iterator[heliograph.Cache]:
     options: CacheOptions = {
         "start_locator": "127.0.0.1[0]",
         "bind_address": "127.0.0.1",
         "http_service_port": 0,
         "member_timeout_ms": 1000,
         "directory": str(directory),
-        "distributed_system_id": 1,
+        "distributed_system_id": distributed_system_id,
     }
     with heliograph.Cache(name, **options) as cache:
         yield cache

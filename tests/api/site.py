@@ -121,7 +121,11 @@ class FakeServer(BaseHandler):
             return messages.Values([entries.get(key, b"") for key in message.keys])
         if isinstance(message, messages.Keys | messages.Size):
             found = self.held(message.region, message.buckets)
-            return messages.KeyList(found) if isinstance(message, messages.Keys) else messages.Count(len(found))
+            if isinstance(message, messages.Size):
+                return messages.Count(len(found))
+            if len(found) > self.site.get_keys_max:
+                raise UsageError("a message of many bytes is too large")
+            return messages.KeyList(found)
         raise UsageError(f"a member does not answer {type(message).__name__}: ask a locator")
 
     def primary_elsewhere(self, region: str, bucket: int) -> str:

@@ -11,10 +11,17 @@ import httpx
 import pytest
 
 import heliograph
+from heliograph.admin.client import AdminClient
 from heliograph.api.cache_config import CacheOptions, read_options
 from heliograph.errors import UnavailableError, UsageError
+from heliograph.link.hello import Hello
+from heliograph.link.messages import SiteQuery, SiteView
 from heliograph.locator.config import LOCATOR_PORT
+from heliograph.locator.requests import RegionAlteration
+from heliograph.model.attributes import GatewayReceiverAttributes, RegionAttributes
 from heliograph.model.ids import Address
+from heliograph.net.link import call_once
+from heliograph.net.real import RealNetwork
 from tests.api.conftest import start_cache
 
 
@@ -77,11 +84,6 @@ def test_a_cache_serves_http_and_clients(cache: heliograph.Cache) -> None:
 
 
 async def _view(locator: Address) -> str:
-    from heliograph.link.hello import Hello
-    from heliograph.link.messages import SiteQuery, SiteView
-    from heliograph.net.link import call_once
-    from heliograph.net.real import RealNetwork
-
     view = await call_once(RealNetwork(), locator, Hello("client", "test"), SiteQuery(), timeout_s=5)
     assert isinstance(view, SiteView)
     return view.http_url
@@ -91,8 +93,58 @@ def test_what_exists_with_the_same_definition_is_left_as_it_is(cache: heliograph
     region = cache.create_region("twice", total_num_buckets=4)
     region["k"] = 1
     assert cache.create_region("/twice", "PARTITION", total_num_buckets=4)["k"] == 1
-    with pytest.raises(UsageError, match="region twice exists already with other attributes"):
+    differing = r"\(total-num-buckets: 4 there, 5 here\): alter region changes"
+    with pytest.raises(UsageError, match=f"region twice exists already with other attributes {differing}"):
         cache.create_region("twice", total_num_buckets=5)
+
+
+def test_a_receiver_that_finds_no_free_port_is_taken_back(tmp_path: Path) -> None:
+    with start_cache(tmp_path) as cache, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=str(port)):
+            cache.create_gateway_receiver(start_port=port, end_port=port)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            good = free.getsockname()[1]
+        cache.create_gateway_receiver(start_port=good, end_port=good)
+        with socket.create_connection(("127.0.0.1", good), timeout=5):
+            pass
+        with pytest.raises(UsageError, match=f"start-port: {good} there, {port} here"):
+            cache.create_gateway_receiver(start_port=port, end_port=port)
+
+
+def test_a_site_without_an_id_has_no_gateways(tmp_path: Path) -> None:
+    with start_cache(tmp_path, distributed_system_id=0) as cache:
+        with pytest.raises(UsageError, match="gateway-sender s2: this site has no distributed-system-id"):
+            cache.create_gateway_sender("s2", remote_distributed_system_id=2)
+        with pytest.raises(UsageError, match="gateway-receiver: this site has no distributed-system-id"):
+            cache.create_gateway_receiver()
+
+
+def test_a_destroyed_region_comes_back_empty_and_every_change_is_told(tmp_path: Path) -> None:
+    with start_cache(tmp_path) as cache:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+
+        def told(method: str, path: str, body: object = None) -> str:
+            return admin.call(method, path, body=body).tables[0].rows[0][2]
+
+        with AdminClient(asyncio.run(_view(cache.locators[0]))) as admin:
+            region, plain = RegionAttributes(name="plain", total_num_buckets=4), "/regions/plain"
+            for _ in range(2):
+                assert told("POST", "/regions", region) == "region plain created on app1"
+                entries = cache.region("plain")
+                assert len(entries) == 0
+                entries["k"] = 1
+                altered = RegionAlteration(gateway_sender_ids=())
+                assert told("PATCH", plain, altered) == "region plain changed on app1"
+                assert entries["k"] == 1
+                assert told("DELETE", plain) == "region plain destroyed on app1"
+            receiver = GatewayReceiverAttributes(start_port=port, end_port=port)
+            listening = f"gateway-receiver created on app1, listening on port {port}"
+            assert told("POST", "/gateway-receivers", receiver) == listening
+            assert told("DELETE", "/gateway-receivers") == "gateway-receiver destroyed on app1"
+            receiver = GatewayReceiverAttributes(manual_start=True)
+            assert told("POST", "/gateway-receivers", receiver) == "gateway-receiver created on app1, not started"
 
 
 def test_gateways(cache: heliograph.Cache) -> None:

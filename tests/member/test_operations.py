@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.errors import NotPrimaryError, RegionNotFoundError, UnavailableError
+from heliograph.errors import NotPrimaryError, RegionNotFoundError, UnavailableError, UsageError
+from heliograph.link import frames
 from heliograph.link.hello import Hello
 from heliograph.member.operations import Operations
 from heliograph.member.region import HostedRegion
@@ -18,6 +19,7 @@ from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import Address
 from heliograph.model.keys import bucket_of
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
+from heliograph.model.registry import RegionEntry
 from heliograph.net.link import LinkServer, serve_links
 from heliograph.net.links import Links
 from heliograph.net.sim import SimNetwork
@@ -67,7 +69,7 @@ class OneSite:
     def __init__(self, members: Members) -> None:
         self.members = members
         self.network = SimNetwork()
-        self.state = SiteState(regions={REGION: ATTRIBUTES})
+        self.state = SiteState(regions={REGION: RegionEntry(ATTRIBUTES, 0)})
         self.servers: list[Server] = []
 
     async def start(self) -> tuple[Server, Server]:
@@ -113,6 +115,23 @@ def test_a_write_is_done_by_the_primaries_wherever_it_is_asked_for() -> None:
             assert sorted(await server.operations.keys(REGION)) == sorted(KEYS)
             assert await server.operations.size(REGION) == len(KEYS)
         assert {copy.bucket for copy in one.region.accepting()} == {0, 2}
+
+    play(scenario)
+
+
+def test_what_does_not_fit_into_a_frame_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        keys: list[Any] = [f"key-{number}" for number in range(400)]
+        values = [key.encode() * 10 for key in keys]
+        await other.operations.put_all(REGION, keys, values)
+        monkeypatch.setattr(frames, "FRAME_BYTES_MAX", 2_000)
+        assert await one.operations.get_all(REGION, keys) == values
+        assert sorted(await one.operations.keys(REGION)) == sorted(keys)
+        assert await one.operations.size(REGION) == 400
+        monkeypatch.setattr(frames, "FRAME_BYTES_MAX", 500)
+        with pytest.raises(UsageError, match="too large"):  # the keys of one bucket
+            await one.operations.keys(REGION)
 
     play(scenario)
 
@@ -176,7 +195,7 @@ def test_without_a_primary_a_write_fails_after_the_timeout() -> None:
     play(scenario)
 
 
-def test_what_may_have_been_done_is_repeated_only_when_that_changes_nothing() -> None:
+def test_a_write_that_may_have_been_done_is_not_repeated() -> None:
     async def scenario(site: OneSite, one: Server, other: Server) -> None:
         await site.place(*"bbbb")
         await one.operations.put_all(REGION, ["k"], [b"old"])
@@ -185,14 +204,16 @@ def test_what_may_have_been_done_is_repeated_only_when_that_changes_nothing() ->
             await asyncio.sleep(0.0007)  # the request is there, the answer is not yet here
             site.network.crash("a")
 
-        _, outcome = await asyncio.gather(
-            lose_the_answer(),
+        for write in (
             one.operations.change(REGION, "replace", "k", b"new", b""),
-            return_exceptions=True,
-        )
-        assert isinstance(outcome, UnavailableError)
-        await asyncio.gather(lose_the_answer(), one.operations.put_all(REGION, ["l"], [b"v"]))
-        assert await one.operations.get_all(REGION, ["k", "l"]) == [b"new", b"v"]
+            one.operations.put_all(REGION, ["l"], [b"v"]),
+            one.operations.put_all(REGION, ["l", "m"], [b"w", b"w"]),
+        ):
+            await one.operations.size(REGION)  # so that there is a link
+            _, outcome = await asyncio.gather(lose_the_answer(), write, return_exceptions=True)
+            assert isinstance(outcome, UnavailableError)
+            assert "it is unknown whether the write to bucket" in str(outcome)
+        assert await one.operations.get_all(REGION, ["k", "l", "m"]) == [b"new", b"w", b"w"]
 
     play(scenario)
 

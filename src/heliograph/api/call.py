@@ -4,8 +4,8 @@
               ^                                                 --some failed--> wait a little, look anew at the site
               └────────────────────────────────────────────────────────────────────┘
 
-An ask that certainly did nothing (no link, NotPrimaryError, RegionNotFoundError) may always be repeated. One whose
-answer was lost may have been done: only a repeatable operation is sent again then.
+An ask that certainly did nothing (UnreachableError, NotPrimaryError, RegionNotFoundError) may always be repeated. One
+whose answer was lost may have been done: only a read is sent again then.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from heliograph.errors import (
     PeerError,
     RegionNotFoundError,
     UnavailableError,
+    UnreachableError,
     UsageError,
 )
 from heliograph.gateway.retry import Backoff
@@ -140,7 +141,8 @@ class Call:
             if isinstance(reply, Done | Changed) and reply.primary and isinstance(ask.message, PutAll | Change):
                 routes.learn(operation.region, ask.message.bucket, reply.primary)
             return True
-        if isinstance(error, UnavailableError) and not operation.repeatable:
+        lost = isinstance(error, UnavailableError) and not isinstance(error, UnreachableError)
+        if lost and not operation.repeatable:
             raise self._unknown(str(error)) from error
         if isinstance(error, NotPrimaryError | RegionNotFoundError | UnavailableError):
             self._note(ask.member.name, error)

@@ -40,14 +40,15 @@ class Ask(msgspec.Struct, frozen=True):
 class Operation(ABC):
     """One call of a client.
 
-    reply: the type of a good answer. repeatable: doing it twice is the same as doing it once.
+    reply: the type of a good answer. repeatable: it may be asked again after its answer was lost. No write may: others
+    may have written the entry since, and a second put or remove would undo what they were told is done.
     """
 
     reply: type[Reply]
+    repeatable: bool
 
-    def __init__(self, region: str, *, repeatable: bool) -> None:
+    def __init__(self, region: str) -> None:
         self.region = region
-        self.repeatable = repeatable
 
     @property
     @abstractmethod
@@ -78,9 +79,10 @@ class PutAll(Operation):
     """Put entries, bucket by bucket."""
 
     reply = messages.Done
+    repeatable = False
 
     def __init__(self, region: str, keys: list[Key], values: list[bytes], total_num_buckets: int) -> None:
-        super().__init__(region, repeatable=True)
+        super().__init__(region)
         self._requests: dict[int, tuple[messages.PutAll, int]] = {}
         self._sort(keys, values, total_num_buckets)
 
@@ -123,9 +125,10 @@ class Change(Operation):
     """One operation whose result depends on the entry."""
 
     reply = Changed
+    repeatable = False
 
     def __init__(self, message: messages.Change) -> None:
-        super().__init__(message.region, repeatable=message.op == "remove")
+        super().__init__(message.region)
         self.changed: Changed | None = None
         self._message = message
 
@@ -153,9 +156,10 @@ class GetAll(Operation):
     """Read entries; `values` are in the order of the keys, empty where there is no entry."""
 
     reply = messages.Values
+    repeatable = True
 
     def __init__(self, region: str, keys: list[Key], total_num_buckets: int) -> None:
-        super().__init__(region, repeatable=True)
+        super().__init__(region)
         self.values = [b""] * len(keys)
         self._keys = keys
         self._keys_max = GET_KEYS_MAX
@@ -202,13 +206,16 @@ class GetAll(Operation):
 class _OfBuckets(Operation):
     """What is asked of every bucket of a region."""
 
+    repeatable = True
+
     def __init__(self, region: str, total_num_buckets: int) -> None:
-        super().__init__(region, repeatable=True)
+        super().__init__(region)
         self.rebucket(total_num_buckets)
 
     def rebucket(self, total_num_buckets: int) -> None:
         """Begin anew."""
         self._total_num_buckets = total_num_buckets
+        self._buckets_max = total_num_buckets
         self._pending = set(range(total_num_buckets))
         self._begin()
 
@@ -218,17 +225,26 @@ class _OfBuckets(Operation):
         return len(self._pending)
 
     def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
-        """One request a member."""
+        """One request a member, more when the answer was too large."""
         groups: dict[str, tuple[MemberInfo, list[int]]] = {}
         for bucket in sorted(self._pending):
             member = routes.member_for(self.region, bucket, failed)
             groups.setdefault(member.name, (member, []))[1].append(bucket)
-        return [Ask(member, self._request(buckets), buckets) for member, buckets in groups.values()]
+        return [
+            Ask(member, self._request(some), some)
+            for member, buckets in groups.values()
+            for some in _slices(buckets, self._buckets_max)
+        ]
 
     def on_reply(self, ask: Ask, reply: Any) -> None:
         """Some buckets are read."""
         self._pending.difference_update(ask.items)
         self._take(reply)
+
+    def shrink(self, ask: Ask) -> bool:
+        """Ask about fewer buckets at a time: an answer that does not fit into a frame is refused."""
+        self._buckets_max = min(self._buckets_max, len(ask.items) // 2)
+        return self._buckets_max > 0
 
     @abstractmethod
     def _begin(self) -> None: ...

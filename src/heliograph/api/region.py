@@ -27,9 +27,8 @@ class Region:
     Keys are str, int or bytes. Values are what msgpack carries, and never None, which always means "no entry".
 
     Every operation raises UsageError for an unfit key or value, RegionNotFoundError, and UnavailableError when the
-    site can't answer in time. After an UnavailableError a write may have happened or not. Conditional operations
-    (`put_if_absent`, `replace`, `remove` with `expected`) are never sent a second time while that is unknown; others
-    are, because doing them twice is the same as doing them once.
+    site can't answer in time. After an UnavailableError a write may have happened or not. No write is sent a second
+    time while that is unknown, because others may have written the entry since; you may repeat it when you know better.
 
     `expected` compares encodings: dicts with the same items in another order are not the same value.
     """
@@ -80,8 +79,6 @@ class Region:
     async def remove(self, key: Key, *, expected: Any) -> bool: ...
     async def remove(self, key: Key, *, expected: Any = UNSET) -> Any:
         """Remove an entry. Returns the old value, or None when there was no entry.
-
-        When an answer was lost and the removal was sent again, None may also mean that the first one did it.
 
         With `expected`: only if that is its value now; returns whether it was.
         """

@@ -74,8 +74,6 @@ class Region(MutableMapping[Key, Any]):
     def remove(self, key: Key, *, expected: Any = UNSET) -> Any:
         """Remove an entry. Returns the old value, or None when there was no entry.
 
-        When an answer was lost and the removal was sent again, None may also mean that the first one did it.
-
         With `expected`: only if that is its value now, compared as by `replace`; returns whether it was.
         """
         return self._run(self._region.remove(key, expected=expected))

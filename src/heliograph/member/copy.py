@@ -26,7 +26,7 @@ from heliograph.bucket.primary import (
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import Log, LogEntry
-from heliograph.errors import FencedError, HeliographError, NotPrimaryError, UnavailableError
+from heliograph.errors import FencedError, HeliographError, NotPrimaryError, UnavailableError, UnreachableError
 from heliograph.link.messages import Changed, Condition, Done
 from heliograph.member.waiters import Waiter
 from heliograph.model.batch import Part, Record, decode_record, encode_record
@@ -100,16 +100,16 @@ class BucketCopy:
     def put(self, keys: list[Key], values: list[bytes], size: int, waiter: Waiter) -> None:
         """Put entries of `request_size` `size`; the waiter hears when they are in the log and in the view.
 
-        Raises NotPrimaryError, UnavailableError.
+        Raises NotPrimaryError, UnreachableError.
         """
         self._submit(PutRequest(waiter, self.bucket, keys, values, size))
 
     def change(self, op: Condition, key: Key, value: bytes, expected: bytes, waiter: Waiter) -> None:
-        """Do a conditional operation. Raises NotPrimaryError, UnavailableError."""
+        """Do a conditional operation. Raises NotPrimaryError, UnreachableError."""
         self._submit(ChangeRequest(waiter, op, key, value, expected))
 
     def apply_parts(self, parts: Sequence[Part], waiter: Waiter) -> None:
-        """Judge and append parts from another site. Raises NotPrimaryError, UnavailableError."""
+        """Judge and append parts from another site. Raises NotPrimaryError, UnreachableError."""
         self._submit(ApplyRequest(waiter, parts, sum([len(part.columns) for part in parts])))
 
     def _submit(self, request: Request) -> None:
@@ -117,7 +117,7 @@ class BucketCopy:
         if primary is None or not self._accepting:
             raise NotPrimaryError(f"{self._host.name} is not the primary of bucket {self.bucket} of {self.region}")
         if primary.pending_bytes > PENDING_BYTES_MAX:
-            raise UnavailableError(
+            raise UnreachableError(
                 f"bucket {self.bucket} of {self.region} has {primary.pending_bytes} bytes waiting for the engine "
                 f"(limit {PENDING_BYTES_MAX}): the write was refused, try again later"
             )

@@ -1,15 +1,16 @@
 """The operations on regions as a member does them: here where it is primary, at the primary where it is not.
 
 A write that was certainly not done (NotPrimaryError, UnreachableError) is tried again where the placement now points,
-until the write timeout. A write whose answer was lost is only tried again when doing it twice is the same as doing it
-once.
+until the write timeout. A write whose answer was lost is not: others may have written the entry since, and a second put
+would undo what they were told is done. Only parts from another site are sent again, because their versions make a
+repeat harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar, cast
 
 from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, request_size
@@ -19,6 +20,7 @@ from heliograph.errors import (
     RegionNotFoundError,
     UnavailableError,
     UnreachableError,
+    UsageError,
 )
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
@@ -34,6 +36,9 @@ from heliograph.net.links import Links
 
 RETRY_S = 0.05
 """Between two looks at who is primary, while a take-over is under way."""
+
+GET_KEYS_MAX = 1_000
+"""Keys that another member is asked for in one request."""
 
 T = TypeVar("T")
 
@@ -76,7 +81,10 @@ class Operations:
     # --- writes
 
     async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
-        """Put entries; returns when all are in the log and this member's own copies show them."""
+        """Put entries; returns when all are in the log and this member's own copies show them.
+
+        When some of it fails the rest is ended first, and then the first error raised.
+        """
         if len(keys) == 1:
             await self._put(region, keys, values)
             return
@@ -91,17 +99,26 @@ class Operations:
             for some_keys, some_values, size in _chunks(*columns, size_max):
                 if here is None:
                     rest.append((bucket, some_keys, some_values))
+                    continue
+                try:
+                    here.put(some_keys, some_values, size, waiter)
+                except (NotPrimaryError, UnreachableError):
+                    rest.append((bucket, some_keys, some_values))
                 else:
                     waiter.expect()
-                    here.put(some_keys, some_values, size, waiter)
         if not waiter.empty:
             await waiter.future
+        errors: list[BaseException] = []
         for request, error in waiter.failed:
-            if not isinstance(error, NotPrimaryError):
-                raise error
-            rest.append((request.bucket, request.keys, request.values))
+            if isinstance(error, NotPrimaryError):
+                rest.append((request.bucket, request.keys, request.values))
+            else:
+                errors.append(error)
         if rest:
-            await asyncio.gather(*(self._put_routed(region, *each) for each in rest))
+            puts = [self._put_routed(region, *each) for each in rest]
+            errors += filter(None, await asyncio.gather(*puts, return_exceptions=True))
+        if errors:
+            raise errors[0]
 
     async def _put(self, region: str, keys: list[Key], values: list[bytes]) -> None:
         """Put one entry."""
@@ -124,7 +141,7 @@ class Operations:
             copy.put(keys, values, request_size(keys, values), waiter)
 
         request = messages.PutAll(region, bucket, keys, values, True)
-        done = await self._routed(region, bucket, request, Done, here, repeatable=True)
+        done = await self._routed(region, bucket, request, Done, here, repeatable=False)
         await self._shown(region, bucket, done.seq)
 
     async def change(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
@@ -161,7 +178,10 @@ class Operations:
         *,
         repeatable: bool,
     ) -> T:
-        """Do a request at the bucket's primary, wherever it moves, until the write timeout."""
+        """Do a request at the bucket's primary, wherever it moves, until the write timeout.
+
+        repeatable: it may be sent again after its answer was lost. Raises UnavailableError.
+        """
         deadline = self._loop.time() + self._timeout_s
         while True:
             hosted = self.region(region)
@@ -176,7 +196,10 @@ class Operations:
                 error: HeliographError = exc
             except UnavailableError as exc:
                 if not repeatable:
-                    raise
+                    raise UnavailableError(
+                        f"it is unknown whether the write to bucket {bucket} of {region} was done: {exc}; "
+                        "read the entry before you repeat it"
+                    ) from exc
                 error = exc
             if self._loop.time() > deadline:
                 raise UnavailableError(f"bucket {bucket} of {region} has no primary that answers: {error}") from error
@@ -208,12 +231,15 @@ class Operations:
         values = [b""] * len(keys)
         groups = positions_by_bucket(keys, hosted.attributes.total_num_buckets)
 
-        async def ask(member: str, buckets: list[int]) -> None:
-            positions = [position for bucket in buckets for position in groups[BucketId(bucket)]]
+        async def ask_some(member: str, positions: list[int]) -> None:
             request = messages.GetAll(region, [keys[position] for position in positions])
             answer = await self._ask(member, request, messages.Values)
             for position, value in zip(positions, answer.values, strict=True):
                 values[position] = value
+
+        async def ask(member: str, buckets: list[int]) -> None:
+            positions = [position for bucket in buckets for position in groups[BucketId(bucket)]]
+            await _in_parts(positions, GET_KEYS_MAX, partial(ask_some, member))
 
         def look(copy: BucketCopy) -> None:
             get = copy.view.values.get
@@ -259,6 +285,11 @@ class Operations:
         loop = self._loop
         deadline = loop.time() + self._timeout_s
         remaining = set(buckets)
+
+        async def ask_some(member: str, some: list[int]) -> None:
+            await ask(member, some)
+            remaining.difference_update(some)
+
         while True:
             hosted = self.region(region)
             elsewhere: dict[str, list[int]] = {}
@@ -272,11 +303,9 @@ class Operations:
             error: HeliographError | None = None
             for member, asked in elsewhere.items():
                 try:
-                    await ask(member, asked)
+                    await _in_parts(asked, len(asked), partial(ask_some, member))
                 except (NotPrimaryError, UnavailableError) as exc:
                     error = exc
-                else:
-                    remaining.difference_update(asked)
             if not remaining:
                 return
             if loop.time() > deadline:
@@ -285,6 +314,22 @@ class Operations:
 
     async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
         return await self._links.call(self._address(member), request, kind, timeout_s=self._timeout_s)
+
+
+async def _in_parts(items: list[int], most: int, ask: Callable[[list[int]], Awaitable[None]]) -> None:
+    """Ask about items, at most so many at a time; what is refused, as an answer too large for a frame is, in halves."""
+    parts = [items[start : start + most] for start in range(0, len(items), most)]
+    while parts:
+        part = parts.pop()
+        try:
+            await ask(part)
+        except RegionNotFoundError:
+            raise
+        except UsageError:
+            if len(part) == 1:
+                raise
+            half = len(part) // 2
+            parts += (part[:half], part[half:])
 
 
 def _chunks(keys: list[Key], values: list[bytes], size_max: int) -> Iterator[tuple[list[Key], list[bytes], int]]:
