@@ -100,8 +100,8 @@ class FakeServers:
                 return self.gateways.get(name, messages.Gateways([], None))
             case messages.StatusQuery():
                 return messages.Status("Server", name, Address("h", 1), 7, 0, "0", "/dir", "/dir/log", {"Site": "1"})
-            case messages.Apply(subject=subject):
-                return Outcome(True, f"{subject} taken up on {name}")
+            case messages.Apply(subject=subject, change=change):
+                return Outcome(True, f"{subject} {change} on {name}")
             case messages.SenderCommand() | messages.ReceiverCommand():
                 return Outcome(True, "done")
         raise UsageError(f"{type(message).__name__} is not answered")

@@ -15,15 +15,15 @@ from heliograph.locator.cluster import STORED, Targets
 from heliograph.locator.requests import RegionAlteration, SenderAlteration
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
-from heliograph.model.ids import Address
+from heliograph.model.ids import NO_SITE_ID, Address
 from heliograph.model.keys import encode_value
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
 from heliograph.model.registry import (
     CONFIG_RECEIVER,
+    RegionEntry,
     cursor_key,
     decode_entry,
     encode_entry,
-    generation_key,
     placement_key,
     region_key,
     sender_key,
@@ -40,7 +40,7 @@ CUSTOMER = RegionAttributes(name="customer", gateway_sender_ids=("parallel",))
 class Site:
     """A `SiteAdmin` with the registry and the servers behind it."""
 
-    def __init__(self, dsid: int | None = 1) -> None:
+    def __init__(self, dsid: int = 1) -> None:
         self.registry = FakeRegistry()
         self.servers = FakeServers()
         self.admin = SiteAdmin(self.registry, self.servers, dsid)
@@ -52,7 +52,7 @@ class Site:
         self.servers.asked.clear()
 
 
-def on_site(scenario: Callable[[Site], Awaitable[None]], *members: MemberInfo, dsid: int | None = 1) -> None:
+def on_site(scenario: Callable[[Site], Awaitable[None]], *members: MemberInfo, dsid: int = 1) -> None:
     async def run() -> None:
         site = Site(dsid)
         await join(site.registry, *(members or SERVERS))
@@ -72,11 +72,11 @@ def test_a_region_is_written_and_taken_up_by_every_server() -> None:
     async def scenario(site: Site) -> None:
         result = await site.admin.regions.create(RegionAttributes(name="/plain", type="REPLICATE"))
         item = site.registry.entries[region_key("plain")]
-        assert decode_entry(item.value, RegionAttributes).name == "plain"
+        assert decode_entry(item.value, RegionEntry).attributes.name == "plain"
         assert (result.status, result.info) == ("OK", [STORED])
         assert result.tables[0].columns == ("Member", "Status", "Message")
         assert [row[:2] for row in rows(result)] == [("s1", "OK"), ("s2", "OK")]
-        applied = messages.Apply("region plain", item.revision)
+        applied = messages.Apply("region plain", item.revision, "created")
         assert site.servers.asked == [("s1", applied), ("s2", applied)]
 
     on_site(scenario)
@@ -114,12 +114,32 @@ def test_nothing_is_created_without_a_server() -> None:
 def test_an_existing_name_is_refused_or_skipped() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()
-        with pytest.raises(UsageError, match="region customer exists already"):
+        with pytest.raises(UsageError, match="region customer exists already: alter region changes"):
             await site.admin.regions.create(CUSTOMER)
-        with pytest.raises(UsageError, match="gateway-sender serial exists already"):
-            await site.admin.senders.create(SERIAL)
+        other = msgspec.structs.replace(SERIAL, batch_size=10, manual_start=True)
+        differing = r"\(manual-start: false there, true here, batch-size: 100 there, 10 here\): alter gateway-sender"
+        with pytest.raises(UsageError, match=f"gateway-sender serial exists already with other attributes {differing}"):
+            await site.admin.senders.create(other)
         assert (await site.admin.regions.create(CUSTOMER, if_not_exists=True)).info[0].startswith("Skipping")
         assert site.servers.asked == []
+
+    on_site(scenario)
+
+
+@pytest.mark.parametrize(
+    ("type_", "said"),
+    [
+        ("REPLICATE", "partition there, replicate here"),
+        ("PARTITION_PERSISTENT", "partition there, persistent partition here"),
+    ],
+)
+def test_an_existing_region_of_another_kind_is_not_skipped(type_: str, said: str) -> None:
+    async def scenario(site: Site) -> None:
+        await site.admin.regions.create(RegionAttributes(name="plain"))
+        with pytest.raises(UsageError, match=f"another kind of region: {said}"):
+            await site.admin.regions.create(RegionAttributes(name="plain", type=type_), if_not_exists=True)
+        same_kind = RegionAttributes(name="plain", type="PARTITION_REDUNDANT")
+        assert (await site.admin.regions.create(same_kind, if_not_exists=True)).status == "OK"
 
     on_site(scenario)
 
@@ -148,7 +168,7 @@ def test_a_site_without_an_id_exchanges_nothing() -> None:
         with pytest.raises(UsageError, match="no distributed-system-id"):
             await site.admin.receivers.create(GatewayReceiverAttributes())
 
-    on_site(scenario, dsid=None)
+    on_site(scenario, dsid=NO_SITE_ID)
 
 
 def test_a_sender_taken_off_a_region_leaves_no_cursor() -> None:
@@ -157,10 +177,11 @@ def test_a_sender_taken_off_a_region_leaves_no_cursor() -> None:
         gone, other = cursor_key("parallel", "customer", 0, 0), cursor_key("parallel", "other", 0, 0)
         for key in (gone, other):
             await site.registry.put(key, b"x")
+        generation = decode_entry(site.registry.entries[region_key("customer")].value, RegionEntry).generation
         result = await site.admin.regions.alter("/customer", RegionAlteration(gateway_sender_ids=("serial",)))
         assert result.status == "OK"
-        altered = decode_entry(site.registry.entries[region_key("customer")].value, RegionAttributes)
-        assert altered.gateway_sender_ids == ("serial",)
+        altered = decode_entry(site.registry.entries[region_key("customer")].value, RegionEntry)
+        assert altered == RegionEntry(msgspec.structs.replace(CUSTOMER, gateway_sender_ids=("serial",)), generation)
         assert gone not in site.registry.entries
         assert other in site.registry.entries
 
@@ -185,17 +206,37 @@ def test_an_alteration_that_lost_a_race_is_a_conflict() -> None:
     on_site(scenario)
 
 
-def test_a_destroyed_region_is_counted_so_that_its_data_never_comes_back() -> None:
+def test_a_region_created_anew_has_another_generation_so_that_old_data_never_come_back() -> None:
     async def scenario(site: Site) -> None:
-        for count in (b"1", b"2"):
+        generations = set()
+        for _ in range(3):
             await site.admin.regions.create(RegionAttributes(name="plain"))
+            generations.add(decode_entry(site.registry.entries[region_key("plain")].value, RegionEntry).generation)
             result = await site.admin.regions.destroy("plain")
             assert result.status == "OK"
             assert region_key("plain") not in site.registry.entries
-            assert site.registry.entries[generation_key("plain")].value == count
+        assert len(generations) == 3
         with pytest.raises(RegionNotFoundError):
             await site.admin.regions.destroy("plain")
         assert (await site.admin.regions.destroy("plain", if_exists=True)).status == "OK"
+
+    on_site(scenario)
+
+
+def test_a_destruction_that_fails_changes_nothing() -> None:
+    """Neither the definition nor the generation: the region's data stay what they are."""
+
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        before = dict(site.registry.entries)
+
+        async def delete(key: str, *, revision: int | None = None) -> None:
+            raise UnavailableError("the engine can't be reached")
+
+        site.registry.delete = delete  # type: ignore[method-assign]
+        with pytest.raises(UnavailableError):
+            await site.admin.regions.destroy("customer")
+        assert site.registry.entries == before
 
     on_site(scenario)
 
@@ -238,7 +279,9 @@ def test_receiver_is_created_once_and_destroyed() -> None:
     async def scenario(site: Site) -> None:
         receivers = site.admin.receivers
         assert (await receivers.create(GatewayReceiverAttributes())).status == "OK"
-        with pytest.raises(UsageError, match="exists already"):
+        with pytest.raises(
+            UsageError, match="gateway-receiver exists already: leave it with --if-not-exists, or destroy"
+        ):
             await receivers.create(GatewayReceiverAttributes())
         assert (await receivers.create(GatewayReceiverAttributes(), if_not_exists=True)).status == "OK"
         assert (await receivers.destroy()).status == "OK"

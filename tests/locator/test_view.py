@@ -8,7 +8,7 @@ import pytest
 
 from heliograph.locator.view import SiteWatch
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.registry import encode_entry, member_key, region_key
+from heliograph.model.registry import RegionEntry, encode_entry, member_key, region_key
 from tests.locator.fakes import FakeRegistry, join, member
 
 
@@ -19,7 +19,7 @@ def test_an_entry_that_can_not_be_read_hides_no_other(caplog: pytest.LogCaptureF
         watch = SiteWatch(registry, lambda: changes.append(1))
         await join(registry, member("s1"))
         await registry.put(member_key("s2"), b"\xc1")
-        await registry.put(region_key("customer"), encode_entry(RegionAttributes(name="customer")))
+        await registry.put(region_key("customer"), encode_entry(RegionEntry(RegionAttributes(name="customer"), 1)))
         await watch.refresh()
         assert list(watch.members) == ["s1"]
         assert list(watch.regions) == ["customer"]

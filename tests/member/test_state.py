@@ -17,15 +17,15 @@ from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.registry import (
     CONFIG_RECEIVER,
+    RegionEntry,
     encode_entry,
-    generation_key,
     member_key,
     placement_key,
     region_key,
     sender_key,
 )
 
-REGION = RegionAttributes(name="customer")
+REGION = RegionEntry(RegionAttributes(name="customer"), 3)
 SENDER = GatewaySenderAttributes(id="s2", remote_distributed_system_id=2)
 RECEIVER = GatewayReceiverAttributes()
 SERVER = MemberInfo(name="s1", kind="server", incarnation="1", joined_ms=1, address=Address("h", 1), pid=7)
@@ -51,7 +51,6 @@ def test_everything_that_a_member_needs_is_read() -> None:
         await registry.put(region_key("customer"), encode_entry(REGION))
         await registry.put(sender_key("s2"), encode_entry(SENDER))
         await registry.put(CONFIG_RECEIVER, encode_entry(RECEIVER))
-        await registry.put(generation_key("customer"), b"3")
         revision = await registry.put(placement_key("customer"), encode_entry(PLACEMENT))
         changes.clear()
         await watcher.refresh()
@@ -60,7 +59,6 @@ def test_everything_that_a_member_needs_is_read() -> None:
             regions={"customer": REGION},
             senders={"s2": SENDER},
             receiver=RECEIVER,
-            generations={"customer": 3},
             placements={"customer": (PLACEMENT, revision)},
         )
         assert len(changes) == 3

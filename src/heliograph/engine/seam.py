@@ -181,5 +181,5 @@ class Engine(Protocol):
 
 
 def bucket_subject(store: str, region: str, generation: int, bucket: int) -> str:
-    """Return the subject of a bucket's log; `generation` counts the regions of that name destroyed before."""
+    """Return the subject of a bucket's log; `generation` tells it from older ones of its name."""
     return f"log.{store}.{region}.{generation}.{bucket}"

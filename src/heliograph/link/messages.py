@@ -219,10 +219,12 @@ class Apply(Message, frozen=True):
     """Ask a member to take up the cluster configuration at `revision` or later, and say how it went. Answer: `Outcome`.
 
     subject: what was created, altered or destroyed ("region customer"), to which the outcome refers.
+    change: what was done to it.
     """
 
     subject: str
     revision: int
+    change: Literal["created", "changed", "destroyed"] = "created"
 
 
 SenderAction = Literal["start", "stop", "pause", "resume", "load-balance"]

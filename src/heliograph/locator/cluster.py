@@ -13,14 +13,21 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from heliograph.engine.definitions import create_definition, definition_key, read_definition
 from heliograph.engine.seam import Item, Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.link.messages import Apply, Outcome, Reply, Request
 from heliograph.locator.view import decoded
-from heliograph.model.attributes import GatewaySenderAttributes, RegionAttributes
+from heliograph.model.attributes import (
+    Attributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+    exists_already,
+    subject_of,
+)
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
-from heliograph.model.registry import CONFIG_REGIONS, CONFIG_SENDERS, CURSORS, MEMBERS, encode_entry
+from heliograph.model.registry import CONFIG_REGIONS, CONFIG_SENDERS, CURSORS, MEMBERS, RegionEntry, encode_entry
 from heliograph.model.results import Result, Table
 from heliograph.placement.buckets import servers_by_age
 
@@ -67,9 +74,9 @@ class Caller(Protocol):
 
 
 class Cluster:
-    """A site's registry and servers. dsid: the site's, None when it was given none."""
+    """A site's registry and servers. dsid: the site's, `NO_SITE_ID` when it was given none."""
 
-    def __init__(self, registry: Registry, caller: Caller, dsid: int | None) -> None:
+    def __init__(self, registry: Registry, caller: Caller, dsid: int) -> None:
         self.registry = registry
         self.caller = caller
         self.dsid = dsid
@@ -92,7 +99,8 @@ class Cluster:
 
     async def regions(self) -> dict[str, RegionAttributes]:
         """Return the regions by name. Raises UnavailableError."""
-        return decoded(await self.registry.items(CONFIG_REGIONS), CONFIG_REGIONS, RegionAttributes)
+        entries = decoded(await self.registry.items(CONFIG_REGIONS), CONFIG_REGIONS, RegionEntry)
+        return {name: entry.attributes for name, entry in entries.items()}
 
     async def senders(self) -> dict[str, GatewaySenderAttributes]:
         """Return the gateway senders by id. Raises UnavailableError."""
@@ -100,27 +108,27 @@ class Cluster:
 
     # --- changing it; the caller holds `changing`
 
-    async def create(self, key: str, value: object, subject: str) -> Result:
-        """Write a new entry and have every server take it up; it is taken back when all of them fail.
+    async def create(self, attributes: Attributes) -> Result:
+        """Write a new definition and have every server take it up; it is taken back when all of them fail.
 
         Raises UsageError when it exists or there is no server.
         """
         servers = await self.servers()
         try:
-            revision = await self.registry.create(key, encode_entry(value))
+            revision = await create_definition(self.registry, attributes)
         except ConflictError as exc:
-            raise UsageError(f"{subject} exists already") from exc
-        result = await self.apply(servers, subject, revision)
+            raise exists_already(await read_definition(self.registry, attributes), attributes) from exc
+        result = await self._apply(servers, Apply(subject_of(attributes), revision, "created"))
         if result.status == "ERROR":
-            await self.registry.delete(key, revision=revision)
-            _log.warning("creation taken back subject=%r", subject)
+            await self.registry.delete(definition_key(attributes), revision=revision)
+            _log.warning("creation taken back subject=%r", subject_of(attributes))
         return result
 
     async def alter(self, item: Item, value: object, subject: str) -> Result:
         """Replace the entry that was read as `item`. Raises ConflictError when it was changed since."""
         servers = await self.servers()
         revision = await self.registry.update(item.key, encode_entry(value), revision=item.revision)
-        return await self.apply(servers, subject, revision)
+        return await self._apply(servers, Apply(subject, revision, "changed"))
 
     async def destroy(self, item: Item, subject: str) -> Result:
         """Delete the entry that was read as `item`; done without a server too. Raises ConflictError as `alter`."""
@@ -128,7 +136,7 @@ class Cluster:
         servers = servers_by_age(await self.members())
         if not servers:
             return Result(info=[f"{subject} destroyed; no server runs.", STORED])
-        return await self.apply(servers, subject, item.revision)
+        return await self._apply(servers, Apply(subject, item.revision, "destroyed"))
 
     async def forget_cursors(self, sender: str, region: str | None = None) -> None:
         """Delete a gateway sender's cursors, so that it begins anew when its id or the region's name comes back."""
@@ -136,9 +144,9 @@ class Cluster:
         for key in await self.registry.items(prefix):
             await self.registry.delete(key)
 
-    async def apply(self, servers: Sequence[MemberInfo], subject: str, revision: int) -> Result:
+    async def _apply(self, servers: Sequence[MemberInfo], change: Apply) -> Result:
         """Have servers take up the configuration and return the member-status table."""
-        outcomes = await self.ask(servers, Apply(subject, revision), timeout_s=APPLY_S)
+        outcomes = await self.ask(servers, change, timeout_s=APPLY_S)
         rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
         done = any(outcome.ok for _, outcome in outcomes)
         return Result(

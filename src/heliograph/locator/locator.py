@@ -154,7 +154,7 @@ class Locator:
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir)
         self._links = Links(self._network, self._hello)
-        self.site = SiteAdmin(self._registry, self._links, config.distributed_system_id)
+        self.site = SiteAdmin(self._registry, self._links, config.site)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:

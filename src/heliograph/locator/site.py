@@ -14,10 +14,10 @@ from heliograph.locator.site_senders import SenderAdmin
 class SiteAdmin:
     """Administers one site. Every operation returns a `Result`; what it refuses to begin, it raises.
 
-    dsid: the site's distributed-system-id, None when it was given none.
+    dsid: the site's distributed-system-id, `NO_SITE_ID` when it was given none.
     """
 
-    def __init__(self, registry: Registry, caller: Caller, dsid: int | None) -> None:
+    def __init__(self, registry: Registry, caller: Caller, dsid: int) -> None:
         cluster = Cluster(registry, caller, dsid)
         self.members = MemberAdmin(cluster)
         self.regions = RegionAdmin(cluster)

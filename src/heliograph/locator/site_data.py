@@ -16,7 +16,7 @@ from heliograph.locator.cluster import Cluster
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import check_region_name
 from heliograph.model.keys import bucket_of, check_keys, decode_value, encode_value
-from heliograph.model.registry import decode_entry, region_key
+from heliograph.model.registry import RegionEntry, decode_entry, region_key
 from heliograph.model.results import Result
 
 ENTRY_S = 20.0
@@ -79,7 +79,7 @@ class EntryAdmin:
         item = await self._cluster.registry.get(region_key(check_region_name(name)))
         if item is None:
             raise RegionNotFoundError(f"region {name!r} does not exist at this site")
-        return decode_entry(item.value, RegionAttributes)
+        return decode_entry(item.value, RegionEntry).attributes
 
     async def _ask(self, request: Request, kind: type[T], *, repeatable: bool) -> T:
         """Ask a server, and the next one when that certainly did nothing or asking twice does no harm."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import GatewayQuery, Gateways, ReceiverAction, ReceiverCommand
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
-from heliograph.locator.site_senders import NO_SITE_ID, status_text
-from heliograph.model.attributes import GatewayReceiverAttributes
-from heliograph.model.registry import CONFIG_RECEIVER
+from heliograph.locator.site_senders import status_text
+from heliograph.model.attributes import GatewayReceiverAttributes, check_gateway_at_site, subject_of
+from heliograph.model.registry import CONFIG_RECEIVER, decode_entry
 from heliograph.model.results import Result, Table
 
-SUBJECT = "gateway-receiver"
 SENDER_COLUMNS = (
     "GatewaySender Id",
     "Member",
@@ -31,19 +30,19 @@ class ReceiverAdmin:
 
     async def create(self, receiver: GatewayReceiverAttributes, *, if_not_exists: bool = False) -> Result:
         """Create a gateway receiver on every server; it starts at once unless `manual_start`."""
-        if self._cluster.dsid is None:
-            raise UsageError(f"gateway receiver: {NO_SITE_ID}")
+        check_gateway_at_site(receiver, self._cluster.dsid)
         async with self._cluster.changing:
             if if_not_exists and await self._cluster.registry.get(CONFIG_RECEIVER) is not None:
                 return Result(info=["Skipping: the gateway receiver exists already."])
-            return await self._cluster.create(CONFIG_RECEIVER, receiver, SUBJECT)
+            return await self._cluster.create(receiver)
 
     async def destroy(self, *, if_exists: bool = False) -> Result:
         """Stop and destroy every server's gateway receiver."""
         async with self._cluster.changing:
             item = await self._cluster.registry.get(CONFIG_RECEIVER)
             if item is not None:
-                return await self._cluster.destroy(item, SUBJECT)
+                receiver = decode_entry(item.value, GatewayReceiverAttributes)
+                return await self._cluster.destroy(item, subject_of(receiver))
         if if_exists:
             return Result(info=["Skipping: there is no gateway receiver."])
         raise UsageError("there is no gateway receiver")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import msgspec
 
 from heliograph.engine.seam import Item
-from heliograph.errors import RegionNotFoundError
+from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import RegionAlteration
 from heliograph.model.attributes import (
-    REGION_TYPES,
     TOTAL_NUM_BUCKETS_DEFAULT,
     RegionAttributes,
     check_region_senders,
+    subject_of,
 )
 from heliograph.model.ids import check_region_name
 from heliograph.model.members import RegionPlacement
-from heliograph.model.registry import decode_entry, generation_key, placement_key, region_key
+from heliograph.model.registry import RegionEntry, decode_entry, placement_key, region_key
 from heliograph.model.results import Result, Table
 
 
@@ -27,21 +27,32 @@ class RegionAdmin:
         self._cluster = cluster
 
     async def create(self, region: RegionAttributes, *, if_not_exists: bool = False) -> Result:
-        """Create a region on every server. An existing one is refused, or left as it is with `if_not_exists`."""
+        """Create a region on every server.
+
+        An existing one is refused; with `if_not_exists`, one of the same kind is left as it is (gfsh.md §4.1).
+        """
         region = msgspec.structs.replace(region, name=check_region_name(region.name))
         async with self._cluster.changing:
-            if if_not_exists and region.name in await self._cluster.regions():
+            existing = (await self._cluster.regions()).get(region.name) if if_not_exists else None
+            if existing is not None:
+                if existing.data_policy != region.data_policy:
+                    raise UsageError(
+                        f"region {region.name} exists already and is another kind of region: "
+                        f"{existing.data_policy} there, {region.data_policy} here"
+                    )
                 return Result(info=[f"Skipping: region {region.name} exists already."])
             check_region_senders(region, await self._cluster.senders())
-            return await self._cluster.create(region_key(region.name), region, f"region {region.name}")
+            return await self._cluster.create(region)
 
     async def alter(self, name: str, alteration: RegionAlteration) -> Result:
         """Replace the list of gateway senders of a region; a queue of a removed one is dropped."""
         async with self._cluster.changing:
-            item, region = await self._read(name)
+            item, entry = await self._read(name)
+            region = entry.attributes
             altered = msgspec.structs.replace(region, gateway_sender_ids=alteration.gateway_sender_ids)
             check_region_senders(altered, await self._cluster.senders())
-            result = await self._cluster.alter(item, altered, f"region {region.name}")
+            value = msgspec.structs.replace(entry, attributes=altered)
+            result = await self._cluster.alter(item, value, subject_of(region))
             for sender in sorted({*region.gateway_sender_ids} - {*altered.gateway_sender_ids}):
                 await self._cluster.forget_cursors(sender, region.name)
             return result
@@ -50,13 +61,13 @@ class RegionAdmin:
         """Destroy a region and its data on every server. A missing one is refused, or skipped with `if_exists`."""
         async with self._cluster.changing:
             try:
-                item, region = await self._read(name)
+                item, entry = await self._read(name)
             except RegionNotFoundError:
                 if not if_exists:
                     raise
                 return Result(info=[f"Skipping: region {name} does not exist."])
-            await self._next_generation(region.name)
-            result = await self._cluster.destroy(item, f"region {region.name}")
+            region = entry.attributes
+            result = await self._cluster.destroy(item, subject_of(region))
             for sender in region.gateway_sender_ids:
                 await self._cluster.forget_cursors(sender, region.name)
             return result
@@ -70,10 +81,9 @@ class RegionAdmin:
 
     async def describe(self, name: str) -> Result:
         """Show a region's attributes that differ from the defaults, and the members that host it."""
-        _, region = await self._read(name)
+        region = (await self._read(name))[1].attributes
         placed = await self._cluster.registry.get(placement_key(region.name))
         hosts = _hosts(decode_entry(placed.value, RegionPlacement)) if placed is not None else []
-        policy, _, persistent = REGION_TYPES[region.type]
         rows: list[Row] = [("Region", "type", region.type)]
         if region.gateway_sender_ids:
             rows.append(("Region", "gateway-sender-id", ",".join(region.gateway_sender_ids)))
@@ -84,26 +94,17 @@ class RegionAdmin:
         return Result(
             data={
                 "Name": region.name,
-                "Data Policy": f"persistent {policy.lower()}" if persistent else policy.lower(),
+                "Data Policy": region.data_policy,
                 "Hosting Members": ", ".join(hosts),
             },
             tables=[Table(("Type", "Name", "Value"), rows, "Non-Default Attributes Shared By Hosting Members")],
         )
 
-    async def _read(self, name: str) -> tuple[Item, RegionAttributes]:
+    async def _read(self, name: str) -> tuple[Item, RegionEntry]:
         item = await self._cluster.registry.get(region_key(check_region_name(name)))
         if item is None:
             raise RegionNotFoundError(f"region {name!r} does not exist at this site")
-        return item, decode_entry(item.value, RegionAttributes)
-
-    async def _next_generation(self, name: str) -> None:
-        """Count the destroyed region first: whatever fails after that, its data never comes back."""
-        key = generation_key(name)
-        item = await self._cluster.registry.get(key)
-        if item is None:
-            await self._cluster.registry.create(key, b"1")
-        else:
-            await self._cluster.registry.update(key, b"%d" % (int(item.value) + 1), revision=item.revision)
+        return item, decode_entry(item.value, RegionEntry)
 
 
 def _hosts(placement: RegionPlacement) -> list[str]:

@@ -13,15 +13,10 @@ from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import GatewayQuery, Gateways, SenderAction, SenderCommand, SenderStatus
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
 from heliograph.locator.requests import SenderAlteration
-from heliograph.model.attributes import GatewaySenderAttributes, check_sender_at_site
+from heliograph.model.attributes import GatewaySenderAttributes, check_gateway_at_site, subject_of
 from heliograph.model.ids import check_name
 from heliograph.model.registry import decode_entry, sender_key
 from heliograph.model.results import Result, Table
-
-NO_SITE_ID = (
-    "this site has no distributed-system-id, by which others know its events: start its locator with "
-    "--distributed-system-id"
-)
 
 
 class SenderAdmin:
@@ -32,11 +27,9 @@ class SenderAdmin:
 
     async def create(self, sender: GatewaySenderAttributes) -> Result:
         """Create a gateway sender on every server; it starts at once unless `manual_start`."""
-        if self._cluster.dsid is None:
-            raise UsageError(f"gateway sender {sender.id}: {NO_SITE_ID}")
-        check_sender_at_site(sender, self._cluster.dsid)
+        check_gateway_at_site(sender, self._cluster.dsid)
         async with self._cluster.changing:
-            return await self._cluster.create(sender_key(sender.id), sender, subject(sender.id))
+            return await self._cluster.create(sender)
 
     async def alter(self, sender: str, alteration: SenderAlteration) -> Result:
         """Change how a gateway sender makes batches, while it runs."""
@@ -46,7 +39,7 @@ class SenderAdmin:
             if item is None:
                 raise UsageError(_unknown(sender))
             altered = msgspec.structs.replace(decode_entry(item.value, GatewaySenderAttributes), **changes)
-            return await self._cluster.alter(item, altered, subject(sender))
+            return await self._cluster.alter(item, altered, subject_of(altered))
 
     async def destroy(self, sender: str, *, if_exists: bool = False) -> Result:
         """Destroy a gateway sender with its queue. Refused while a region uses it; a missing one unless `if_exists`."""
@@ -62,7 +55,7 @@ class SenderAdmin:
                 raise UsageError(
                     f"gateway sender {sender} is used by {', '.join(users)}: take it off there first (alter region)"
                 )
-            result = await self._cluster.destroy(item, subject(sender))
+            result = await self._cluster.destroy(item, subject_of(decode_entry(item.value, GatewaySenderAttributes)))
             await self._cluster.forget_cursors(sender)
             return result
 
@@ -93,11 +86,6 @@ class SenderAdmin:
 
     async def _read(self, sender: str) -> Item | None:
         return await self._cluster.registry.get(sender_key(check_name("gateway sender", sender)))
-
-
-def subject(sender: str) -> str:
-    """Return how `Apply` names a gateway sender."""
-    return f"gateway-sender {sender}"
 
 
 def status_text(state: SenderStatus) -> str:

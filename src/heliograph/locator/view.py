@@ -11,7 +11,7 @@ from heliograph.engine.watching import Entries, Group, Watching
 from heliograph.errors import HeliographError
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.members import MemberInfo, ReceiverInfo, RegionPlacement
-from heliograph.model.registry import CONFIG_REGIONS, MEMBERS, PLACEMENT, decode_entry
+from heliograph.model.registry import CONFIG_REGIONS, MEMBERS, PLACEMENT, RegionEntry, decode_entry
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,7 +40,8 @@ class SiteWatch(Watching):
         self.members = decoded(entries, MEMBERS, MemberInfo)
 
     def _take_regions(self, entries: Entries) -> None:
-        self.regions = decoded(entries, CONFIG_REGIONS, RegionAttributes)
+        regions = decoded(entries, CONFIG_REGIONS, RegionEntry)
+        self.regions = {name: entry.attributes for name, entry in regions.items()}
 
     def _take_placements(self, entries: Entries) -> None:
         self.placements = decoded(entries, PLACEMENT, RegionPlacement)

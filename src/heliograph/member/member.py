@@ -17,6 +17,7 @@ from typing import Any
 
 from heliograph import __version__
 from heliograph.bucket.primary import RECORD_BYTES_MAX
+from heliograph.engine.definitions import create_definition, definition_key, read_definition
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.seam import Engine, Log, Registry
 from heliograph.errors import ConflictError, HeliographError, UnavailableError, UsageError
@@ -33,24 +34,22 @@ from heliograph.member.state import SiteState, StateWatcher
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import (
     DEFAULT_STORE,
-    GatewayReceiverAttributes,
-    GatewaySenderAttributes,
+    Attributes,
     RegionAttributes,
+    check_gateway_at_site,
     check_region_senders,
-    check_sender_at_site,
+    exists_already,
+    subject_of,
 )
 from heliograph.model.batch import Record
 from heliograph.model.ids import Address, Seq
 from heliograph.model.keys import Key
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import (
-    CONFIG_RECEIVER,
     REGISTRY,
-    decode_entry,
+    RegionEntry,
     encode_entry,
     placement_key,
-    region_key,
-    sender_key,
 )
 from heliograph.net.link import LinkServer, serve_links
 from heliograph.net.links import Links
@@ -70,7 +69,6 @@ DRAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
 
-Attributes = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 ConnectEngine = Callable[[str], Awaitable[Engine]]
 
 
@@ -113,6 +111,9 @@ class Member:
         )
         self._dirty = asyncio.Event()
         self._arranged = asyncio.Condition()
+        self._arrangings_begun = 0
+        self._arrangings_done = 0
+        """Number of the newest arranging that did all it should."""
         self._joined_ms = 0
         self._started_at = 0.0
 
@@ -257,8 +258,10 @@ class Member:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
+            self._arrangings_begun += 1
             try:
                 await self._arrange(self._watcher.state)
+                self._arrangings_done = self._arrangings_begun
             except HeliographError as exc:
                 _log.warning("arranging failed name=%s error=%s", self.name, exc)
             async with self._arranged:
@@ -271,21 +274,21 @@ class Member:
             await self._place(state, servers)
         for name in list(self._regions):
             region = self._regions[name]
-            if name not in state.regions or region.generation != state.generations.get(name, 0):
+            if name not in state.regions or region.generation != state.regions[name].generation:
                 region.close()
                 del self._regions[name]
-        for name, attributes in state.regions.items():
-            region = self._regions.get(name) or self._host_region(attributes, state.generations.get(name, 0))
-            region.alter(attributes)
+        for name, entry in state.regions.items():
+            region = self._regions.get(name) or self._host_region(entry)
+            region.alter(entry.attributes)
             placement = state.placements.get(name)
-            if placement is not None and len(placement[0].buckets) == attributes.total_num_buckets:
+            if placement is not None and len(placement[0].buckets) == entry.attributes.total_num_buckets:
                 region.arrange(placement[0])
         await self.gateways.arrange(state, members.values())
         await self._membership.tell_news()
 
-    def _host_region(self, attributes: RegionAttributes, generation: int) -> HostedRegion:
-        region = HostedRegion(attributes, generation, self, self._on_record)
-        self._regions[attributes.name] = region
+    def _host_region(self, entry: RegionEntry) -> HostedRegion:
+        region = HostedRegion(entry.attributes, entry.generation, self, self._on_record)
+        self._regions[region.name] = region
         return region
 
     def _on_record(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
@@ -294,10 +297,14 @@ class Member:
             self._dirty.set()
 
     async def _place(self, state: SiteState, servers: list[str]) -> None:
-        """The oldest server's duty: write down where buckets should be."""
-        for name, attributes in state.regions.items():
-            current, revision = state.placements.get(name, (None, 0))
-            wanted = place(attributes, servers, current)
+        """The oldest server's duty: write down where buckets should be.
+
+        Every registry call lets the watcher bring in a newer state, so what is walked through is what there was.
+        """
+        regions, placements = state.regions, state.placements
+        for name, entry in regions.items():
+            current, revision = placements.get(name, (None, 0))
+            wanted = place(entry.attributes, servers, current)
             if wanted == current:
                 continue
             value = encode_entry(wanted)
@@ -310,16 +317,18 @@ class Member:
                 _log.info("placement changed meanwhile region=%s", name)
                 continue
             state.placements[name] = (wanted, revision)
-        for name in state.placements.keys() - state.regions.keys():
+        for name in placements.keys() - regions.keys():
             await self._registry.delete(placement_key(name))
-            del state.placements[name]
+            state.placements.pop(name, None)
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait until a condition holds after an arranging. Raises UnavailableError after `READY_S`."""
+        """Wait until a condition holds after an arranging that began after this call. Raises UnavailableError after
+        `READY_S`.
+        """
+        begun = self._arrangings_begun
         try:
             async with asyncio.timeout(READY_S), self._arranged:
-                await self._arranged.wait()
-                await self._arranged.wait_for(condition)
+                await self._arranged.wait_for(lambda: self._arrangings_done > begun and condition())
         except TimeoutError:
             raise UnavailableError(f"{self.name} could not {what} within {READY_S:.0f} s") from None
 
@@ -328,28 +337,37 @@ class Member:
     async def configure(self, attributes: Attributes) -> None:
         """Add to the cluster configuration and return when this member has taken it up.
 
-        What exists with the same attributes is left as it is. Raises UsageError when it exists with others, or does
-        not fit with what there is.
+        What exists with the same attributes is left as it is. What this member can't take up is taken back, if this
+        call created it. Raises UsageError when it exists with other attributes, does not fit with what there is, or
+        can't be taken up.
         """
         await self._watcher.refresh()
-        state = self._watcher.state
         if isinstance(attributes, RegionAttributes):
-            check_region_senders(attributes, state.senders)
-            key, subject = region_key(attributes.name), f"region {attributes.name}"
-        elif isinstance(attributes, GatewaySenderAttributes):
-            check_sender_at_site(attributes, self.site)
-            key, subject = sender_key(attributes.id), f"gateway-sender {attributes.id}"
+            check_region_senders(attributes, self._watcher.state.senders)
         else:
-            key, subject = CONFIG_RECEIVER, "gateway-receiver"
+            check_gateway_at_site(attributes, self.site)
+        revision = None
         try:
-            await self._registry.create(key, encode_entry(attributes))
+            revision = await create_definition(self._registry, attributes)
         except ConflictError:
-            item = await self._registry.get(key)
-            if item is None or decode_entry(item.value, type(attributes)) != attributes:
-                raise UsageError(f"{subject} exists already with other attributes") from None
-        outcome = await self._apply(messages.Apply(subject, 0))
-        if not outcome.ok:
-            raise UsageError(outcome.message)
+            existing = await read_definition(self._registry, attributes)
+            if existing != attributes:
+                raise exists_already(existing, attributes) from None
+        try:
+            outcome = await self._apply(messages.Apply(subject_of(attributes), revision or 0))
+            if not outcome.ok:
+                raise UsageError(outcome.message)
+        except HeliographError:
+            if revision is not None:
+                await self._take_back(definition_key(attributes), revision)
+            raise
+
+    async def _take_back(self, key: str, revision: int) -> None:
+        try:
+            await self._registry.delete(key, revision=revision)
+            _log.warning("creation taken back name=%s key=%s", self.name, key)
+        except HeliographError as exc:
+            _log.warning("creation not taken back name=%s key=%s error=%s", self.name, key, exc)
 
     async def _apply(self, request: messages.Apply) -> Outcome:
         """Take up the configuration as it stands now and say how that went for one subject of it."""
@@ -363,11 +381,20 @@ class Member:
             return name in self._regions and self._regions[name].settled
 
         await self._until(done, f"take up {request.subject}")
+        if request.change == "destroyed":
+            return Outcome(True, f"{request.subject} destroyed on {self.name}")
         problem = self.gateways.problems.get(request.subject)
         if problem is not None:
             return Outcome(False, problem)
-        port = f", listening on port {self.gateways.port}" if kind == "gateway-receiver" else ""
-        return Outcome(True, f"{request.subject} taken up on {self.name}{port}")
+        return Outcome(True, f"{request.subject} {request.change} on {self.name}{self._running(kind, name)}")
+
+    def _running(self, kind: str, name: str) -> str:
+        """Say whether a gateway that was taken up runs; a region always does."""
+        if kind == "gateway-receiver" and self.gateways.port:
+            return f", listening on port {self.gateways.port}"
+        if kind == "region" or name in self.gateways.running_senders():
+            return ""
+        return ", not started"
 
     # --- what this member answers besides region operations
 
@@ -406,7 +433,6 @@ class Member:
             self.site,
             hostname=self._hostname,
             network=self._network,
-            clock=self.clock,
             rng=self._rng,
             log=self.log,
             registry=self._registry,

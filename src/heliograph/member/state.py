@@ -8,16 +8,16 @@ from typing import TypeVar
 
 from heliograph.engine.seam import Registry
 from heliograph.engine.watching import Entries, Group, Watching
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.registry import (
     CONFIG,
     CONFIG_RECEIVER,
     CONFIG_REGIONS,
     CONFIG_SENDERS,
-    GENERATIONS,
     MEMBERS,
     PLACEMENT,
+    RegionEntry,
     decode_entry,
 )
 
@@ -29,10 +29,9 @@ class SiteState:
     """The site as its registry shows it."""
 
     members: dict[str, MemberInfo] = field(default_factory=dict)
-    regions: dict[str, RegionAttributes] = field(default_factory=dict)
+    regions: dict[str, RegionEntry] = field(default_factory=dict)
     senders: dict[str, GatewaySenderAttributes] = field(default_factory=dict)
     receiver: GatewayReceiverAttributes | None = None
-    generations: dict[str, int] = field(default_factory=dict)
     placements: dict[str, tuple[RegionPlacement, int]] = field(default_factory=dict)
     """Region -> placement and its revision."""
 
@@ -43,7 +42,7 @@ class StateWatcher(Watching):
     def __init__(self, registry: Registry, on_change: Callable[[], None]) -> None:
         groups = (
             Group(MEMBERS, self._take_members),
-            Group(CONFIG, self._take_config, besides=(GENERATIONS,)),
+            Group(CONFIG, self._take_config),
             Group(PLACEMENT, self._take_placements),
         )
         super().__init__(registry, groups, on_change)
@@ -53,16 +52,12 @@ class StateWatcher(Watching):
         self.state.members = _decoded(entries, MEMBERS, MemberInfo)
 
     def _take_config(self, entries: Entries) -> None:
-        regions = _decoded(entries, CONFIG_REGIONS, RegionAttributes)
+        regions = _decoded(entries, CONFIG_REGIONS, RegionEntry)
         senders = _decoded(entries, CONFIG_SENDERS, GatewaySenderAttributes)
         receiver = entries.get(CONFIG_RECEIVER)
-        prefix = GENERATIONS + "."
         state = self.state
         state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
         state.regions, state.senders = regions, senders
-        state.generations = {
-            key.removeprefix(prefix): int(item.value) for key, item in entries.items() if key.startswith(prefix)
-        }
 
     def _take_placements(self, entries: Entries) -> None:
         placements = _decoded(entries, PLACEMENT, RegionPlacement)

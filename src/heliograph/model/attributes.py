@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.ids import check_name, check_region_name, check_site_id
+from heliograph.model.ids import NO_SITE_ID, check_name, check_region_name, check_site_id
 
 TOTAL_NUM_BUCKETS_DEFAULT = 16
 TOTAL_NUM_BUCKETS_MAX = 4096
@@ -61,6 +61,12 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def replicated(self) -> bool:
         """Say whether every hosting member holds every bucket."""
         return REGION_TYPES[self.type][0] == "REPLICATE"
+
+    @property
+    def data_policy(self) -> str:
+        """What kind of region it is."""
+        policy, _, persistent = REGION_TYPES[self.type]
+        return f"persistent {policy.lower()}" if persistent else policy.lower()
 
     @property
     def copies(self) -> int:
@@ -136,11 +142,57 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
             raise UsageError(f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 ms or more")
 
 
-def check_sender_at_site(sender: GatewaySenderAttributes, site: int) -> None:
-    """Raise UsageError when a gateway sender would feed its own site (configuration.md §1.2, rule 1)."""
-    if sender.remote_distributed_system_id == site:
+Attributes = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
+
+_REMEDIES: dict[type[Attributes], str] = {
+    RegionAttributes: "alter region changes its gateway senders, destroy region drops it with its data",
+    GatewaySenderAttributes: "alter gateway-sender changes its batches, destroy gateway-sender drops it with its queue",
+    GatewayReceiverAttributes: "leave it with --if-not-exists, or destroy gateway-receiver first",
+}
+
+
+def subject_of(attributes: Attributes) -> str:
+    """Return how commands and messages name what is defined."""
+    if isinstance(attributes, RegionAttributes):
+        return f"region {attributes.name}"
+    return f"gateway-sender {attributes.id}" if isinstance(attributes, GatewaySenderAttributes) else "gateway-receiver"
+
+
+def differences(there: Attributes, here: Attributes) -> str:
+    """Say in which options two definitions of one kind differ; empty when in none."""
+    theirs, ours = msgspec.structs.asdict(there), msgspec.structs.asdict(here)
+    return ", ".join(
+        f"{name.replace('_', '-')}: {_shown(value)} there, {_shown(ours[name])} here"
+        for name, value in theirs.items()
+        if value != ours[name]
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value) or "none"
+    return "unset" if value in (None, "") else str(value)
+
+
+def exists_already(there: Attributes | None, here: Attributes) -> UsageError:
+    """Return the error of a creation whose name is taken by `there`; None when that is gone again."""
+    differing = differences(there, here) if there is not None else ""
+    others = f" with other attributes ({differing})" if differing else ""
+    return UsageError(f"{subject_of(here)} exists already{others}: {_REMEDIES[type(here)]}")
+
+
+def check_gateway_at_site(gateway: GatewaySenderAttributes | GatewayReceiverAttributes, site: int) -> None:
+    """Raise UsageError when a gateway does not fit its site, which has no id or is the one it feeds."""
+    if site == NO_SITE_ID:
         raise UsageError(
-            f"gateway sender {sender.id}: remote-distributed-system-id {site} is this site's own distributed-system-id"
+            f"{subject_of(gateway)}: this site has no distributed-system-id, by which others know its events: "
+            "start its locator with --distributed-system-id, 1 or more"
+        )
+    if isinstance(gateway, GatewaySenderAttributes) and gateway.remote_distributed_system_id == site:
+        raise UsageError(
+            f"{subject_of(gateway)}: remote-distributed-system-id {site} is this site's own distributed-system-id"
         )
 
 

@@ -19,6 +19,8 @@ Seq = NewType("Seq", int)
 """Position in a disk store's log, 1-based; 0 means "before the first"."""
 
 SITE_ID_MAX = 255
+NO_SITE_ID = SiteId(0)
+"""Of a site that was given no distributed-system-id: it stands alone, and its events are born at 0."""
 NO_SEQ = Seq(0)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}\Z")

@@ -4,10 +4,10 @@
 |---|---|
 | `dsid` | the site's distributed-system-id, as digits; versions in the log rest on it, so it can't change |
 | `members.<name>` | `MemberInfo`, with a time to live of `member-timeout` |
-| `config.region.<name>` | `RegionAttributes` |
+| `config.region.<name>` | `RegionEntry` |
 | `config.sender.<id>` | `GatewaySenderAttributes` |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
-| `generations.<region>` | number of regions of that name destroyed so far, as digits |
+| `generations.<region>` | empty; the revision of its last write is the newest generation drawn |
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
 | `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
 | `cursors.<sender>.<region>.<generation>.<bucket>` | `Cursor` |
@@ -20,12 +20,25 @@ from typing import TypeVar
 import msgspec
 
 from heliograph.errors import PeerError
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.decoding import MALFORMED
 
 REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
 GENERATIONS = "generations"
 SITE_ID = "dsid"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
+
+
+class RegionEntry(msgspec.Struct, frozen=True):
+    """A region as the registry holds it.
+
+    generation: decided when the region is created, kept by every alteration, and never given to another region; the
+    region's log rests on it, so a region created later under the same name starts empty.
+    """
+
+    attributes: RegionAttributes
+    generation: int
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -54,7 +67,7 @@ def member_key(name: str) -> str:
 
 
 def region_key(name: str) -> str:
-    """Return the key of a region's attributes."""
+    """Return the key of a region's entry."""
     return f"{CONFIG_REGIONS}.{name}"
 
 
@@ -64,7 +77,7 @@ def sender_key(sender: str) -> str:
 
 
 def generation_key(region: str) -> str:
-    """Return the key that counts the destroyed regions of a name; a new one never sees an old one's log."""
+    """Return the key whose revisions are the generations of a name."""
     return f"{GENERATIONS}.{region}"
 
 
@@ -91,5 +104,5 @@ def decode_entry(data: bytes, kind: type[T]) -> T:
     """Decode a registry value. Raises PeerError when it is malformed."""
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.DecodeError as exc:
+    except MALFORMED as exc:
         raise PeerError(f"malformed {kind.__name__} in the registry: {exc}") from exc

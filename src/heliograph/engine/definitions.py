@@ -1,0 +1,46 @@
+"""How a definition (of a region, a gateway sender, the gateway receiver) gets into the registry, whoever writes it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from heliograph.engine.seam import Registry
+from heliograph.model.attributes import Attributes, GatewayReceiverAttributes, RegionAttributes
+from heliograph.model.registry import (
+    CONFIG_RECEIVER,
+    RegionEntry,
+    decode_entry,
+    encode_entry,
+    generation_key,
+    region_key,
+    sender_key,
+)
+
+
+def definition_key(attributes: Attributes) -> str:
+    """Return the key that a definition stands at."""
+    if isinstance(attributes, RegionAttributes):
+        return region_key(attributes.name)
+    return CONFIG_RECEIVER if isinstance(attributes, GatewayReceiverAttributes) else sender_key(attributes.id)
+
+
+async def create_definition(registry: Registry, attributes: Attributes) -> int:
+    """Write a new definition and return its revision. Raises ConflictError when its key is taken.
+
+    A region is given its generation here. It is the revision of a write made only to draw it, so no two attempts ever
+    get the same one; of two that race, one creates the entry, and the other's number is never used.
+    """
+    entry: msgspec.Struct = attributes
+    if isinstance(attributes, RegionAttributes):
+        entry = RegionEntry(attributes, await registry.put(generation_key(attributes.name), b""))
+    return await registry.create(definition_key(attributes), encode_entry(entry))
+
+
+async def read_definition(registry: Registry, like: Attributes) -> Attributes | None:
+    """Return the definition of the name and kind of `like`, or None when there is none."""
+    item = await registry.get(definition_key(like))
+    if item is None:
+        return None
+    if isinstance(like, RegionAttributes):
+        return decode_entry(item.value, RegionEntry).attributes
+    return decode_entry(item.value, type(like))
