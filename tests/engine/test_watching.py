@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
 import pytest
 
+from heliograph.engine.seam import Change
 from heliograph.engine.sim import loop
 from heliograph.engine.sim.engine import SimClient, SimRegistry, connect_engine
 from heliograph.engine.sim.server import SimEngine
 from heliograph.engine.watching import RESCAN_S, Entries, Group, Watching
-from heliograph.errors import PeerError, UnavailableError
+from heliograph.errors import PeerError, UnavailableError, UsageError
 
 
 class Views:
@@ -147,3 +148,26 @@ def test_what_can_not_be_taken_is_tried_again_and_keeps_nothing_else_back(caplog
         assert views.a == [{}, {"a.x": b"1"}]
 
     running(scenario)
+
+
+def test_a_watch_that_is_refused_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(prefix: str) -> AsyncGenerator[list[Change], None]:
+        raise UsageError("maximum consumers limit reached")
+        yield []
+
+    async def watched(views: Views) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(views.registry, "watch", refused)
+            run = asyncio.create_task(views.watching.run())
+            await asyncio.sleep(3.5 * RESCAN_S)
+        await asyncio.sleep(RESCAN_S)
+        try:
+            await views.registry.put("b.x", b"1")
+            await asyncio.sleep(RESCAN_S / 10)
+            assert views.b == [{}, {"b.x": b"1"}]
+        finally:
+            run.cancel()
+            with suppress(asyncio.CancelledError):
+                await run
+
+    on_views(watched)

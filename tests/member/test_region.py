@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from heliograph.errors import NotPrimaryError
+from heliograph.engine.seam import LogEntry
+from heliograph.errors import HeliographError, NotPrimaryError, PeerError, UsageError
 from heliograph.member.region import HostedRegion
 from heliograph.model.attributes import RegionAttributes
+from heliograph.model.ids import Seq
 from heliograph.model.members import BucketPlacement, RegionPlacement
 from tests.member.copies import REGION, Host, Members, put, simulate, until
 
@@ -168,5 +171,38 @@ def test_a_sender_that_is_attached_later_begins_with_what_is_written_then() -> N
         assert one.attached_at("to-2", 0) == 0
         one.alter(region_at(members.hosts[0], gateway_sender_ids=("to-2",)).attributes)
         assert one.attached_at("to-2", 0) == one.copies[0].view.seq
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("error", [UsageError("maximum consumers limit reached"), PeerError("unreadable")])
+def test_whatever_the_engine_answers_the_log_is_followed_again(
+    error: HeliographError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(members: Members) -> None:
+        one = region_at(await members.join("a"))
+        one.arrange(placed("a", "b"))
+        await until(lambda: one.settled)
+        host = await members.join("b")
+
+        async def refused(subjects: Sequence[str], *, after: Seq) -> AsyncGenerator[list[LogEntry], None]:
+            raise error
+            yield []
+
+        other = region_at(host)
+        with monkeypatch.context() as patch:
+            patch.setattr(host.log, "read", refused)
+            patch.setattr(host.log, "follow", refused)
+            other.arrange(placed("a", "b"))
+            await asyncio.sleep(5)
+            assert not other.copies[0].readable
+        await put(one.copies[0], "k")
+        await until(lambda: other.copies[0].view.values == {"k": b"v"})
+        with monkeypatch.context() as patch:
+            patch.setattr(host.log, "last", lambda subject: anext(refused([subject], after=Seq(0))))
+            other.arrange(placed("b", "a"))
+            await asyncio.sleep(5)
+            assert not other.accepting()
+        await until(lambda: other.settled)
 
     simulate(scenario)

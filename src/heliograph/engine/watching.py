@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from heliograph.engine.seam import Item, Registry
-from heliograph.errors import HeliographError, UnavailableError
+from heliograph.errors import HeliographError
 
 RESCAN_S = 1.0
 
@@ -64,7 +64,7 @@ class Watching:
                 async with aclosing(self._registry.watch(prefix)) as changes:
                     async for _ in changes:
                         self._hints[prefix].set()
-            except UnavailableError as exc:
+            except HeliographError as exc:
                 _log.warning("watch interrupted prefix=%s error=%s", prefix, exc)
             await asyncio.sleep(RESCAN_S)
 

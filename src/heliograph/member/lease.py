@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 
 from heliograph.engine.seam import Registry
-from heliograph.errors import ConflictError, HeliographError, UnavailableError
+from heliograph.errors import ConflictError, HeliographError
 from heliograph.model.registry import Lease, encode_entry, lease_key
 
 LEASE_TTL_S = 5.0
@@ -96,7 +96,7 @@ class LeaseKeeper:
             revision = await self._registry.create(self._key, self._value(0), ttl_s=LEASE_TTL_S)
         except ConflictError:
             return False  # another member holds it
-        except UnavailableError as exc:
+        except HeliographError as exc:
             _log.warning("lease not won key=%s error=%s", self._key, exc)
             return False
         self._epoch = self._revision = revision
@@ -119,7 +119,7 @@ class LeaseKeeper:
             except (ConflictError, TimeoutError) as exc:
                 self._lose(str(exc) or f"not refreshed for {HOLD_S:g} s")
                 return
-            except UnavailableError as exc:
+            except HeliographError as exc:
                 if loop.time() + REFRESH_S >= deadline:
                     self._lose(f"not refreshed for {HOLD_S:g} s: {exc}")
                     return

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from heliograph.engine.seam import bucket_subject
-from heliograph.errors import PeerError, UnavailableError
+from heliograph.errors import HeliographError
 from heliograph.member.copy import BucketCopy, CopyHost
 from heliograph.model.attributes import DEFAULT_STORE, RegionAttributes
 from heliograph.model.batch import Record
@@ -133,7 +133,7 @@ class HostedRegion:
                 while True:
                     try:
                         await copy.become_primary()
-                    except UnavailableError as exc:
+                    except HeliographError as exc:
                         _log.warning("take-over delayed region=%s bucket=%d error=%s", self.name, copy.bucket, exc)
                         await asyncio.sleep(RETRY_S)
                     else:
@@ -169,11 +169,8 @@ class HostedRegion:
                         copy = self.copies.get(int(entry.subject.rpartition(".")[2]))
                         if copy is not None and copy.following:
                             copy.on_entry(entry)
-            except UnavailableError as exc:
+            except HeliographError as exc:
                 _log.warning("following interrupted region=%s error=%s", self.name, exc)
-            except PeerError:
-                _log.exception("log unreadable region=%s", self.name)
-                raise
             await asyncio.sleep(RETRY_S)
 
     async def _load(self) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from heliograph.errors import FencedError, HeliographError, RegionNotFoundError, UnavailableError
+from heliograph.errors import FencedError, HeliographError, RegionNotFoundError
 from heliograph.gateway.lanes import lane_of
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
 from heliograph.gateway.retry import Backoff
-from heliograph.member.sender_cursors import Cursors, StoredCursor
+from heliograph.member.sender_cursors import CursorGoneError, Cursors, StoredCursor
 from heliograph.member.sender_dispatcher import Dispatcher
 from heliograph.member.sender_feed import Feed
-from heliograph.member.sender_host import SenderHost
+from heliograph.member.sender_host import SenderHost, monotonic_ms
 from heliograph.member.tasks import Tasks
 from heliograph.model.batch import Record
 from heliograph.model.ids import Seq
@@ -37,8 +37,13 @@ BucketKey = tuple[str, int]
 
 
 class Assignment(NamedTuple):
-    """A bucket that this member ships: as which owner, where its queue begins without a cursor, who feeds it."""
+    """A bucket that this member ships.
 
+    generation, epoch: of which region of the name, and as which owner. begin: where its queue begins when there is no
+    cursor. hosted: a copy here offers its records.
+    """
+
+    generation: int
     epoch: int
     begin: Seq
     hosted: bool
@@ -81,8 +86,10 @@ class ShippedBuckets:
         self._dispatchers = dispatchers
         self._tasks = tasks
         self._cursors = Cursors(host.registry, sender)
-        self._feed = Feed(host.log, host.clock, memory, tasks, self._on_taken)
+        self._feed = Feed(host.log, memory, tasks, self._on_taken)
         self._assigned: dict[BucketKey, Assignment] = {}
+        self._reached: dict[BucketKey, Seq] = {}
+        """Floors of buckets whose cursor vanished: who ships them again begins there, not at the beginning."""
         self._opening: dict[BucketKey, asyncio.Task[None]] = {}
         self._shipped: dict[BucketKey, Shipped] = {}
         self._slots = asyncio.Semaphore(AT_ONCE_MAX)
@@ -111,11 +118,11 @@ class ShippedBuckets:
             self.add(key, assignment)
 
     def add(self, key: BucketKey, assignment: Assignment) -> None:
-        """Ship a bucket; one that is shipped in another epoch is opened again."""
+        """Ship a bucket; one that is shipped for another region or epoch is opened again."""
         known = self._assigned.get(key)
         if known == assignment:
             return
-        if known is not None and known.epoch != assignment.epoch:
+        if known is not None and known[:2] != assignment[:2]:
             self.remove(key)
             known = None
         self._assigned[key] = assignment
@@ -136,6 +143,7 @@ class ShippedBuckets:
         shipped.dispatcher.remove(shipped.queue)
         shipped.queue.close()
         self._feed.on_room()
+        self._feed.wake()  # of a refused region another queue may now be tried
         self._followed_changed.set()
         if shipped.dirty:
             self._tasks.spawn(self._store(key, shipped))
@@ -146,9 +154,11 @@ class ShippedBuckets:
         try:
             async with self._slots:
                 subject = self._host.subject(region, bucket)
-                generation, epoch, begin = self._host.generation(region), assignment.epoch, assignment.begin
+                begin = max(assignment.begin, self._reached.get(key, assignment.begin))
                 cursor = await self._persistently(
-                    lambda: self._cursors.open(region, generation, bucket, epoch=epoch, begin=begin)
+                    lambda: self._cursors.open(
+                        region, assignment.generation, bucket, epoch=assignment.epoch, begin=begin
+                    )
                 )
                 shipped = self._begin(key, subject, cursor)
                 last = await self._persistently(lambda: self._host.log.last(subject))
@@ -175,6 +185,7 @@ class ShippedBuckets:
         return shipped
 
     def _on_fenced(self, key: BucketKey, error: HeliographError) -> None:
+        """Let go of a bucket; it is assigned again, and opened anew, if it should still be shipped from here."""
         _log.info("not shipped from here sender=%s region=%s bucket=%d reason=%s", self._sender, *key, error)
         self.remove(key)
 
@@ -194,7 +205,7 @@ class ShippedBuckets:
         if shipped is None:
             return
         queue = shipped.queue
-        if queue.offer(seq, previous, record, self._host.clock.now_ms()):
+        if queue.offer(seq, previous, record, monotonic_ms()):
             shipped.dispatcher.on_offered(queue)
         elif queue.behind:
             self._feed.on_missed(queue)
@@ -236,6 +247,8 @@ class ShippedBuckets:
             await self._cursors.store(shipped.cursor, shipped.queue.floor)
         except FencedError as exc:
             if self._shipped.get(key) is shipped:
+                if isinstance(exc, CursorGoneError):
+                    self._reached[key] = shipped.queue.floor
                 self._on_fenced(key, exc)
         except HeliographError as exc:
             # The cursor stays behind, which costs repeats but loses nothing, and is tried again.
@@ -247,11 +260,13 @@ class ShippedBuckets:
             self._unstored = False
 
     async def _persistently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until the engine answers."""
+        """Try until the engine answers, unless its answer is that the bucket is not to be shipped from here."""
         backoff = Backoff(RETRY_FIRST_MS, RETRY_LIMIT_MS)
         while True:
             try:
                 return await attempt()
-            except UnavailableError as exc:
+            except (FencedError, RegionNotFoundError):
+                raise
+            except HeliographError as exc:
                 _log.warning("bucket not opened yet sender=%s error=%s", self._sender, exc)
                 await asyncio.sleep(backoff.next_ms(self._host.rng.random()) / 1000)

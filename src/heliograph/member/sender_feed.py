@@ -16,13 +16,13 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 
 from heliograph.engine.seam import Log, LogEntry
-from heliograph.errors import UnavailableError
+from heliograph.errors import HeliographError
 from heliograph.gateway.queue import BucketQueue, Memory
 from heliograph.gateway.reading import next_reading
+from heliograph.member.sender_host import monotonic_ms
 from heliograph.member.tasks import Tasks
 from heliograph.model.batch import decode_record
 from heliograph.model.ids import Seq
-from heliograph.net.seam import Clock
 
 RETRY_S = 0.5
 
@@ -35,11 +35,8 @@ Sources = dict[str, BucketQueue]
 class Feed:
     """The log readers of one gateway sender; `on_taken` is told of every queue that took a record."""
 
-    def __init__(
-        self, log: Log, clock: Clock, memory: Memory, tasks: Tasks, on_taken: Callable[[BucketQueue], None]
-    ) -> None:
+    def __init__(self, log: Log, memory: Memory, tasks: Tasks, on_taken: Callable[[BucketQueue], None]) -> None:
         self._log = log
-        self._clock = clock
         self._memory = memory
         self._tasks = tasks
         self._on_taken = on_taken
@@ -100,7 +97,7 @@ class Feed:
                 continue
             try:
                 met = await self._catch_up({s: q for s, q in self._sources.items() if q in queues})
-            except UnavailableError as exc:
+            except HeliographError as exc:
                 _log.warning("catching up interrupted error=%s", exc)
                 await asyncio.sleep(RETRY_S)
             else:
@@ -122,7 +119,7 @@ class Feed:
         while True:
             try:
                 await self._follow(sources)
-            except UnavailableError as exc:
+            except HeliographError as exc:
                 _log.warning("following interrupted error=%s", exc)
             await asyncio.sleep(RETRY_S)
 
@@ -148,7 +145,7 @@ class Feed:
             if lost:
                 _log.error("log truncated too early subject=%s tip=%d seq=%d", entry.subject, queue.tip, entry.seq)
                 queue.skip_lost(entry.previous)
-            queue.offer(entry.seq, entry.previous, decode_record(entry.payload), self._clock.now_ms())
+            queue.offer(entry.seq, entry.previous, decode_record(entry.payload), monotonic_ms())
             if queue.tip < entry.seq:
                 missed.append(queue)
             else:
