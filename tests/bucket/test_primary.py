@@ -200,10 +200,12 @@ def test_a_malformed_part_is_refused_alone():
     bucket = Bucket()
     bucket.apply(Part(2, (), 0, 1, 1, b"\xc1"), waiter="broken")
     bucket.apply(Part(2, (), 0, 1, 5, remote([("k", b"1")]).columns), waiter="miscounted")
+    bucket.apply(remote([("k", b"1")], origin=300), waiter="from nowhere")
     bucket.put(a=b"1")
     outcomes = bucket.flush()
     assert isinstance(outcomes["broken"], PeerError)
     assert isinstance(outcomes["miscounted"], PeerError)
+    assert isinstance(outcomes["from nowhere"], PeerError)
     assert bucket.view.values == {"a": b"1"}
 
 

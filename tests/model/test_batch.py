@@ -12,6 +12,7 @@ from heliograph.model.batch import (
     Columns,
     Part,
     Record,
+    check_part,
     decode_columns,
     decode_record,
     encode_columns,
@@ -74,6 +75,52 @@ def test_any_bytes_are_columns_or_a_peer_error(data):
 def test_columns_that_do_not_fit_together_are_refused(broken):
     with pytest.raises(PeerError, match="malformed"):
         decode_columns(msgspec.msgpack.encode(broken))
+
+
+def foreign(ops=b"\1\2", keys=("a", "b"), values=(b"x", b""), stamps=5, **fields):
+    columns = Columns(ops, list(keys), list(values), stamps)
+    part = Part(2, (1,), 0, 9, len(keys), encode_columns(columns))
+    return msgspec.structs.replace(part, **fields), columns
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        foreign(),
+        foreign(ops=b"\0\1", values=(b"x", b"y")),
+        foreign(keys=(1, b"k"), stamps=[2**63 - 1, 0]),
+    ],
+)
+def test_a_part_that_this_site_could_have_written_passes(part):
+    check_part(*part)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        foreign(origin=256),
+        foreign(origin=-1),
+        foreign(recipients=(300,)),
+        foreign(birth_bucket=-1),
+        foreign(birth_seq=0),
+        foreign(birth_seq=2**63),
+        foreign(count=3),
+        foreign(ops=b"", keys=(), values=()),
+        foreign(values=(b"", b"")),
+        foreign(values=(b"x", b"y")),
+        foreign(ops=b"\1\1"),
+        foreign(stamps=-1),
+        foreign(stamps=2**63 - 1),
+        foreign(stamps=[5, -1]),
+        foreign(stamps=[2**63, 5]),
+        foreign(keys=("a", 2**63)),
+        foreign(keys=("a", "b" * 32 * 1024 + "b")),
+        foreign(values=(b"x" * (4 * 1024 * 1024 + 1), b"")),
+    ],
+)
+def test_a_part_that_this_site_could_not_have_written_is_refused_and_its_site_named(part):
+    with pytest.raises(PeerError, match="malformed part of site"):
+        check_part(*part)
 
 
 def test_a_record_comes_back_as_it_was():

@@ -30,6 +30,7 @@ from heliograph.model.batch import (
     Columns,
     Part,
     Record,
+    check_part,
     decode_columns,
     encode_columns,
 )
@@ -231,8 +232,7 @@ class _Drafting:
 
     def _decode(self, part: Part) -> Columns:
         columns = decode_columns(part.columns)
-        if part.count != len(columns.keys):
-            raise PeerError(f"a part from site {part.origin} counts {part.count} events, it has {len(columns.keys)}")
+        check_part(part, columns)
         ahead_ms = ms_of_stamp(columns.stamp_max()) - self._now_ms
         if ahead_ms > CLOCK_SKEW_MS_MAX:
             raise ClockSkewError(

@@ -12,12 +12,9 @@ import msgspec
 from heliograph.errors import PeerError
 from heliograph.link.messages import WanBatch, decode_wan_batch
 from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
-from heliograph.model.batch import Part, decode_columns, encode_columns
+from heliograph.model.batch import Part, check_head, check_part, decode_columns, encode_columns
 from heliograph.model.decoding import decode
-from heliograph.model.ids import SITE_ID_MAX
 from heliograph.model.keys import positions_by_bucket
-
-_SITES = frozenset(range(SITE_ID_MAX + 1))
 
 
 def open_batch(body: bytes) -> WanBatch:
@@ -27,10 +24,9 @@ def open_batch(body: bytes) -> WanBatch:
     if not 1 <= buckets <= TOTAL_NUM_BUCKETS_MAX:
         raise PeerError(f"malformed batch of events: {buckets} buckets")
     for bucket, part in batch.items:
-        if not 0 <= bucket < buckets or part.origin not in _SITES or part.birth_seq < 1 or part.count < 1:
-            raise PeerError("malformed batch of events: a bucket, site, sequence or count is out of range")
-        if not _SITES.issuperset(part.recipients) or len(part.recipients) > len(_SITES):
-            raise PeerError("malformed batch of events: a recipient is no distributed-system-id")
+        if not 0 <= bucket < buckets:
+            raise PeerError(f"malformed batch of events: bucket {bucket} of {buckets}")
+        check_head(part)
     return batch
 
 
@@ -52,8 +48,7 @@ def parts_by_bucket(batch: WanBatch, buckets: int) -> dict[int, list[Part]]:
 
 def _split(part: Part, buckets: int) -> list[tuple[int, Part]]:
     columns = decode_columns(part.columns)
-    if len(columns.keys) != part.count:
-        raise PeerError(f"a part counts {part.count} events, it has {len(columns.keys)}")
+    check_part(part, columns)
     groups = positions_by_bucket(columns.keys, buckets)
     if len(groups) == 1:
         return [(bucket, part) for bucket in groups]

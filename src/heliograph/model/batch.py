@@ -15,13 +15,17 @@ from typing import Any
 
 import msgspec
 
-from heliograph.errors import PeerError
+from heliograph.errors import PeerError, UsageError
+from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
 from heliograph.model.clock import VERSION_STEP, version_of
 from heliograph.model.decoding import decode
-from heliograph.model.keys import KEY_TYPES
+from heliograph.model.ids import SITE_ID_MAX
+from heliograph.model.keys import INT_MAX, KEY_BYTES_MAX, KEY_TYPES, VALUE_BYTES_MAX, check_keys
 
 # The operations of a batch, one byte an event; the numbers are GemFire's (semantics.md §1).
 CREATE, UPDATE, DESTROY = 0, 1, 2
+_HAS_VALUE = bytes(op != DESTROY for op in range(256))
+_SITES = frozenset(range(SITE_ID_MAX + 1))
 
 Stamps = int | list[int]
 """The first stamp of events stamped one after the other, or every event's own."""
@@ -133,3 +137,47 @@ def encode_record(record: Record) -> bytes:
 def decode_record(data: bytes) -> Record:
     """Decode a record of the log. Raises PeerError when it is malformed."""
     return decode(_decode_record, data, "log record")
+
+
+def check_head(part: Part) -> None:
+    """Check what another site says of a part's events. Raises PeerError.
+
+    A site beyond `SITE_ID_MAX` would not only be unknown: it would reach into the stamp of a version.
+    """
+    fits = (
+        part.origin in _SITES
+        and len(part.recipients) <= len(_SITES)
+        and _SITES.issuperset(part.recipients)
+        and 0 <= part.birth_bucket < TOTAL_NUM_BUCKETS_MAX
+        and 1 <= part.birth_seq <= INT_MAX
+        and part.count >= 1
+    )
+    if not fits:
+        raise PeerError(f"malformed part of site {part.origin}: a site, bucket, sequence or count is out of range")
+
+
+def check_part(part: Part, columns: Columns) -> None:
+    """Check a part from another site and its decoded columns for what this site asks of its own writers.
+
+    Whether the keys belong to the bucket is not checked: it takes 0.2 us an event, a fifth of what drafting it does,
+    and the site of birth has sorted them by the same rule. Raises PeerError naming the site.
+    """
+    check_head(part)
+    count = len(columns.keys)
+    site = part.origin
+    if part.count != count:
+        raise PeerError(f"malformed part of site {site}: it counts {part.count} events and has {count}")
+    stamps = (columns.stamps,) if isinstance(columns.stamps, int) else columns.stamps
+    if min(stamps) < 0 or columns.stamp_max() > INT_MAX:
+        raise PeerError(f"malformed part of site {site}: a stamp is out of range")
+    some_empty = b"" in columns.values or DESTROY in columns.ops
+    if some_empty and bytes(map(bool, columns.values)) != columns.ops.translate(_HAS_VALUE):
+        raise PeerError(f"malformed part of site {site}: a put comes without a value, or a destroy with one")
+    if len(part.columns) > VALUE_BYTES_MAX and max(map(len, columns.values)) > VALUE_BYTES_MAX:
+        raise PeerError(f"malformed part of site {site}: a value is larger than {VALUE_BYTES_MAX} bytes")
+    if len(part.columns) <= KEY_BYTES_MAX and int not in map(type, columns.keys):
+        return  # no key can be too large
+    try:
+        check_keys(columns.keys)
+    except UsageError as exc:
+        raise PeerError(f"malformed part of site {site}: {exc}") from exc
