@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from heliograph.errors import UnavailableError
 from heliograph.gfsh.bench.load import KEYS, KeySequence, put_load
 from heliograph.gfsh.bench.measuring import percentile
 from heliograph.gfsh.bench.settings import WanSettings
@@ -53,6 +54,15 @@ def test_concurrent_clients_share_the_put_alls() -> None:
     values = {value for entries in region.put for value in entries.values()}
     assert len(values) == 10
     assert set(map(len, values)) == {20}
+
+
+def test_a_client_that_fails_ends_the_load_with_its_own_error() -> None:
+    class Failing(FakeRegion):
+        async def put_all(self, entries: dict[str, bytes]) -> None:
+            raise UnavailableError(f"no {len(entries)} entries today")
+
+    with pytest.raises(UnavailableError, match="no 4 entries"):
+        asyncio.run(put_load(cast(Any, Failing()), SEQUENCE, clients=[0, 1], put_alls=9, put_all=4, value_size=1))
 
 
 def test_events_are_rounded_up_to_whole_put_alls() -> None:

@@ -8,8 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
+
+from heliograph.gfsh.bench import wan
 from heliograph.gfsh.bench.command import result_of
 from heliograph.gfsh.bench.settings import Latency, WanReport, WanSettings
+from heliograph.gfsh.bench.worker import WorkerConfig
+from tests.gfsh.support import Program
 
 HELIO = str(Path(sys.executable).with_name("helio"))
 
@@ -87,6 +93,38 @@ def test_the_readable_form_has_every_figure() -> None:
 
 def test_sites_that_differ_fail_the_benchmark() -> None:
     assert result_of(report(converged=False)).status == "ERROR"
+
+
+@pytest.mark.parametrize("arguments", [["--json", "bench", "wan"], ["bench", "wan", "--json"]])
+@pytest.mark.parametrize("converged", [True, False])
+def test_json_is_the_report_and_nothing_else(
+    program: Program, monkeypatch: pytest.MonkeyPatch, arguments: list[str], converged: bool
+) -> None:
+    monkeypatch.setattr(wan, "run_wan", lambda _settings, _say: report(converged=converged))
+    ran = program(*arguments)
+    assert json.loads(ran.out)["wan_events_per_second"] == 98_765
+    assert ran.status == (not converged)
+    assert bool(ran.err) is not converged
+
+
+def run_worker(text: str) -> tuple[int, str, str]:
+    words = [sys.executable, "-m", "heliograph.gfsh.bench.worker"]
+    ran = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60, check=False)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_a_worker_whose_input_ends_just_ends() -> None:
+    assert run_worker("") == (0, "", "")
+
+
+def test_a_worker_says_what_fails_and_shows_no_traceback() -> None:
+    config = WorkerConfig(
+        locator="127.0.0.1[1]", region="bench", member="", clients=[0], put_alls=1, put_all=1, value_size=1
+    )
+    status, out, err = run_worker(msgspec.json.encode(config).decode() + "\n")
+    assert (status, out) == (1, "")
+    assert "127.0.0.1[1]" in err
+    assert "Traceback" not in err
 
 
 def test_options_out_of_range_are_refused() -> None:

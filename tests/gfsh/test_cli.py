@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from socketserver import StreamRequestHandler, TCPServer
+from threading import Thread
 
 import msgspec
 import pytest
 
+from heliograph import __version__
 from heliograph.model.results import Result, Table, failed
 from tests.gfsh.support import FakeAdmin, Program
 
@@ -37,7 +40,20 @@ def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> Non
     [
         (["list", "regions"], "not connected"),
         (["-e", "list regions"], "not connected"),
-        (["nonsense"], "No such command 'nonsense'"),
+        (["nonsense"], "No such command 'nonsense'. (`help` lists all commands)"),
+        (["-e", "echo ${SYS_USER}"], "${SYS_USER}: variables are not available yet"),
+        (["put", "--region=r", "--key=1", "--value=a${NAME}b"], "${NAME}: variables are not available yet"),
+        (["create", "region", "--name=r", "--type=local"], "'PARTITION_REDUNDANT_PERSISTENT'"),
+        (["start", "locator", "--locators=otherhost.invalid[10334]"], "a site has one locator"),
+        (["start", "locator", "--dir=a-file"], "a-file is a file"),
+        (["start", "server", "--dir=a-file"], "a-file is a file"),
+        (["start", "server", "--locators=a[1]", "--http-service-bind-address=b"], "bind-address is for a locator"),
+        (["bench", "wan", "--parallel", "--serial"], "either --parallel or --serial"),
+        (["bench", "wan", "--value-size=4194304"], "value-size 4194304: use 1 to 4194299"),
+        (["bench", "wan", "--value-size=4000000", "--put-all=100"], "put-all 100 x value-size 4000000"),
+        (["bench", "wan", "--clients=1000"], "--clients"),
+        (["bench", "wan", "--servers=17"], "--servers"),
+        (["bench", "wan", "--batch-size=0"], "batch-size 0"),
         (["-e", "nonsense"], "No such command 'nonsense'"),
         (["-e", "echo 'a"], "quote is not closed"),
         (["--nonsense"], "No such option"),
@@ -46,7 +62,8 @@ def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> Non
         (["help", "nonsense"], "no command 'nonsense'"),
         (["run", "--file=missing.gfsh"], "missing.gfsh: No such file"),
         (["run", "--file=."], "Is a directory"),
-        (["connect", "--locator=127.0.0.1[1]"], "can't connect to 127.0.0.1[1]"),
+        (["connect", "--locator=127.0.0.1[1]"], "no locator answers at 127.0.0.1[1]: check that it is started"),
+        (["connect", "--url=http://127.0.0.1:1"], "is that the HTTP port"),
         (["connect", "--locator=a[1]", "--url=http://b"], "either --locator or --url"),
         (["start", "server", "--cache-xml-file=a.xml"], "--cache-xml-file is not available yet"),
         (["start", "server", "--properties-file=a"], "--properties-file is not available yet"),
@@ -66,6 +83,7 @@ def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> Non
     ],
 )
 def test_a_failure_is_explained_on_standard_error(program: Program, arguments: list[str], message: str) -> None:
+    Path("a-file").touch()
     ran = program(*arguments)
     assert ran.status == 1
     assert message in ran.err
@@ -79,6 +97,43 @@ def test_help_succeeds(program: Program, arguments: list[str]) -> None:
     ran = program(*arguments)
     assert (ran.status, ran.err) == (0, "")
     assert "region" in ran.out
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["help", "create", "region"], ["create", "region", "--help"]])
+def test_help_is_one_object_in_json(program: Program, arguments: list[str]) -> None:
+    (line,) = program("--json", *arguments).out.splitlines()
+    result = msgspec.json.decode(line, type=Result)
+    assert result.status == "OK"
+    assert any("region" in text for text in result.info)
+
+
+def test_help_shows_region_types_as_they_are_written_and_what_is_not_there_yet(program: Program) -> None:
+    assert "REPLICATE_PERSISTENT" in program("help", "create", "region").out
+    assert program("create", "gateway-sender", "--help").out.lower().count("not available yet") == 3
+
+
+def test_the_version_of_the_program(program: Program) -> None:
+    ran = program("--version")
+    assert (ran.status, ran.out) == (0, f"heliograph {__version__}\n")
+
+
+class _Closing(StreamRequestHandler):
+    """Another service: it says something and hangs up."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 welcome\r\n")
+
+
+def test_a_service_of_another_kind_is_said_to_be_no_locator() -> None:
+    with TCPServer(("127.0.0.1", 0), _Closing) as other:
+        thread = Thread(target=other.handle_request)
+        thread.start()
+        where = f"--locator=127.0.0.1[{other.server_address[1]}]"
+        code = f"import sys; from heliograph.gfsh.cli import main; sys.exit(main(['connect', '{where}']))"
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+        thread.join()
+    (line,) = ran.stderr.splitlines()  # and nothing of the log
+    assert "there is no heliograph locator at 127.0.0.1[" in line
 
 
 def test_an_unreachable_site_is_not_connected_to(program: Program, admin: FakeAdmin) -> None:

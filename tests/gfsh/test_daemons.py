@@ -87,6 +87,9 @@ def test_a_server_without_locators_has_one_inside(program: Program, tmp_path: Pa
     assert (ran.status, ran.err) == (0, "")
     assert "Site               : 3" in ran.out
     assert program("status", "locator", "--name=s1").status == 1
+    assert "may live in server s1" in program("stop", "locator", "--dir=s1").err
+    server = state_of(tmp_path / "s1", "server").address
+    assert f"there is no heliograph locator at {server}" in program("connect", f"--locator={server}").err
     assert program("stop", "server", "--name=s1").status == 0
 
 

@@ -62,10 +62,10 @@ class Locators:
             self._addresses.insert(0, address)
             self._routes = Routes(view)
             return self._routes
-        raise _verdict(failures)
+        raise verdict(failures)
 
 
-def _verdict(failures: list[tuple[Address, HeliographError]]) -> HeliographError:
+def verdict(failures: list[tuple[Address, HeliographError]]) -> HeliographError:
     """Say what to do when no locator answered; a mistake in the address, unless another one may come up later."""
     where = ", ".join(str(address) for address, _ in failures)
     why = "; ".join(f"{address}: {error}" for address, error in failures)

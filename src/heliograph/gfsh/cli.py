@@ -7,17 +7,22 @@ helio [--json] command ...              one command
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
+from heliograph import __version__
 from heliograph.gfsh.dispatch import execute, run_line, run_script
 from heliograph.gfsh.output import Printer
 from heliograph.gfsh.session import Session
 from heliograph.gfsh.tokens import redact
 from heliograph.gfsh.tree import commands
+
+_unheard = logging.NullHandler()
+"""What happens inside is told by results; without a handler, Python would print warnings to standard error."""
 
 
 class Launcher(click.Command):
@@ -36,6 +41,7 @@ class Launcher(click.Command):
         "max_content_width": 110,
     },
 )
+@click.version_option(__version__, message="heliograph %(version)s")
 @click.option("-e", "lines", multiple=True, metavar="COMMAND", help="Run this command; may be given several times.")
 @click.option("--json", is_flag=True, help="Print one JSON object a command.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND ...]")
@@ -82,6 +88,7 @@ def _run_words(session: Session, words: Sequence[str]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status: 0, 1 when a command failed, 130 when it was interrupted."""
+    logging.getLogger("heliograph").addHandler(_unheard)
     try:
         status: int = launcher.main(arguments, prog_name="helio", standalone_mode=False)
     except click.ClickException as exc:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import click
 
 from heliograph.errors import HeliographError
+from heliograph.gfsh.grammar import HelpAsked
 from heliograph.gfsh.session import Session
-from heliograph.gfsh.tokens import parse_line, redact, script_lines
+from heliograph.gfsh.tokens import check_variables, parse_line, redact, script_lines
 from heliograph.gfsh.tree import commands
 from heliograph.model.results import Result, failed
 
@@ -17,7 +18,10 @@ from heliograph.model.results import Result, failed
 def execute(session: Session, words: Sequence[str]) -> Result:
     """Run one command. Everything that a user can cause becomes an ERROR result that says what to do."""
     try:
+        check_variables(words)
         outcome = commands().main(list(words), prog_name="gfsh", standalone_mode=False, obj=session)
+    except HelpAsked as exc:
+        return Result(info=str(exc).splitlines())
     except click.ClickException as exc:
         return failed(_explain(exc))
     except click.Abort:
@@ -26,12 +30,14 @@ def execute(session: Session, words: Sequence[str]) -> Result:
         return failed(str(exc))
     except OSError as exc:
         return failed(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
-    return outcome if isinstance(outcome, Result) else Result()  # not a Result: click has printed a command's --help
+    return cast(Result, outcome)
 
 
 def _explain(exc: click.ClickException) -> str:
     if isinstance(exc, click.exceptions.NoArgsIsHelpError):
         return exc.format_message()
+    if isinstance(exc, click.exceptions.NoSuchCommand):
+        return f"{exc.format_message()} (`help` lists all commands)"
     if isinstance(exc, click.UsageError) and exc.ctx is not None and exc.ctx.parent is not None:
         path = exc.ctx.command_path.partition(" ")[2]
         return f"{path}: {exc.format_message()} (help {path} shows all options)"

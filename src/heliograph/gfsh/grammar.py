@@ -77,11 +77,39 @@ class AddressList(click.ParamType[tuple[Address, ...]]):
             self.fail(str(exc), param, ctx)
 
 
+class OneOf(click.Choice[str]):
+    """One of some words that are written in upper case, and accepted in any."""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return the word as it is shown and compared."""
+        return str(choice).upper()
+
+
 BOOLEAN, TEXT_LIST, ADDRESS, ADDRESSES = Boolean(), TextList(), AddressType(), AddressList()
 PORT = click.IntRange(0, 65535)
 
 
-class Command(click.Command):
+class HelpAsked(Exception):  # noqa: N818  (no error)
+    """`--help` was given: the text that it asks for is the command's result."""
+
+
+class Helping(click.Command):
+    """A command or group whose `--help` is shown as every other result is. Raises HelpAsked."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option, made once."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _ask_help
+        return option
+
+
+def _ask_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001
+    if value and not ctx.resilient_parsing:
+        raise HelpAsked(ctx.get_help())
+
+
+class Command(Helping):
     """A command whose options are written as in gfsh."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -142,15 +170,15 @@ def attributes(
     """Give a command one option for every field of an attribute struct: names, types, defaults and what is mandatory.
 
     helps: field -> help text. spelled: field -> its option's names, where it is not the field's name with dashes.
-    choices: field -> allowed values, of a field that is a plain text. optional: mandatory fields that the command
-    fills in.
+    choices: field -> allowed words in upper case, of a field that is a plain text.
+    optional: mandatory fields that the command fills in.
     The command gets None for what was not given; `given` leaves it out, so that the struct's default holds.
     """
     spelled, choices = spelled or {}, choices or {}
 
     def decorate(function: F) -> F:
         for field in reversed(msgspec.structs.fields(struct)):
-            kind = click.Choice(list(choices[field.name]), False) if field.name in choices else _kind(field.type)
+            kind = OneOf(choices[field.name]) if field.name in choices else _kind(field.type)
             names = [f"--{name}" for name in spelled.get(field.name, (field.name.replace("_", "-"),))]
             required = field.required and field.name not in optional
             option = click.option(

@@ -14,6 +14,12 @@ from heliograph.model.results import Result, Table
 _UNLIMITED_WIDTH = 100_000
 
 
+class Document(Result, frozen=True, kw_only=True):
+    """A result whose output is one JSON object of its own, in whatever form other results are shown."""
+
+    document: msgspec.Struct
+
+
 class Printer:
     """Writes what commands answer to standard output, and what failed to standard error."""
 
@@ -42,8 +48,9 @@ class Printer:
         failed = result.status == "ERROR"
         if self._quiet and not failed:
             return
-        if self.json:
-            print(msgspec.json.encode(result).decode(), file=self._out, flush=True)
+        if self.json or isinstance(result, Document):
+            shown = result.document if isinstance(result, Document) else result
+            print(msgspec.json.encode(shown).decode(), file=self._out, flush=True)
             if failed:
                 _write_lines(result.info, self._err)
             return

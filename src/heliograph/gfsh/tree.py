@@ -12,6 +12,8 @@ from importlib import import_module
 
 import click
 
+from heliograph.gfsh.grammar import Helping
+
 MODULES = (
     "heliograph.gfsh.commands.connection",
     "heliograph.gfsh.commands.shell",
@@ -27,7 +29,7 @@ MODULES = (
 )
 
 
-class Tree(click.Group):
+class Tree(Helping, click.Group):
     """A group of commands; its help lists every command below it by its whole name."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

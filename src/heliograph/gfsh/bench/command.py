@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from heliograph.errors import UsageError
+from heliograph.gfsh.bench.settings import CLIENTS_MAX, SERVERS_MAX, WanSettings
 from heliograph.gfsh.grammar import command
+from heliograph.gfsh.output import Document
+from heliograph.gfsh.session import Session
 from heliograph.model.results import Result, Table
 
 if TYPE_CHECKING:
@@ -17,31 +21,36 @@ _COUNT = click.IntRange(min=1)
 
 
 @command("bench wan")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.option("--events", type=_COUNT, default=500_000, help="Events to put. [default: 500000]")
 @click.option("--value-size", type=_COUNT, default=100, help="Bytes of each value. [default: 100]")
 @click.option("--put-all", type=click.IntRange(1, 200_000), default=100, help="Entries in one put_all. [default: 100]")
-@click.option("--clients", type=_COUNT, default=8, help="Clients that put at the same time. [default: 8]")
-@click.option("--parallel/--serial", default=True, help="The gateway sender's kind. [default: parallel]")
-@click.option("--servers", type=_COUNT, default=1, help="Servers of each site. [default: 1]")
+@click.option(
+    "--clients", type=click.IntRange(1, CLIENTS_MAX), default=8, help="Clients that put at the same time. [default: 8]"
+)
+@click.option("--parallel", is_flag=True, help="A parallel gateway sender, as by default.")
+@click.option("--serial", is_flag=True, help="A serial gateway sender.")
+@click.option("--servers", type=click.IntRange(1, SERVERS_MAX), default=1, help="Servers of each site. [default: 1]")
 @click.option("--batch-size", type=click.INT, help="The gateway sender's; by default its own default.")
 @click.option(
     "--rtt-ms", type=click.FloatRange(0, 10_000), default=0.0, help="Round trip between the sites. [default: 0]"
 )
-@click.option("--persistent", is_flag=True, help="Persistent regions and queues.")
+@click.option("--persistent", is_flag=True, help="Persistent regions and queues; today all are kept anyway.")
 @click.option("--embedded", is_flag=True, help="Clients are tasks in the sending member, not processes of their own.")
-def bench_wan(as_json: bool, **options: Any) -> Result:
+@click.pass_obj
+def bench_wan(session: Session, /, as_json: bool, parallel: bool, serial: bool, **options: Any) -> Result:
     """Measure what two sites on this machine move, from a put to the other site's log."""
-    import msgspec
+    if parallel and serial:
+        raise UsageError("give either --parallel or --serial")
+    settings = WanSettings(parallel=not serial, **options)
 
-    from heliograph.gfsh.bench.settings import WanSettings
     from heliograph.gfsh.bench.wan import run_wan
 
-    report = run_wan(WanSettings(**options), lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
-    if as_json:
-        print(msgspec.json.encode(report).decode(), flush=True)  # noqa: T201  (this is the program's output)
-        return Result() if report.converged else _not_converged([])
-    return result_of(report)
+    report = run_wan(settings, lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+    result = result_of(report)
+    if as_json or session.printer.json:
+        return Document(status=result.status, info=result.info, document=report)
+    return result
 
 
 def result_of(report: WanReport) -> Result:
@@ -62,10 +71,8 @@ def result_of(report: WanReport) -> Result:
         Table(("Figure", "Value"), figures, "WAN"),
         Table(("Process", "CPU seconds", "Peak RSS, MB"), processes, "Processes"),
     ]
-    return Result(tables=tables) if report.converged else _not_converged(tables)
-
-
-def _not_converged(tables: list[Table]) -> Result:
+    if report.converged:
+        return Result(tables=tables)
     return Result(status="ERROR", info=["The two sites do not hold the same entries."], tables=tables)
 
 

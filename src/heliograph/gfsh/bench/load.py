@@ -41,7 +41,7 @@ async def put_load(
     """Do `put_alls` put_alls with some concurrent clients, each of which waits for the answer before the next.
 
     Every put_all has a value of its own, so that a comparison of the sites sees an old one: random bytes, the first of
-    which count.
+    which count. Raises what ended the first of the clients.
     """
     left = put_alls
     counted = min(value_size, COUNTER_BYTES)
@@ -57,6 +57,9 @@ async def put_load(
             entries: dict[Key, bytes] = dict.fromkeys(keys, value)
             await region.put_all(entries)
 
-    async with asyncio.TaskGroup() as tasks:
-        for number in clients:
-            tasks.create_task(client(number))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for number in clients:
+                tasks.create_task(client(number))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from heliograph.errors import UsageError
+from heliograph.model.attributes import GatewaySenderAttributes
+from heliograph.model.keys import VALUE_BYTES_MAX
+
+VALUE_SIZE_MAX = VALUE_BYTES_MAX - 5
+"""What msgpack puts before so many bytes counts too."""
+PUT_ALL_BYTES_MAX = 64 * 1024 * 1024
+CLIENTS_MAX = 256
+SERVERS_MAX = 16
+"""Processes of each kind, on one machine."""
+
 
 class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `helio bench wan`.
@@ -11,6 +22,7 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     events: at least so many are put; rounded up to whole put_alls. value_size: bytes. clients: each with one put_all
     on its way at a time. batch_size: of the gateway sender; None leaves its default. rtt_ms: round trip between the
     sites. embedded: the clients are tasks in the sending member's own process instead of processes of their own.
+    Raises UsageError for what could not be run.
     """
 
     events: int = 500_000
@@ -23,6 +35,20 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     rtt_ms: float = 0
     persistent: bool = False
     embedded: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.value_size <= VALUE_SIZE_MAX:
+            raise UsageError(f"value-size {self.value_size}: use 1 to {VALUE_SIZE_MAX} bytes")
+        if self.put_all * self.value_size > PUT_ALL_BYTES_MAX:
+            raise UsageError(
+                f"put-all {self.put_all} x value-size {self.value_size}: use at most {PUT_ALL_BYTES_MAX} bytes in all"
+            )
+        if not 1 <= self.clients <= CLIENTS_MAX:
+            raise UsageError(f"clients {self.clients}: use 1 to {CLIENTS_MAX}")
+        if not 1 <= self.servers <= SERVERS_MAX:
+            raise UsageError(f"servers {self.servers}: use 1 to {SERVERS_MAX}")
+        if self.batch_size is not None:
+            GatewaySenderAttributes(id="wan", remote_distributed_system_id=2, batch_size=self.batch_size)
 
     @property
     def put_alls(self) -> int:

@@ -208,8 +208,13 @@ async def _latency(near: aio.Region, far: aio.Region, value_size: int) -> Latenc
 
 async def _one_way(near: aio.Region, far: aio.Region, key: str, value: bytes) -> float:
     begin = time.monotonic()
-    async with asyncio.timeout(LATENCY_TIMEOUT_S), asyncio.TaskGroup() as tasks:
-        tasks.create_task(near.put(key, value))
-        while await far.get(key) != value:
-            pass  # ask again at once: one question at a time, so that the system stays as good as idle
-        return time.monotonic() - begin
+    try:
+        async with asyncio.timeout(LATENCY_TIMEOUT_S), asyncio.TaskGroup() as tasks:
+            tasks.create_task(near.put(key, value))
+            while await far.get(key) != value:
+                pass  # ask again at once: one question at a time, so that the system stays as good as idle
+            return time.monotonic() - begin
+    except TimeoutError:
+        raise UnavailableError(f"a put was not readable at the other site after {LATENCY_TIMEOUT_S:g} s") from None
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group

@@ -15,6 +15,7 @@ import msgspec
 import uvloop
 
 from heliograph import aio
+from heliograph.errors import HeliographError
 from heliograph.gfsh.bench.load import KeySequence, put_load
 
 
@@ -69,5 +70,18 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def main() -> int:
+    """Run as told on standard input, and return the exit status; when it ends before it says anything, just end."""
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    try:
+        uvloop.run(work(msgspec.json.decode(line, type=WorkerConfig)))
+    except HeliographError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    uvloop.run(work(msgspec.json.decode(sys.stdin.readline(), type=WorkerConfig)))
+    sys.exit(main())

@@ -10,6 +10,8 @@ from heliograph.gfsh.session import Session
 from heliograph.model.ids import Address
 from heliograph.model.results import Result, Table
 
+_API_ADVICE = "is that the HTTP port, which `start locator` has as --http-service-port?"
+_TOLD_ADVICE = "the locator says that it is there; from other machines --http-service-bind-address must allow it"
 DEFAULT_LOCATOR = Address("localhost", 10334)
 
 
@@ -29,11 +31,18 @@ def connect(session: Session, locator: Address | None, url: str | None) -> Resul
 
 
 def connect_to(session: Session, locator: Address) -> Result:
-    """Connect to the site of a locator; the session must not be connected. Raises UnavailableError, PeerError."""
+    """Connect to the site of a locator; the session must not be connected.
+
+    Raises UnavailableError, PeerError or UsageError that say what to check.
+    """
+    from heliograph.api.locators import verdict
     from heliograph.gfsh.asking import ask
     from heliograph.link.messages import SiteQuery, SiteView
 
-    view = ask(locator, SiteQuery(), SiteView)
+    try:
+        view = ask(locator, SiteQuery(), SiteView)
+    except HeliographError as exc:
+        raise verdict([(locator, exc)]) from exc
     return _connect(session, [f"Connecting to locator at {locator} ..."], view.http_url, locator)
 
 
@@ -41,9 +50,9 @@ def _connect(session: Session, info: list[str], url: str, locator: Address | Non
     connection = session.connect(url, locator)
     try:
         answer = connection.client.call("GET", "/version")
-    except HeliographError:
+    except HeliographError as exc:
         session.disconnect()
-        raise
+        raise type(exc)(f"{exc} ({_API_ADVICE if locator is None else _TOLD_ADVICE})") from exc
     return Result(
         info=[*info, f"Connecting to manager at {url} ...", f"Successfully connected to: {url}", *answer.info]
     )

@@ -155,9 +155,11 @@ def _address(state: ProcessState) -> Address:
 
 
 def _placed(kind: MemberKind, fields: dict[str, Any]) -> dict[str, Any]:
-    """Fill in a name and the working directory, which a daemon needs as an absolute path."""
+    """Fill in a name and the working directory, which a daemon needs as an absolute path. Raises UsageError."""
     name = fields.get("name") or f"{kind}-{os.urandom(3).hex()}"
     directory = Path(fields.get("directory") or name).resolve()
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is a file: --dir names a directory, which is made when it is missing")
     return {**fields, "name": name, "directory": str(directory)}
 
 

@@ -90,6 +90,8 @@ def _state(place: Path, kind: MemberKind, name: str) -> ProcessState:
     from heliograph.gfsh.processes import read_state
 
     state = read_state(place, kind)
+    if state is None and kind == "locator" and (host := read_state(place, "server")) is not None:
+        raise UsageError(f"no locator runs in {place} by itself: one may live in server {host.name}, and end with it")
     if state is None:
         raise UsageError(f"no {kind} runs in {place}")
     if name and name != state.name:

@@ -41,8 +41,8 @@ def show_help(words: tuple[str, ...]) -> Result:
     if subject is None:
         raise UsageError(f"there is no command {' '.join(words)!r}: `help` lists all of them")
     if not words and isinstance(subject, Tree):
-        return Result(info=[subject.listing()])
-    return Result(info=[subject.get_help(click.Context(subject, info_name=" ".join(words)))])
+        return Result(info=subject.listing().splitlines())
+    return Result(info=subject.get_help(click.Context(subject, info_name=" ".join(words))).splitlines())
 
 
 @command("version")
