@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heliograph.api.client import TIMEOUT_S, Client
+from heliograph.api.options import Addresses
 from heliograph.api.region import Region
 
 if TYPE_CHECKING:
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["Cache", "Client", "Region", "connect"]
 
 
-def connect(locators: str, *, timeout_s: float = TIMEOUT_S) -> Client:
+def connect(locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> Client:
     """Return a client of a site, to be opened by `async with` (or `await client.open()` and `await client.close()`).
 
-    locators: `host[port]`, or several separated by commas, of one site. timeout_s: how long an operation may take,
-    with everything that is tried again meanwhile; a write whose answer was lost is not, but raises UnavailableError.
+    locators: of one site: `host[port]`, or several separated by commas, or a list, or `cache.locators`.
+    timeout_s: how long an operation may take, with everything that is tried again meanwhile; a write whose answer was
+    lost is not, but raises UnavailableError.
     Opening raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
     """
     return Client(locators, timeout_s=timeout_s)

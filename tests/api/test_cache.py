@@ -13,6 +13,7 @@ import pytest
 import heliograph
 from heliograph.admin.client import AdminClient
 from heliograph.api.cache_config import CacheOptions, read_options
+from heliograph.api.options import Addresses
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SiteQuery, SiteView
@@ -55,8 +56,20 @@ def test_options_of_a_cache_with_its_own_locator() -> None:
         ({"locators": "a[1]", "start_locator": "b[1]"}, "start_locator: for a cache that starts a locator of its own"),
         ({"locators": "a[1]", "distributed_system_id": 1, "remote_locators": "b[1]"}, "distributed_system_id, remote"),
         ({"locators": "a[1]", "server_port": 70000}, "server-port 70000"),
-        ({"locators": "a[1]", "server_port": "40404"}, r"Expected `int`, got `str` - at `\$\.server_port`"),
-        ({"locators": "a[1]", "colour": "red"}, "unknown field `colour`"),
+        ({"locators": "a[1]", "server_port": "40404"}, r"^server_port='40404': expected int, got str$"),
+        (
+            {"locators": "a[1]", "colour": "red"},
+            "^Cache has no option colour; its options are bind_address, directory, ",
+        ),
+        ({"locators": 5}, r"^locators=5: give host\[port\], several of them separated by commas, or a list"),
+        ({"locators": ("127.0.0.1", 10334)}, r"^locators=\('127.0.0.1', 10334\): give host"),
+        ({"remote_locators": [5]}, r"^remote_locators=\[5\]: give host"),
+        ({"start_locator": "a[1],b[1]"}, "start_locator: one locator is started, so give one address"),
+        ({"locators": "a[1]", "groups": 5}, "^groups=5: give a name, several of them separated by commas, or a list"),
+        ({"locators": "a[1]", "groups": "a b"}, "'a b' can't name a group"),
+        ({"locators": "a[1]", "timeout_s": "5"}, "^timeout_s='5': give seconds, more than 0"),
+        ({"locators": "a[1]", "timeout_s": float("inf")}, "^timeout_s=inf: give seconds"),
+        ({"distributed_system_id": "1"}, "^distributed_system_id='1': expected int or None, got str$"),
         ({"distributed_system_id": 256}, "distributed-system-id 256 is out of range"),
         ({"remote_locators": "b[1]"}, "remote-locators needs a distributed-system-id"),
     ],
@@ -66,14 +79,28 @@ def test_options_that_are_refused(options: CacheOptions, message: str) -> None:
         heliograph.Cache("app1", **options)
 
 
-def test_a_name_that_is_refused() -> None:
+@pytest.mark.parametrize(
+    "locators", ["a[1],b:2", ["a[1]", "b:2"], (Address("a", 1), "b[2]"), iter([Address("a", 1), Address("b", 2)])]
+)
+def test_addresses_are_texts_or_addresses_one_or_many(locators: Addresses) -> None:
+    assert read_options("app1", {"locators": locators}).member.locators == (Address("a", 1), Address("b", 2))
+
+
+def test_one_address() -> None:
+    config = read_options("app1", {"start_locator": Address("a", 1), "remote_locators": (), "groups": "g1, g2"})
+    assert config.member.locators == (Address("a", 1),)
+    assert config.member.groups == ("g1", "g2")
+
+
+@pytest.mark.parametrize("name", ["app 1", "", 5])
+def test_a_name_that_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="can't name a member"):
-        heliograph.Cache("app 1", locators="a[1]")
+        heliograph.Cache(name, locators="a[1]")
 
 
 def test_a_cache_serves_http_and_clients(cache: heliograph.Cache) -> None:
     cache.create_region("http_and_clients")["k"] = "v"
-    with heliograph.connect(str(cache.locators[0])) as client:
+    with heliograph.connect(cache.locators) as client:
         assert client.region("http_and_clients")["k"] == "v"
         view = asyncio.run(_view(cache.locators[0]))
         assert "http_and_clients" in client.regions()
@@ -164,9 +191,15 @@ def test_gateways(cache: heliograph.Cache) -> None:
     [
         (lambda c: c.create_region("x", type="PARTED"), "region type 'PARTED' is not known"),
         (lambda c: c.create_region("x", gateway_sender_ids=["nobody"]), "'nobody', which does not exist: create it"),
-        (lambda c: c.create_region("x", total_num_buckets="9"), "Expected `int`, got `str`"),
+        (lambda c: c.create_region("x", total_num_buckets="9"), "^total_num_buckets='9': expected int, got str$"),
+        (lambda c: c.create_region("x", gateway_sender_ids=5), "^gateway_sender_ids=5: give a name"),
+        (lambda c: c.create_region(5), "5 can't name a region"),
+        (lambda c: c.region(5), "5 can't name a region"),
         (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=1), "this site's own"),
-        (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, batch=1), "unknown field `batch`"),
+        (
+            lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, batch=1),
+            "^create_gateway_sender has no option batch; its options are .*batch_size, ",
+        ),
         (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, dispatcher_threads=0), "use 1 to 64"),
         (lambda c: c.create_gateway_receiver(start_port=9, end_port=8), "start-port 9 is above end-port 8"),
     ],
@@ -179,7 +212,7 @@ def test_mistakes_are_named(cache: heliograph.Cache, mistake: Callable[[heliogra
 def test_a_second_member_shares_the_regions(cache: heliograph.Cache) -> None:
     region = cache.create_region("shared", "REPLICATE")
     region.put_all({str(number): number for number in range(100)})
-    with heliograph.Cache("app2", locators=str(cache.locators[0]), bind_address="127.0.0.1") as second:
+    with heliograph.Cache("app2", locators=cache.locators, bind_address="127.0.0.1") as second:
         shared = second.region("shared")
         assert dict(shared.items()) == {str(number): number for number in range(100)}
         shared["100"] = 100

@@ -16,8 +16,10 @@ import pytest
 
 import heliograph
 from heliograph.api.loop import LoopThread
+from heliograph.api.options import Addresses
 from heliograph.errors import PeerError, RegionNotFoundError, UnavailableError, UsageError
 from heliograph.link.messages import PutAll
+from heliograph.model.ids import Address
 from tests.api.site import FakeSite, hang, lose_request
 
 
@@ -108,6 +110,8 @@ def test_a_region_that_does_not_exist_is_named_with_those_that_do(site: FakeSite
             client.region("nowhere")
         with pytest.raises(UsageError, match="can't name a region"):
             client.region("no where")
+        with pytest.raises(UsageError, match="5 can't name a region"):
+            client.region(5)  # type: ignore[arg-type]
 
 
 def test_after_close(site: FakeSite) -> None:
@@ -177,16 +181,28 @@ def test_the_other_locators_are_tried(site: FakeSite) -> None:
         ("", "connect needs the address of a locator"),
         ("localhost", "'localhost' is not an address: write host"),
         ("localhost[99999]", "port 0 to 65535"),
+        ((), "connect needs the address of a locator"),
+        (5, r"locators=5: give host\[port\]"),
+        (b"localhost[1]", "locators=b'localhost.1.': give host"),
     ],
 )
-def test_addresses_that_are_none(address: str, message: str) -> None:
+def test_addresses_that_are_none(address: Addresses, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         heliograph.connect(address)
 
 
-def test_a_timeout_is_more_than_nothing() -> None:
-    with pytest.raises(UsageError, match="timeout_s=0: give seconds"):
-        heliograph.connect("localhost[1]", timeout_s=0)
+def test_addresses_are_texts_or_addresses_one_or_many(site: FakeSite) -> None:
+    address = Address.parse(site.address)
+    for locators in (site.address, [site.address], address, (address,)):
+        with heliograph.connect(locators) as client:
+            assert client.regions() == ["customer"]
+            assert repr(client) == f"<heliograph client of {address}>"
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), "5", None])
+def test_a_timeout_is_more_than_nothing(timeout_s: float) -> None:
+    with pytest.raises(UsageError, match=f"timeout_s={timeout_s!r}: give seconds"):
+        heliograph.connect("localhost[1]", timeout_s=timeout_s)
 
 
 def test_importing_the_package_loads_nothing_else() -> None:

@@ -8,8 +8,9 @@ from typing import Any, Unpack
 
 import msgspec
 
-from heliograph.api.cache_config import CacheOptions, checked, read_options
+from heliograph.api.cache_config import CacheOptions, read_options
 from heliograph.api.opened import Opened
+from heliograph.api.options import checked, read_names
 from heliograph.api.region import Region
 from heliograph.errors import UsageError
 from heliograph.locator.config import LocatorConfig
@@ -87,7 +88,7 @@ class Cache(Opened):
         name: str,
         type: str = "PARTITION",  # noqa: A002  (the option's name)
         *,
-        gateway_sender_ids: Iterable[str] = (),
+        gateway_sender_ids: str | Iterable[str] = (),
         redundant_copies: int | None = None,
         total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT,
     ) -> Region:
@@ -95,11 +96,11 @@ class Cache(Opened):
         attributes = {
             "name": check_region_name(name),
             "type": type,
-            "gateway_sender_ids": _ids(gateway_sender_ids),
+            "gateway_sender_ids": read_names("gateway_sender_ids", gateway_sender_ids),
             "redundant_copies": redundant_copies,
             "total_num_buckets": total_num_buckets,
         }
-        await self.member.configure(checked(RegionAttributes, attributes))
+        await self.member.configure(checked(RegionAttributes, "create_region", attributes))
         return self.region(name)
 
     async def create_gateway_sender(
@@ -116,11 +117,11 @@ class Cache(Opened):
             "remote_distributed_system_id": remote_distributed_system_id,
             "parallel": parallel,
         }
-        await self.member.configure(checked(GatewaySenderAttributes, attributes))
+        await self.member.configure(checked(GatewaySenderAttributes, "create_gateway_sender", attributes))
 
     async def create_gateway_receiver(self, **attributes: Any) -> None:
         """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""
-        await self.member.configure(checked(GatewayReceiverAttributes, attributes))
+        await self.member.configure(checked(GatewayReceiverAttributes, "create_gateway_receiver", attributes))
 
 
 @asynccontextmanager
@@ -131,8 +132,3 @@ async def _locator(config: LocatorConfig) -> AsyncIterator[Address]:
 
     async with running(Locator(config)) as locator:
         yield locator.address
-
-
-def _ids(ids: Iterable[str]) -> tuple[str, ...]:
-    """One id may be given as it is: a text is no list of letters here."""
-    return (ids,) if isinstance(ids, str) else tuple(ids)

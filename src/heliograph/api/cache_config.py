@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict, TypeVar
+from collections.abc import Iterable
+from typing import Any, TypedDict
 
 import msgspec
 
+from heliograph.api.options import Addresses, check_known, check_timeout, checked, read_addresses, read_names
 from heliograph.errors import UsageError
 from heliograph.locator.config import LOCATOR_PORT, LocatorConfig
 from heliograph.member.config import MemberConfig
-from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.ids import Address, check_name
 
 LOCATOR_OPTIONS = (
     "distributed_system_id",
@@ -22,30 +23,28 @@ LOCATOR_OPTIONS = (
     "disk_synchronous",
 )
 
-T = TypeVar("T")
-
 
 class CacheOptions(TypedDict, total=False):
     """What a cache may be started with.
 
-    locators: the site's locators, `host[port]`, separated by commas. With none, one is started in this process:
+    locators: the site's locators, see `Addresses`. With none, one is started in this process:
     start_locator: where it listens; 0.0.0.0[10334] when not said, port 0 for a free one.
     directory: where its engine keeps its files, a directory named like the cache when not said.
-    server_port, bind_address, hostname_for_clients, groups: see `MemberConfig`.
+    server_port, bind_address, hostname_for_clients: see `MemberConfig`. groups: names, or a text with commas.
     timeout_s: how long an operation may take.
     distributed_system_id and what follows it: of the locator in this process, see `LocatorConfig`.
     """
 
-    locators: str
-    start_locator: str
+    locators: Addresses
+    start_locator: str | Address
     directory: str
     server_port: int
     bind_address: str
     hostname_for_clients: str
-    groups: Iterable[str]
+    groups: str | Iterable[str]
     timeout_s: float
     distributed_system_id: int
-    remote_locators: str
+    remote_locators: Addresses
     http_service_port: int
     http_service_bind_address: str
     engine: str
@@ -62,29 +61,25 @@ class CacheConfig(msgspec.Struct, frozen=True):
 
 def read_options(name: str, options: CacheOptions) -> CacheConfig:
     """Sort and check the options of a cache. Raises UsageError for one that is unknown, unfit or without effect."""
+    check_known("Cache", options, CacheOptions.__annotations__)
+    check_name("member", name)
     given: dict[str, Any] = {"name": name, "directory": name, **options}
-    given["groups"] = tuple(given.get("groups", ()))
+    given["groups"] = read_names("groups", given.get("groups", ()))
     if "timeout_s" in given:
-        given["write_timeout_ms"] = round(given.pop("timeout_s") * 1000)
-    start_locator = given.pop("start_locator", "")
+        given["write_timeout_ms"] = round(check_timeout(given.pop("timeout_s")) * 1000)
+    start_locator = read_addresses("start_locator", given.pop("start_locator", ""))
     of_locator = {option: given.pop(option) for option in LOCATOR_OPTIONS if option in given}
-    locators = parse_addresses(given.pop("locators", ""))
+    locators = read_addresses("locators", given.pop("locators", ""))
     if locators:
         idle = ["start_locator"] * bool(start_locator) + list(of_locator)
         if idle:
             raise UsageError(f"{', '.join(idle)}: for a cache that starts a locator of its own, without locators=")
-        return CacheConfig(checked(MemberConfig, {**given, "locators": locators}), None)
-    where = Address.parse(start_locator) if start_locator else Address("", LOCATOR_PORT)
-    member = checked(MemberConfig, {**given, "locators": (where,)})
-    of_locator["remote_locators"] = parse_addresses(of_locator.get("remote_locators", ""))
+        return CacheConfig(checked(MemberConfig, "Cache", {**given, "locators": locators}), None)
+    if len(start_locator) > 1:
+        raise UsageError("start_locator: one locator is started, so give one address")
+    where = start_locator[0] if start_locator else Address("", LOCATOR_PORT)
+    member = checked(MemberConfig, "Cache", {**given, "locators": (where,)})
+    of_locator["remote_locators"] = read_addresses("remote_locators", of_locator.get("remote_locators", ""))
     of_locator |= {"name": f"{name}-locator", "port": where.port, "bind_address": where.host}
     of_locator |= {"directory": member.directory, "hostname_for_clients": member.hostname_for_clients}
-    return CacheConfig(member, checked(LocatorConfig, of_locator))
-
-
-def checked(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Make a struct of settings or attributes. Raises UsageError naming the field that is unknown or unfit."""
-    try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as exc:
-        raise UsageError(str(exc)) from exc
+    return CacheConfig(member, checked(LocatorConfig, "Cache", of_locator))

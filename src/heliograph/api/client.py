@@ -10,12 +10,13 @@ from heliograph.api.call import Call
 from heliograph.api.locators import Locators
 from heliograph.api.opened import Opened
 from heliograph.api.operations import Change, GetAll, Keys, Operation, PutAll, Size
+from heliograph.api.options import Addresses, check_timeout, read_addresses
 from heliograph.api.region import Region
 from heliograph.errors import InvariantViolation, RegionNotFoundError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.ids import Address
 from heliograph.model.keys import Key, bucket_of
 from heliograph.net.link import KeepAlive
 from heliograph.net.links import Links
@@ -105,22 +106,21 @@ class Client(Opened):
 
     def __init__(
         self,
-        locators: str,
+        locators: Addresses,
         *,
         timeout_s: float = TIMEOUT_S,
         network: Network | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        addresses = parse_addresses(locators)
+        addresses = read_addresses("locators", locators)
         if not addresses:
             raise UsageError("connect needs the address of a locator: host[port], or several separated by commas")
-        if not timeout_s > 0:
-            raise UsageError(f"timeout_s={timeout_s}: give seconds, more than 0")
-        self._locators = locators
+        check_timeout(timeout_s)
+        self.locators = addresses
         self.backend = ClientBackend(addresses, timeout_s, network or RealNetwork(), rng or random.Random())
 
     def __repr__(self) -> str:
-        return f"<heliograph.aio.Client of {self._locators}>"
+        return f"<heliograph.aio.Client of {', '.join(map(str, self.locators))}>"
 
     async def open(self) -> None:
         """Look at the site. Raises UnavailableError when no locator answers, PeerError or UsageError when what answers

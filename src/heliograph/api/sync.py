@@ -14,6 +14,7 @@ from heliograph.api.backend import Backend
 from heliograph.api.client import TIMEOUT_S
 from heliograph.api.loop import LoopThread
 from heliograph.api.opened import Opened
+from heliograph.api.options import Addresses
 from heliograph.api.sync_region import Region
 
 
@@ -54,9 +55,9 @@ class Face:
 class Client(Face):
     """A thin client of one site; made by `connect`."""
 
-    def __init__(self, locators: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> None:
         self._client = awaited.Client(locators, timeout_s=timeout_s)
-        super().__init__(f"client of {locators}", self._client)
+        super().__init__(f"client of {', '.join(map(str, self._client.locators))}", self._client)
 
     def region(self, name: str) -> Region:
         """Return a region. Raises RegionNotFoundError, listing the regions there are."""
@@ -67,11 +68,12 @@ class Client(Face):
         return self._loop.run(self._client.regions())
 
 
-def connect(locators: str, *, timeout_s: float = TIMEOUT_S) -> Client:
+def connect(locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> Client:
     """Connect to a site: `with heliograph.connect("host[10334]") as client`.
 
-    locators: `host[port]`, or several separated by commas, of one site. timeout_s: how long an operation may take,
-    with everything that is tried again meanwhile; a write whose answer was lost is not, but raises UnavailableError.
+    locators: of one site: `host[port]`, or several separated by commas, or a list, or `cache.locators`.
+    timeout_s: how long an operation may take, with everything that is tried again meanwhile; a write whose answer was
+    lost is not, but raises UnavailableError.
     Raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
     """
     return Client(locators, timeout_s=timeout_s)

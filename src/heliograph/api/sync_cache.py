@@ -47,7 +47,7 @@ class Cache(Face):
         name: str,
         type: str = "PARTITION",  # noqa: A002  (the option's name)
         *,
-        gateway_sender_ids: Iterable[str] = (),
+        gateway_sender_ids: str | Iterable[str] = (),
         redundant_copies: int | None = None,
         total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT,
     ) -> Region:

@@ -53,7 +53,7 @@ def parse_addresses(text: str) -> tuple[Address, ...]:
 
 def check_name(kind: str, name: str) -> str:
     """Return `name`, or raise UsageError when it can't name a `kind` (region, gateway sender, member...)."""
-    if not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.match(name):
         raise UsageError(
             f"{name!r} can't name a {kind}: use letters, digits, '_' and '-' (1 to 128, not starting with '-')"
         )
@@ -62,7 +62,7 @@ def check_name(kind: str, name: str) -> str:
 
 def check_region_name(name: str) -> str:
     """Return the region's name without its leading '/'. Raises UsageError."""
-    return check_name("region", name.removeprefix("/"))
+    return check_name("region", name.removeprefix("/") if isinstance(name, str) else name)
 
 
 def check_site_id(site: int) -> SiteId:
