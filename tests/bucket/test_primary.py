@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heliograph.bucket import primary as primary_module
 from heliograph.bucket.primary import (
     CLOCK_SKEW_MS_MAX,
     RECORD_BYTES_MAX,
@@ -14,6 +15,7 @@ from heliograph.bucket.primary import (
     ChangeRequest,
     PutRequest,
     first_record,
+    request_size,
 )
 from heliograph.bucket.view import BucketView
 from heliograph.errors import ClockSkewError, InvariantViolation, PeerError
@@ -31,6 +33,7 @@ from heliograph.model.batch import (
 )
 from heliograph.model.clock import stamp_of_ms, version_of
 from heliograph.model.ids import Epoch, Seq
+from heliograph.model.keys import Key
 
 NOW_MS = 1_000_000
 
@@ -207,6 +210,50 @@ def test_a_malformed_part_is_refused_alone():
     assert isinstance(outcomes["miscounted"], PeerError)
     assert isinstance(outcomes["from nowhere"], PeerError)
     assert bucket.view.values == {"a": b"1"}
+
+
+def test_a_defect_fails_the_requests_at_hand_and_no_other(monkeypatch):
+    def broken(part, columns):
+        raise KeyError("defect")
+
+    bucket = Bucket()
+    bucket.apply(remote([("k", b"1")]), waiter="broken")
+    monkeypatch.setattr(primary_module, "check_part", broken)
+    draft = bucket.primary.draft(NOW_MS)
+    assert draft is not None
+    assert isinstance(draft.defect, KeyError)
+    assert [(request.waiter, outcome) for request, outcome in draft.outcomes] == [("broken", draft.defect)]
+    bucket.put(a=b"1")
+    assert bucket.flush() == {"put": None}
+    assert bucket.view.values == {"a": b"1"}
+
+
+def test_requests_that_are_too_large_together_are_tried_alone_in_order_before_the_others():
+    bucket = Bucket()
+    bucket.change("put_if_absent", "k", b"1", waiter="one")
+    bucket.change("replace", "k", b"2", waiter="two")
+    bucket.primary.draft(NOW_MS)
+    bucket.change("put_if_absent", "k", b"3", waiter="later")
+    bucket.put(a=b"1")
+    assert bucket.primary.retry_alone()
+    first = bucket.primary.draft(NOW_MS)
+    assert first is not None
+    assert [request.waiter for request, _ in first.outcomes] == ["one"]
+    assert not bucket.primary.retry_alone()
+    assert bucket.primary.withdraw() is first, "refused for good"
+    assert bucket.flush()["two"] == Changed(False, b"", 0), "it was judged without what was refused"
+    assert [decode_record(data).count for data in bucket.log] == [2], (
+        "two did nothing; those after it are one record again"
+    )
+    assert bucket.primary.pending_bytes == 0
+
+
+def test_keys_count_in_the_size_of_a_request():
+    several: list[list[Key]] = [["a" * 1000], ["\u20ac" * 1000], [b"a" * 1000, 5, "\u20ac"], [1, 2]]
+    for keys in several:
+        values = [b"v"] * len(keys)
+        columns = Columns(bytes(len(keys)), keys, values, 5)
+        assert request_size(keys, values) >= len(encode_columns(columns)) - len(encode_columns(Columns(b"", [], [], 5)))
 
 
 def test_abandoning_returns_everyone_who_waits():

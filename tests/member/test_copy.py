@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
+from heliograph.bucket import primary
+from heliograph.engine.seam import APPEND_BYTES_MAX
 from heliograph.engine.sim.faults import Fault
-from heliograph.errors import NotPrimaryError, UnavailableError
+from heliograph.errors import NotPrimaryError, UnavailableError, UsageError
 from heliograph.link.messages import Changed, Done
 from heliograph.member import copy as copy_module
 from heliograph.member.copy import BucketCopy
 from heliograph.member.waiters import OneWrite
+from heliograph.model.batch import Columns, Part, encode_columns
 from tests.member.copies import SUBJECT, Host, Members, put, simulate, until
 
 
@@ -93,6 +96,47 @@ def test_a_slow_engine_is_not_waited_for_with_more_than_the_limit(monkeypatch: p
         await asyncio.gather(*writes)
 
     simulate(scenario)
+
+
+def test_of_requests_that_are_too_large_together_only_the_guilty_one_is_refused() -> None:
+    async def scenario(members: Members) -> None:
+        copy = await primary_at(await members.join("a"))
+        guilty = b"x" * (APPEND_BYTES_MAX + 1)
+        futures = []
+        for key, value in (("a", b"1"), ("guilty", guilty), ("b", b"2")):
+            waiter = OneWrite(asyncio.get_running_loop())
+            copy.put([key], [value], 1, waiter)  # a size that is reckoned wrong
+            futures.append(waiter.future)
+        with pytest.raises(UsageError, match="too large"):
+            await futures[1]
+        await futures[0]
+        await futures[2]
+        await put(copy, "c")
+        assert sorted(copy.view.values) == ["a", "b", "c"]
+
+    simulate(scenario)
+
+
+def test_a_defect_in_drafting_answers_who_waits_and_the_next_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(part: Part, columns: Columns) -> None:
+        raise KeyError(part.origin)
+
+    monkeypatch.setattr(primary, "check_part", broken)
+
+    async def scenario(members: Members) -> None:
+        copy = await primary_at(await members.join("a"))
+        waiter = OneWrite(asyncio.get_running_loop())
+        copy.apply_parts([Part(2, (), 0, 1, 1, encode_columns(Columns(b"\0", ["k"], [b"v"], 5)))], waiter)
+        with pytest.raises(KeyError):
+            await waiter.future
+        await put(copy, "l")
+        assert copy.view.values == {"l": b"v"}
+
+    simulate(scenario)
+    assert [record.getMessage() for record in caplog.records] == ["drafting failed region=r bucket=0 requests=1"]
+    assert caplog.records[0].exc_info
 
 
 # --- taking over

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from heliograph.bucket.view import BucketView
-from heliograph.errors import ClockSkewError, HeliographError, PeerError, invariant
+from heliograph.errors import ClockSkewError, PeerError, invariant
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.batch import (
     CREATE,
@@ -36,19 +36,21 @@ from heliograph.model.batch import (
 )
 from heliograph.model.clock import ms_of_stamp, next_stamp
 from heliograph.model.ids import Epoch, Seq
-from heliograph.model.keys import Key
+from heliograph.model.keys import Key, key_bytes
 
 RECORD_BYTES_MAX = 2 * 1024 * 1024
 """A record takes no further request beyond this, nor beyond half of what the engine takes in one append."""
 RECORD_REQUESTS_MAX = 4096
 KEY_OVERHEAD_BYTES = 32
-"""What an event is reckoned to add to its value in a record."""
+"""What an event is reckoned to add to its key and value in a record."""
+PART_OVERHEAD_BYTES, RECIPIENT_BYTES = 48, 3
+"""What a part from another site, and each of its recipients, adds to its columns."""
 CLOCK_SKEW_MS_MAX = 60_000
 """`max-clock-skew`: how far ahead of this site's clock another site's stamps may be (architecture §3)."""
 
 Waiter: TypeAlias = Any
 """Whatever the shell wants back with an outcome; the core does not look inside."""
-Outcome: TypeAlias = Changed | HeliographError | None
+Outcome: TypeAlias = Changed | Exception | None
 """What became of a request: None = done."""
 
 
@@ -73,12 +75,12 @@ class ChangeRequest(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return len(self.value) + KEY_OVERHEAD_BYTES
+        """Bytes, as `request_size`."""
+        return request_size((self.key,), (self.value,))
 
 
 class ApplyRequest(msgspec.Struct, frozen=True):
-    """Parts that came from another site."""
+    """Parts that came from another site. size: see `parts_size`."""
 
     waiter: Waiter
     parts: Sequence[Part]
@@ -94,11 +96,13 @@ class Draft:
 
     record: None when no event was accepted, so nothing needs appending.
     merges: what the view takes over once the record is in the log.
+    defect: what no drafting should raise; every request has failed with it.
     """
 
     record: Record | None
     merges: list[tuple[Columns, Sequence[int]]]
     outcomes: list[tuple[Request, Outcome]]
+    defect: Exception | None = None
 
 
 @dataclass(slots=True)
@@ -112,7 +116,7 @@ class Counters:
 
 @dataclass(slots=True)
 class BucketPrimary:
-    """The primary of one bucket in one epoch."""
+    """The primary of one bucket in one epoch. alone: so many of the pending requests get a record each."""
 
     view: BucketView
     site: int
@@ -122,6 +126,7 @@ class BucketPrimary:
     pending_bytes: int = 0
     in_flight: Draft | None = None
     counters: Counters = field(default_factory=Counters)
+    alone: int = 0
 
     def submit(self, request: Request) -> None:
         """Take a request for the next record."""
@@ -132,13 +137,16 @@ class BucketPrimary:
         """Decide everything that fits into the next record; None when nothing is pending.
 
         The shell appends `Draft.record` and then calls `appended` or `withdraw`; without a record it uses the
-        outcomes at once.
+        outcomes at once. A defect fails the requests at hand, so that nobody waits for nothing, and no others.
         """
         invariant(self.in_flight is None, "a second append would be in flight", self.epoch)
         requests = self._take()
         if not requests:
             return None
-        parts, merges, outcomes = _Drafting(self.view, self.site, now_ms, self.counters).run(requests)
+        try:
+            parts, merges, outcomes = _Drafting(self.view, self.site, now_ms, self.counters).run(requests)
+        except Exception as exc:  # whatever it is, who waits has to hear of it
+            return Draft(None, [], [(request, exc) for request in requests], exc)
         record = Record(self.epoch, parts) if parts else None
         result = Draft(record, merges, outcomes)
         if record is not None:
@@ -164,18 +172,36 @@ class BucketPrimary:
         self.in_flight = None
         return draft
 
+    def retry_alone(self) -> bool:
+        """The draft in flight is too large: its requests go back, to be tried each in a record of its own.
+
+        Returns False, and changes nothing, when it holds but one: that is the one to blame.
+        """
+        draft = self.in_flight
+        if draft is None or len(draft.outcomes) < 2:
+            return False
+        requests = [request for request, _ in self.withdraw().outcomes]
+        self.pending.extendleft(reversed(requests))
+        self.pending_bytes += sum(request.size for request in requests)
+        self.alone = len(requests)
+        return True
+
     def abandon(self) -> list[Request]:
         """Give up and return everything that is pending; none of it happened."""
         requests = list(self.pending)
         self.pending.clear()
-        self.pending_bytes = 0
+        self.pending_bytes = self.alone = 0
         return requests
 
     def _take(self) -> list[Request]:
         taken: list[Request] = []
         size = 0
         pending = self.pending
-        while pending and len(taken) < RECORD_REQUESTS_MAX:
+        requests_max = RECORD_REQUESTS_MAX
+        if self.alone:
+            self.alone -= 1
+            requests_max = 1
+        while pending and len(taken) < requests_max:
             request = pending[0]
             if taken and size + request.size > self.record_bytes_max:
                 break
@@ -360,5 +386,12 @@ def first_record(epoch: Epoch, primary: str) -> Record:
 
 
 def request_size(keys: Sequence[Key], values: Sequence[bytes]) -> int:
-    """Bytes that a put adds to a record, near enough."""
-    return sum(map(len, values)) + KEY_OVERHEAD_BYTES * len(keys)
+    """Bytes that a put adds to a record, at most."""
+    return sum(map(len, values)) + key_bytes(keys) + KEY_OVERHEAD_BYTES * len(keys)
+
+
+def parts_size(parts: Sequence[Part]) -> int:
+    """Bytes that parts from another site add to a record, near enough: those of which something is dropped are
+    encoded anew.
+    """
+    return sum([len(part.columns) + PART_OVERHEAD_BYTES + RECIPIENT_BYTES * len(part.recipients) for part in parts])

@@ -22,6 +22,7 @@ from heliograph.bucket.primary import (
     PutRequest,
     Request,
     first_record,
+    parts_size,
 )
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
@@ -110,7 +111,7 @@ class BucketCopy:
 
     def apply_parts(self, parts: Sequence[Part], waiter: Waiter) -> None:
         """Judge and append parts from another site. Raises NotPrimaryError, UnreachableError."""
-        self._submit(ApplyRequest(waiter, parts, sum([len(part.columns) for part in parts])))
+        self._submit(ApplyRequest(waiter, parts, parts_size(parts)))
 
     def _submit(self, request: Request) -> None:
         primary = self._primary
@@ -134,13 +135,18 @@ class BucketCopy:
             return
         while (draft := primary.draft(self._host.clock.now_ms())) is not None:
             if draft.record is not None:
-                self._append(draft.record)
+                payload = encode_record(draft.record)
+                if len(payload) > self._host.log.append_bytes_max and primary.retry_alone():
+                    continue  # only the request that is too large by itself is refused
+                self._append(payload)
                 return
+            if draft.defect is not None:
+                where = (self.region, self.bucket, len(draft.outcomes))
+                _log.error("drafting failed region=%s bucket=%d requests=%d", *where, exc_info=draft.defect)
             _resolve(draft.outcomes, self.view.seq)
 
-    def _append(self, record: Record) -> None:
+    def _append(self, payload: bytes) -> None:
         batch_id = self._host.batch_id()
-        payload = encode_record(record)
         self._drafted_at = self._loop.time()
         future = self._host.log.append(self.subject, payload, expected=self.view.seq, batch_id=batch_id)
 

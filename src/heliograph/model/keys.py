@@ -69,6 +69,15 @@ def _check_texts(keys: Sequence[Any]) -> None:
 _CHECKS: dict[type, Callable[[Sequence[Any]], None]] = {int: _check_ints, bytes: _check_bytes, str: _check_texts}
 
 
+def key_bytes(keys: Sequence[Any]) -> int:
+    """Return how many bytes keys have at most, beyond a few for each."""
+    try:
+        text = "".join(keys)
+    except TypeError:
+        return sum([0 if isinstance(key, int) else len(key) * (4 if isinstance(key, str) else 1) for key in keys])
+    return len(text) if text.isascii() else 4 * len(text)
+
+
 def encode_values(values: Iterable[Any]) -> list[bytes]:
     """Encode values as msgpack.
 
