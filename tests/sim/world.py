@@ -19,7 +19,7 @@ from heliograph.member.config import MemberConfig
 from heliograph.member.member import Member
 from heliograph.model.attributes import DEFAULT_STORE, GatewayReceiverAttributes
 from heliograph.model.ids import Address, Seq
-from heliograph.model.registry import REGISTRY, Cursor, cursor_key, decode_entry
+from heliograph.model.registry import REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry, region_key
 from heliograph.net.sim import SimClock, SimNetwork
 from tests.sim.plan import REGION, Plan, SitePlan
 from tests.sim.process import Process
@@ -184,7 +184,7 @@ class SimSite:
     def log(self, bucket: int) -> list[LogEntry]:
         """Return a bucket's log."""
         store = self.engine.logs[DEFAULT_STORE]
-        return store.after([bucket_subject(DEFAULT_STORE, REGION, 0, bucket)], Seq(0), LOG_END)
+        return store.after([bucket_subject(DEFAULT_STORE, REGION, self._generation(), bucket)], Seq(0), LOG_END)
 
     def open_matters(self) -> list[str]:
         """Say what keeps the site from being at rest: who is down, which copy or cursor is behind its log."""
@@ -218,8 +218,12 @@ class SimSite:
             ]
         return found
 
+    def _generation(self) -> int:
+        item = self.engine.registries[REGISTRY].get(region_key(REGION))
+        return decode_entry(item.value, RegionEntry).generation if item is not None else 0
+
     def _cursor(self, sender: str, bucket: int) -> int | None:
-        item = self.engine.registries[REGISTRY].get(cursor_key(sender, REGION, 0, bucket))
+        item = self.engine.registries[REGISTRY].get(cursor_key(sender, REGION, self._generation(), bucket))
         return None if item is None else decode_entry(item.value, Cursor).seq
 
 
