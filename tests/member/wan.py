@@ -68,6 +68,9 @@ class Host:
         """Buckets of which this member has no copy."""
         self._world = world
 
+    def fail(self, error: BaseException, /) -> None:
+        raise AssertionError("a gateway sender's task failed") from error
+
     async def open(self) -> Self:
         self.log = await self.client.open_log(DEFAULT_STORE)
         self.registry = await self.client.open_registry("site")

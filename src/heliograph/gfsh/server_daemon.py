@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 
 async def run(name: str, options: CacheOptions, on_ready: OnReady) -> None:
-    """Run a server until a signal ends it. Raises UsageError or UnavailableError when it can't be started."""
+    """Run a server until a signal ends it.
+
+    Raises UsageError or UnavailableError when it can't be started, and why it stopped when it stopped by itself.
+    """
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
     async with Cache(name, **options) as cache:
         on_ready(Address(options.get("bind_address") or "127.0.0.1", cache.address.port), "")
+        cache.member.on_failed = asked.set
         await asked.wait()
+        if cache.member.failure is not None:
+            raise cache.member.failure

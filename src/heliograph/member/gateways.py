@@ -48,6 +48,7 @@ class GatewayHost:
         apply_parts: Callable[[str, int, tuple[Part, ...]], Awaitable[Done]],
         region: Callable[[str], HostedRegion],
         find_receivers: Callable[[int], Awaitable[messages.Receivers]],
+        fail: Callable[[BaseException], None],
     ) -> None:
         self.name = name
         self.dsid = dsid
@@ -59,6 +60,7 @@ class GatewayHost:
         self.registry = registry
         self.apply_parts = apply_parts
         self.find_receivers = find_receivers
+        self.fail = fail
         self._regions = regions
         self._region = region
         self._state = state

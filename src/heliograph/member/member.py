@@ -101,9 +101,15 @@ class Member:
         self._connect = connect
         self._incarnation = f"{self._rng.getrandbits(64):016x}"
         self._batches = 0
-        self._tasks = Tasks()
+        self._tasks = Tasks(self.fail)
         self._exits = AsyncExitStack()
         """What `stop` undoes, the last first."""
+        self.failure: BaseException | None = None
+        """Why this member stopped by itself."""
+        self.on_failed: Callable[[], None] = lambda: None
+        """Called when this member begins to stop by itself."""
+        self._ready = False
+        self._stopping: asyncio.Task[None] | None = None
         self._regions: dict[str, HostedRegion] = {}
         self._links = Links(self._network, self._hello)
         self._operations = Operations(
@@ -133,6 +139,9 @@ class Member:
             engine = await self._connect(join.engine_url)
             self._exits.push_async_callback(engine.close)
             await self._join(engine, join)
+            if self.failure is not None:
+                raise UnavailableError(f"{self.name} failed while it joined: {self.failure}") from self.failure
+            self._ready = True
         except BaseException:
             await self.stop()
             raise
@@ -151,7 +160,7 @@ class Member:
             self._network, self.config.bind_address, self.config.server_port, self._hello, lambda _hello: service
         )
         exits.push_async_callback(self._server.close)
-        self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000)
+        self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000, self.fail)
         await self._membership.register()
         exits.push_async_callback(self._membership.leave)
         exits.push_async_callback(self._end_regions)
@@ -166,15 +175,31 @@ class Member:
 
     async def stop(self) -> None:
         """Leave in order: store the cursors, finish what is in flight, hand the primaries over, close."""
-        await self._exits.aclose()
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._exits.aclose())
+        await self._stopping
+
+    def fail(self, error: BaseException) -> None:
+        """Stop serving, so that others take over: this member is no longer what it shows itself to be."""
+        if self.failure is not None or self._stopping is not None:
+            return
+        self.failure = error
+        _log.critical("member stops by itself name=%s reason=%r", self.name, error)
+        if self._ready:
+            self._stopping = asyncio.get_running_loop().create_task(self._exits.aclose())
+            self.on_failed()
 
     async def _end_regions(self) -> None:
         for region in self._regions.values():
             region.close()
         await self._drain()
+        unknown = UnavailableError(f"{self.name} stopped before the engine answered: the write may be done")
+        for region in self._regions.values():
+            for copy in region.copies.values():
+                copy.give_up(unknown)
 
     async def _drain(self) -> None:
-        """Wait for the writes in flight, so that nobody is left without an answer."""
+        """Wait for the writes in flight, so that most get their answer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_S
         while not all(region.drained for region in self._regions.values()):
@@ -251,7 +276,7 @@ class Member:
             try:
                 for copy in [copy for region in self._regions.values() for copy in region.accepting()]:
                     await copy.verify()
-            except UnavailableError as exc:
+            except HeliographError as exc:
                 _log.warning("primaries not verified name=%s error=%s", self.name, exc)
 
     async def _arrange_always(self) -> None:
@@ -441,6 +466,7 @@ class Member:
             apply_parts=self._operations.apply_parts,
             region=self._operations.region,
             find_receivers=lambda dsid: self._ask_locators(messages.ReceiversQuery(dsid), messages.Receivers, 1.0),
+            fail=self.fail,
         )
 
     # --- regions, as `api.backend.Backend`: the operations' own coroutines, without another around them

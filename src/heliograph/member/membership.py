@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from heliograph.engine.seam import Registry
+from heliograph.engine.seam import Item, Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.model.members import MemberInfo
-from heliograph.model.registry import encode_entry, member_key
+from heliograph.model.registry import decode_entry, encode_entry, member_key
 
 CRASHED_S = 3.0
 """How much longer than `member-timeout` a name is waited for whose last holder crashed."""
@@ -20,13 +20,30 @@ _log = logging.getLogger(__name__)
 
 
 class Membership:
-    """One member's entry; `info` describes the member as it is now."""
+    """One member's entry; `info` describes the member as it is now.
 
-    def __init__(self, registry: Registry, info: Callable[[], MemberInfo], timeout_s: float) -> None:
+    The entry is renewed only while it is this member's: one that was away for longer than its time to live may find
+    that another process runs under its name, and then gives way.
+
+    on_lost: told once, why, when the name is another's.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        info: Callable[[], MemberInfo],
+        timeout_s: float,
+        on_lost: Callable[[HeliographError], None],
+    ) -> None:
         self._registry = registry
         self._info = info
         self._timeout_s = timeout_s
+        self._on_lost = on_lost
         self._told: MemberInfo | None = None
+        self._revision = 0
+        self._over = False
+        """The name was left or lost."""
+        self._turn = asyncio.Lock()
 
     async def register(self) -> None:
         """Take the name. Raises UsageError when another member has it.
@@ -38,7 +55,7 @@ class Membership:
         deadline = loop.time() + self._timeout_s + CRASHED_S
         while True:
             try:
-                await self._registry.create(member_key(info.name), encode_entry(info), ttl_s=self._timeout_s)
+                self._revision = await self._create(info)
             except ConflictError:
                 if loop.time() > deadline:
                     message = f"a member named {info.name} runs in this site already: use another name"
@@ -60,18 +77,54 @@ class Membership:
             await self._tell()
 
     async def _tell(self) -> None:
-        info = self._info()
-        try:
-            await self._registry.put(member_key(info.name), encode_entry(info), ttl_s=self._timeout_s)
-        except HeliographError as exc:
-            _log.warning("no sign of life given name=%s error=%s", info.name, exc)
-        else:
-            self._told = info
+        async with self._turn:
+            if self._over:
+                return
+            info = self._info()
+            try:
+                self._revision = await self._renew(info)
+            except HeliographError as exc:
+                _log.warning("no sign of life given name=%s error=%s", info.name, exc)
+            else:
+                self._told = info
+
+    async def _renew(self, info: MemberInfo) -> int:
+        """Return the entry's new revision; 0 when the name was lost."""
+        revision: int | None = self._revision
+        while True:
+            try:
+                if revision is None:
+                    return await self._create(info)
+                value = encode_entry(info)
+                return await self._registry.update(
+                    member_key(info.name), value, revision=revision, ttl_s=self._timeout_s
+                )
+            except ConflictError:
+                item = await self._registry.get(member_key(info.name))
+            if item is None:
+                revision = None  # it expired
+            elif _is_of(item, info):
+                revision = item.revision  # an update of ours whose answer was lost
+            else:
+                self._over = True
+                self._on_lost(UsageError(f"another process runs as member {info.name} by now: this one gives way"))
+                return 0
+
+    async def _create(self, info: MemberInfo) -> int:
+        return await self._registry.create(member_key(info.name), encode_entry(info), ttl_s=self._timeout_s)
 
     async def leave(self) -> None:
-        """Delete the entry, so that others take over at once."""
-        name = self._info().name
-        try:
-            await self._registry.delete(member_key(name))
-        except HeliographError as exc:
-            _log.warning("entry not deleted, it expires name=%s error=%s", name, exc)
+        """Delete the entry, if it is this member's, so that others take over at once."""
+        async with self._turn:
+            self._over = True
+            info = self._info()
+            try:
+                item = await self._registry.get(member_key(info.name))
+                if item is not None and _is_of(item, info):
+                    await self._registry.delete(item.key, revision=item.revision)
+            except HeliographError as exc:
+                _log.warning("entry not deleted, it expires name=%s error=%s", info.name, exc)
+
+
+def _is_of(item: Item, info: MemberInfo) -> bool:
+    return decode_entry(item.value, MemberInfo).incarnation == info.incarnation

@@ -61,6 +61,7 @@ class GatewaySender:
             return
         attributes, host = self.attributes, self._host
         self.running, self.paused = True, False
+        self._tasks = Tasks(host.fail)
         self._dispatchers = self._make_dispatchers()
         self._buckets = ShippedBuckets(
             host,

@@ -35,6 +35,10 @@ class SenderHost(Protocol):
     log: Log
     registry: Registry
 
+    def fail(self, error: BaseException, /) -> None:
+        """Stop the member: a task that should live as long as the sender has failed."""
+        ...
+
     def subject(self, region: str, bucket: int) -> str:
         """Return the subject of a bucket's log. Raises RegionNotFoundError."""
         ...
