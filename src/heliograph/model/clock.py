@@ -34,16 +34,6 @@ def version_of(stamp: int, site: int) -> Version:
     return Version(stamp << SITE_BITS | site)
 
 
-def stamp_of_version(version: int) -> Stamp:
-    """Return the stamp within a version."""
-    return Stamp(version >> SITE_BITS)
-
-
-def site_of_version(version: int) -> int:
-    """Return the dsid within a version."""
-    return version & (VERSION_STEP - 1)
-
-
 def next_stamp(latest: int, now_ms: int) -> Stamp:
     """Return the next stamp of a bucket whose newest one is `latest`."""
-    return Stamp(max(now_ms << COUNTER_BITS, latest + 1))
+    return Stamp(max(stamp_of_ms(now_ms), latest + 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from heliograph.model.clock import site_of_version
+from heliograph.model.clock import VERSION_STEP
 from heliograph.model.keys import Key
 from tests.sim.observed import Observed, Operation, Site
 
@@ -57,7 +57,7 @@ def _destroyed_by_nobody(operations: list[Operation], destroys: list[tuple[int, 
 
 def _own_destroys(dsid: int, site: Site) -> list[tuple[int, Key]]:
     entries = (entry for _, log in sorted(site.logs.items()) for entry in log)
-    return [(x.seq, e.key) for x in entries for e in x.events if not e.value and site_of_version(e.version) == dsid]
+    return [(x.seq, e.key) for x in entries for e in x.events if not e.value and e.version % VERSION_STEP == dsid]
 
 
 def _values_before(site: Site) -> dict[tuple[int, Key, bytes], set[bytes]]:

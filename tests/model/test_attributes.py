@@ -1,0 +1,156 @@
+"""The rules of definitions, and what is said of those that break one."""
+
+from typing import Any
+
+import pytest
+
+from heliograph.errors import UsageError
+from heliograph.model.attributes import (
+    REGION_TYPES,
+    Attributes,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+    check_gateway_at_site,
+    check_region_senders,
+    differences,
+    exists_already,
+    subject_of,
+)
+from heliograph.model.ids import NO_SITE_ID
+
+
+def region(**options: Any) -> RegionAttributes:
+    return RegionAttributes(**{"name": "customer", **options})
+
+
+def sender(**options: Any) -> GatewaySenderAttributes:
+    return GatewaySenderAttributes(**{"id": "s2", "remote_distributed_system_id": 2, **options})
+
+
+def receiver(**options: Any) -> GatewayReceiverAttributes:
+    return GatewayReceiverAttributes(**options)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (region, {"name": "a b"}, "'a b' can't name a region"),
+        (region, {"type": "PARTED"}, "region type 'PARTED' is not known: use one of REPLICATE, "),
+        (region, {"total_num_buckets": 0}, "total-num-buckets 0: use 1 to 4096"),
+        (region, {"total_num_buckets": 4097}, "total-num-buckets 4097: use 1 to 4096"),
+        (region, {"redundant_copies": 4}, "redundant-copies 4: use 0 to 3"),
+        (region, {"redundant_copies": -1}, "redundant-copies -1: use 0 to 3"),
+        (region, {"type": "REPLICATE", "redundant_copies": 1}, "redundant-copies is for PARTITION types"),
+        (region, {"gateway_sender_ids": ("a b",)}, "'a b' can't name a gateway sender"),
+        (sender, {"id": ""}, "'' can't name a gateway sender"),
+        (sender, {"remote_distributed_system_id": 256}, "distributed-system-id 256 is out of range"),
+        (sender, {"batch_size": 0}, "batch-size 0: use 1 or more, or -1"),
+        (sender, {"batch_size": -2}, "batch-size -2: use 1 or more, or -1"),
+        (sender, {"batch_time_interval": -2}, "batch-time-interval -2: use 0 or more ms, or -1"),
+        (sender, {"enable_batch_conflation": True}, "enable-batch-conflation=true is not available yet"),
+        (sender, {"alert_threshold": 1}, "alert-threshold is not available yet"),
+        (sender, {"disk_store_name": "wan"}, "disk store 'wan' does not exist"),
+        (sender, {"maximum_queue_memory": 0}, "maximum-queue-memory 0: use 1 MB or more"),
+        (sender, {"dispatcher_threads": 0}, "dispatcher-threads 0: use 1 to 64"),
+        (sender, {"dispatcher_threads": 65}, "dispatcher-threads 65: use 1 to 64"),
+        (receiver, {"start_port": 0}, "start-port 0: use 1 to 65535"),
+        (receiver, {"end_port": 65536}, "end-port 65536: use 1 to 65535"),
+        (receiver, {"start_port": 9, "end_port": 8}, "start-port 9 is above end-port 8"),
+        (receiver, {"maximum_time_between_pings": 999}, "maximum-time-between-pings 999: use 1000 ms or more"),
+    ],
+)
+def test_a_rule_that_is_broken_is_named(make: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make(**options)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (region, {"total_num_buckets": 1, "redundant_copies": 0}),
+        (region, {"total_num_buckets": 4096, "redundant_copies": 3}),
+        (sender, {"batch_size": -1, "batch_time_interval": -1, "dispatcher_threads": 64}),
+        (sender, {"batch_size": 1, "batch_time_interval": 0, "dispatcher_threads": 1, "maximum_queue_memory": 1}),
+        (receiver, {"start_port": 1, "end_port": 1, "maximum_time_between_pings": 1000}),
+        (receiver, {"start_port": 65535, "end_port": 65535}),
+    ],
+)
+def test_the_limits_themselves_are_within(make: Any, options: dict[str, Any]) -> None:
+    made = make(**options)
+    assert {name: getattr(made, name) for name in options} == options
+
+
+@pytest.mark.parametrize("type_", REGION_TYPES)
+def test_what_a_region_type_says(type_: str) -> None:
+    made = region(type=type_)
+    assert made.replicated == type_.startswith("REPLICATE")
+    assert made.copies == ("REDUNDANT" in type_)
+    kind = "replicate" if made.replicated else "partition"
+    assert made.data_policy == (f"persistent {kind}" if type_.endswith("PERSISTENT") else kind)
+
+
+def test_redundant_copies_override_the_type() -> None:
+    assert region(type="PARTITION_REDUNDANT", redundant_copies=0).copies == 0
+
+
+@pytest.mark.parametrize(
+    ("gateway", "site", "message"),
+    [
+        (sender(), 2, "gateway-sender s2: remote-distributed-system-id 2 is this site's own distributed-system-id"),
+        (sender(), NO_SITE_ID, "gateway-sender s2: this site has no distributed-system-id"),
+        (receiver(), NO_SITE_ID, "gateway-receiver: this site has no distributed-system-id"),
+    ],
+)
+def test_gateways_that_do_not_fit_their_site(gateway: Any, site: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_gateway_at_site(gateway, site)
+
+
+def test_gateways_that_fit_their_site() -> None:
+    check_gateway_at_site(sender(), 1)
+    check_gateway_at_site(receiver(), 1)
+
+
+def test_senders_of_a_region() -> None:
+    senders = {"serial": sender(id="serial"), "parallel": sender(id="parallel", parallel=True)}
+    check_region_senders(region(gateway_sender_ids=("serial", "parallel")), senders)
+    check_region_senders(region(type="REPLICATE", gateway_sender_ids=("serial",)), senders)
+    with pytest.raises(UsageError, match="customer names gateway sender 'none', which does not exist: create it first"):
+        check_region_senders(region(gateway_sender_ids=("none",)), senders)
+    with pytest.raises(UsageError, match="is replicated and can't use the parallel gateway sender 'parallel'"):
+        check_region_senders(region(type="REPLICATE", gateway_sender_ids=("parallel",)), senders)
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        (sender(), sender(), ""),
+        (sender(batch_size=10), sender(), "batch-size: 10 there, 100 here"),
+        (sender(parallel=True), sender(), "parallel: true there, false here"),
+        (region(gateway_sender_ids=("a", "b")), region(), "gateway-sender-ids: a,b there, none here"),
+        (region(redundant_copies=1), region(), "redundant-copies: 1 there, unset here"),
+        (
+            receiver(start_port=5001, bind_address="h"),
+            receiver(),
+            "start-port: 5001 there, 5000 here, bind-address: h there, unset here",
+        ),
+    ],
+)
+def test_differences(there: Attributes, here: Attributes, said: str) -> None:
+    assert differences(there, here) == said
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        (region(), region(total_num_buckets=5), "region customer exists already with other attributes (total-num-"),
+        (sender(), sender(), "gateway-sender s2 exists already: alter gateway-sender changes"),
+        (None, receiver(), "gateway-receiver exists already: leave it with --if-not-exists, or destroy"),
+    ],
+)
+def test_what_exists_already(there: Attributes | None, here: Attributes, said: str) -> None:
+    text = str(exists_already(there, here))
+    assert text.startswith(said)
+    assert "destroy " + subject_of(here).split()[0] in text
