@@ -250,6 +250,47 @@ def test_commands_that_do_not_fit_the_state_are_refused() -> None:
     simulate(scenario)
 
 
+def test_a_start_that_comes_while_the_sender_stops_waits_and_then_ships() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        await world.append("r", 0, "a")
+        await world.until(lambda: world.arrived("r", 0) == ["a"])
+        stopping = asyncio.create_task(sender.stop())
+        await asyncio.sleep(0)
+        assert not stopping.done()
+        await asyncio.gather(stopping, sender.start(), sender.alter(sender.attributes))
+        await world.append("r", 0, "b")
+        await settled(world, sender)
+        assert world.first_arrived("r", 0) == ["a", "b"]
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.003, 0.01])
+def test_a_stop_that_is_cut_short_is_completed_by_the_next(after_s: float) -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender(parallel=False)
+        sender.may_hold(True)
+        seq = await world.append("r", 0, "a")
+        await world.until(lambda: world.arrived("r", 0) == ["a"])
+        await settled(world, sender)
+        stopping = asyncio.create_task(sender.stop())
+        await asyncio.sleep(after_s)
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        await sender.stop()
+        cursor = await world.cursor("r", 0)
+        assert cursor is not None
+        assert cursor.seq == seq
+        await sender.start()
+        await world.append("r", 0, "b")
+        await world.until(lambda: world.first_arrived("r", 0) == ["a", "b"])
+
+    simulate(scenario)
+
+
 def test_an_altered_sender_goes_on_and_stays_paused() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()
@@ -297,6 +338,20 @@ def test_a_sender_says_why_it_is_not_connected_and_finds_a_receiver_that_comes_l
         await settled(world, sender)
         assert world.arrived("r", 0) == ["k"]
         await world.until(lambda: not sender.status().error)
+
+    simulate(scenario)
+
+
+def test_a_sender_that_is_refused_or_has_nothing_to_ship_says_so() -> None:
+    async def scenario(world: World) -> None:
+        sender = await world.sender()
+        assert "nothing to ship from one" in sender.status().error
+        world.dead_receivers.append(ReceiverInfo(member="dead", address=Address("nowhere", 1), port=1))
+        activate_all(sender)
+        assert "connecting to site 2" in sender.status().error
+        await world.until(lambda: "nowhere" in sender.status().error)
+        await sender.stop()
+        assert sender.status().error == ""
 
     simulate(scenario)
 
@@ -512,6 +567,85 @@ def test_a_region_destroyed_here_under_its_queue_breaks_nothing() -> None:
     simulate(scenario)
 
 
+def test_a_bucket_that_was_let_go_of_is_opened_anew_when_it_is_activated_again() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender()
+        sender.activate("r", 0, 1, begin=NO_SEQ)
+        await world.append("r", 0, "a")
+        await settled(world, sender)
+        await asyncio.sleep(1)
+        key = cursor_key(SENDER, "r", 0, 0)
+        await world.local.registry.put(key, encode_entry(Cursor(1, 2)))
+        await world.append("r", 0, "b")
+        await asyncio.sleep(1)
+        await world.local.registry.put(key, encode_entry(Cursor(1, 1)))
+        await world.append("r", 0, "c")
+        sender.activate("r", 0, 1, begin=NO_SEQ)
+        await world.until(lambda: world.first_arrived("r", 0) == ["a", "b", "c"])
+
+    simulate(scenario)
+
+
+def test_a_cursor_that_vanished_is_created_again_where_the_queue_was() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender()
+        sender.activate("r", 0, 1, begin=NO_SEQ)
+        await world.append("r", 0, "a")
+        await settled(world, sender)
+        await asyncio.sleep(1)
+        await world.local.registry.delete(cursor_key(SENDER, "r", 0, 0))
+        seq = await world.append("r", 0, "b")
+        await settled(world, sender)
+        await asyncio.sleep(1)
+        assert await world.cursor("r", 0) is None, "nobody says that it should still be shipped"
+        sender.activate("r", 0, 1, begin=NO_SEQ)
+        await asyncio.sleep(1)
+        assert await world.cursor("r", 0) == Cursor(seq, 1)
+        await world.append("r", 0, "c")
+        await settled(world, sender)
+        assert world.arrived("r", 0) == ["a", "b", "c"], "each once"
+
+    simulate(scenario)
+
+
+# --- time and order
+
+
+def test_a_wall_clock_that_is_set_back_delays_nothing() -> None:
+    """What a sender waits for is measured by the loop's clock: its host has no other."""
+
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender(batch_time_interval=200, batch_size=1000))
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await world.append("r", 0, "k")
+        await settled(world, sender)
+        assert 0.2 <= loop.time() - started < 0.5
+        assert not hasattr(world.host_of(sender), "clock")
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("policy", ["key", "partition"])
+def test_a_keys_events_keep_their_order_across_dispatcher_threads(policy: str) -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender(dispatcher_threads=3, batch_size=2, order_policy=policy))
+        keys = [f"{policy}-{number}" for number in range(12)]
+        for turn in range(30):
+            for number, key in enumerate(keys):
+                await world.append("r", number % BUCKETS, f"{key} {turn}")
+        await settled(world, sender)
+        for number, key in enumerate(keys):
+            arrived = [str(each) for each in world.arrived("r", number % BUCKETS)]
+            assert [each for each in arrived if each.startswith(f"{key} ")] == [f"{key} {turn}" for turn in range(30)]
+
+    simulate(scenario)
+
+
 # --- serial
 
 
@@ -595,5 +729,21 @@ def test_a_followed_backlog_larger_than_the_memory_arrives_whole() -> None:
         for bucket in range(BUCKETS):
             seqs = [part.birth_seq for part in world.applied["r", bucket]]
             assert seqs == sorted(seqs)
+
+    simulate(scenario)
+
+
+def test_a_region_created_anew_under_a_serial_sender_is_shipped_from_its_beginning() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        sender = await world.sender(parallel=False)
+        world.host_of(sender).unhosted |= {("r", bucket) for bucket in range(BUCKETS)}
+        sender.may_hold(True)
+        await world.append("r", 0, "old")
+        await world.until(lambda: world.arrived("r", 0) == ["old"])
+        world.recreate("r")
+        await world.append("r", 0, "new")
+        sender.may_hold(True)
+        await world.until(lambda: world.arrived("r", 0) == ["old", "new"])
 
     simulate(scenario)

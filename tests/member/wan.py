@@ -32,8 +32,8 @@ from heliograph.model.batch import Part, Record, encode_record
 from heliograph.model.ids import NO_SEQ, Seq
 from heliograph.model.members import ReceiverInfo
 from heliograph.model.registry import Cursor, cursor_key, decode_entry
-from heliograph.net.seam import Clock, Network
-from heliograph.net.sim import SimClock, SimNetwork
+from heliograph.net.seam import Network
+from heliograph.net.sim import SimNetwork
 from tests.gateway.builders import HERE, THERE, keys_of, part_of, record_of
 
 SENDER = "s"
@@ -61,7 +61,6 @@ class Host:
         self.name = name
         self.dsid = HERE
         self.network: Network = world.network.host(name)
-        self.clock: Clock = SimClock()
         self.rng = random.Random(world.rng.random())
         self.client: SimClient = connect_engine(world.engine)
         self.unhosted: set[tuple[str, int]] = set()
@@ -77,10 +76,10 @@ class Host:
         return self
 
     def subject(self, region: str, bucket: int) -> str:
-        return bucket_subject(DEFAULT_STORE, region, 0, bucket)
+        return bucket_subject(DEFAULT_STORE, region, self.generation(region), bucket)
 
     def generation(self, region: str) -> int:
-        return 0
+        return self._world.generations.get(region, 0)
 
     def total_num_buckets(self, region: str) -> int:
         if region not in self._world.regions:
@@ -150,6 +149,7 @@ class World:
         self.engine = SimEngine(rng)
         self.network = SimNetwork()
         self.regions = {"r"}
+        self.generations: dict[str, int] = {}
         self.remote_regions = {"r"}
         self.refusals: dict[tuple[str, int], HeliographError] = {}
         self.applied: dict[tuple[str, int], list[Part]] = {}
@@ -211,6 +211,11 @@ class World:
                 sender.offer(region, bucket, seq, previous, record)
         return seq
 
+    def recreate(self, region: str) -> None:
+        """Destroy a region of site 1 and create it again: its log begins anew."""
+        self.generations[region] = self.generations.get(region, 0) + 1
+        self._lasts = {key: seq for key, seq in self._lasts.items() if key[0] != region}
+
     def crash(self, sender: GatewaySender) -> None:
         """Cut a sender off from everything for ever, as when its process is killed."""
         host = self._hosts[sender]
@@ -228,7 +233,7 @@ class World:
         return list(dict.fromkeys(self.arrived(region, bucket)))
 
     async def cursor(self, region: str, bucket: int) -> Cursor | None:
-        item = await self.local.registry.get(cursor_key(SENDER, region, 0, bucket))
+        item = await self.local.registry.get(cursor_key(SENDER, region, self.local.generation(region), bucket))
         return decode_entry(item.value, Cursor) if item else None
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -6,9 +6,11 @@ bucket follows from who is primary: of the bucket for a parallel sender, of the 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
 
 from heliograph.engine.seam import Log, Registry
 from heliograph.errors import HeliographError, UsageError
@@ -19,11 +21,12 @@ from heliograph.member.region import HostedRegion
 from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_host import SerialBucket
 from heliograph.member.state import SiteState
+from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Seq
 from heliograph.model.members import MemberInfo, ReceiverInfo
-from heliograph.net.seam import Clock, Network
+from heliograph.net.seam import Network
 from heliograph.placement.buckets import oldest_running
 
 _log = logging.getLogger(__name__)
@@ -39,7 +42,6 @@ class GatewayHost:
         *,
         hostname: str,
         network: Network,
-        clock: Clock,
         rng: random.Random,
         log: Log,
         registry: Registry,
@@ -54,7 +56,6 @@ class GatewayHost:
         self.dsid = dsid
         self.hostname = hostname
         self.network = network
-        self.clock = clock
         self.rng = rng
         self.log = log
         self.registry = registry
@@ -109,8 +110,10 @@ class Gateways:
         self._on_change = on_change
         self._senders: dict[str, GatewaySender] = {}
         self._offered: dict[str, list[GatewaySender]] = {}
-        self._active: dict[tuple[str, str, int], int] = {}
-        """(sender, region, bucket) -> epoch of what parallel senders ship from here."""
+        self._active: set[tuple[str, str, int]] = set()
+        """(sender, region, bucket) of what parallel senders ship from here."""
+        self._commands = Tasks()
+        self._changing_receiver = asyncio.Lock()
 
     # --- the hot path
 
@@ -126,7 +129,8 @@ class Gateways:
     async def arrange(self, state: SiteState, members: Iterable[MemberInfo]) -> None:
         """Take up the configuration and the primaries as they are now."""
         await self._arrange_senders(state.senders)
-        await self._arrange_receiver(state.receiver)
+        async with self._changing_receiver:
+            await self._arrange_receiver(state.receiver)
         self._offered = {
             name: [self._senders[sender] for sender in region.attributes.gateway_sender_ids if sender in self._senders]
             for name, region in self._regions.items()
@@ -180,22 +184,32 @@ class Gateways:
             for sender in region.attributes.gateway_sender_ids
             if sender in self._senders and self._senders[sender].attributes.parallel
         }
-        for sender, region_name, bucket in self._active.keys() - wanted.keys():
+        for sender, region_name, bucket in self._active - wanted.keys():
             self._senders[sender].deactivate(region_name, bucket)
-        for key, epoch in wanted.items():
-            if self._active.get(key) != epoch:
-                sender, region_name, bucket = key
-                begin = self._regions[region_name].attached_at(sender, bucket)
-                self._senders[sender].activate(region_name, bucket, epoch, begin=begin)
-        self._active = dict(wanted)
+        for (sender, region_name, bucket), epoch in wanted.items():
+            # Again each time: a sender that had to let go of a bucket tries it anew, for others nothing changes.
+            begin = self._regions[region_name].attached_at(sender, bucket)
+            self._senders[sender].activate(region_name, bucket, epoch, begin=begin)
+        self._active = set(wanted)
 
     def _forget(self, sender: str) -> None:
-        self._active = {key: epoch for key, epoch in self._active.items() if key[0] != sender}
+        self._active = {key for key in self._active if key[0] != sender}
 
     # --- commands
 
     async def command(self, request: messages.SenderCommand) -> Outcome:
         """Do a gateway sender command at this member (gfsh.md §6.4, §6.6)."""
+        return await self._complete(self._command(request))
+
+    async def command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
+        """Start or stop the gateway receiver (gfsh.md §6.8)."""
+        return await self._complete(self._command_receiver(request))
+
+    async def _complete(self, command: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Do a command to its end, even if whoever asked hangs up, which cancels what waits for the outcome here."""
+        return await asyncio.shield(self._commands.spawn(command))
+
+    async def _command(self, request: messages.SenderCommand) -> Outcome:
         sender = self._senders.get(request.id)
         if sender is None:
             return Outcome(False, f"there is no gateway sender {request.id} on {self._host.name}")
@@ -206,12 +220,12 @@ class Gateways:
         self._on_change()
         return Outcome(True, f"gateway sender {request.id}: {request.action} done on {self._host.name}")
 
-    async def command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
-        """Start or stop the gateway receiver (gfsh.md §6.8)."""
-        if self.receiver is None:
-            return Outcome(False, f"there is no gateway receiver on {self._host.name}")
+    async def _command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
         try:
-            await self.receiver.command(request.action)
+            async with self._changing_receiver:
+                if self.receiver is None:
+                    return Outcome(False, f"there is no gateway receiver on {self._host.name}")
+                await self.receiver.command(request.action)
         except HeliographError as exc:
             return Outcome(False, str(exc))
         self._on_change()
@@ -239,8 +253,9 @@ class Gateways:
         return tuple(sorted(name for name, sender in self._senders.items() if sender.running))
 
     async def close(self) -> None:
-        """Stop everything; cursors are stored."""
-        if self.receiver is not None and self.receiver.running:
+        """Stop everything; cursors are stored. A command under way is cut short."""
+        await self._commands.close()
+        if self.receiver is not None:
             await self.receiver.stop()
         for sender in self._senders.values():
             await sender.stop()

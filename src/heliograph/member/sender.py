@@ -47,18 +47,39 @@ class GatewaySender:
         self._activated: dict[BucketKey, Assignment] = {}
         self._routes: dict[str, Route] = {}
         self._may_hold = False
-        self._tasks = Tasks()
+        self._tasks = Tasks(host.fail)
         self._dispatchers: list[Dispatcher] = []
         self._buckets: ShippedBuckets | None = None
         self._lease: LeaseKeeper | None = None
         self._epoch = 0
+        self._changing = asyncio.Lock()
 
-    # --- life cycle
+    # --- life cycle: one change at a time; one that was cut short is completed by the next
 
     async def start(self) -> None:
         """Begin to ship, at the cursors; does nothing when it runs. The remote site may be out of reach."""
+        async with self._changing:
+            await self._start()
+
+    async def stop(self) -> None:
+        """Ship no more: store the cursors, give the lease back, close the links. Does nothing when it is stopped."""
+        async with self._changing:
+            await self._stop()
+
+    async def alter(self, attributes: GatewaySenderAttributes) -> None:
+        """Go on with other attributes; a stopped sender stays stopped, a paused one paused."""
+        async with self._changing:
+            running, paused = self.running, self.paused
+            await self._stop()
+            self.attributes = attributes
+            if running:
+                await self._start()
+                self.paused = paused
+
+    async def _start(self) -> None:
         if self.running:
             return
+        await self._stop()  # the rest of a stop that was cut short
         attributes, host = self.attributes, self._host
         self.running, self.paused = True, False
         self._tasks = Tasks(host.fail)
@@ -82,34 +103,28 @@ class GatewaySender:
             self._tasks.spawn(self._lease.run())
         _log.info("gateway sender started id=%s", attributes.id)
 
-    async def stop(self) -> None:
-        """Ship no more: store the cursors, give the lease back, close the links. Does nothing when it is stopped."""
-        buckets, lease = self._buckets, self._lease
-        if not self.running or buckets is None:
+    async def _stop(self) -> None:
+        if not self._dispatchers:  # they are there from the start until nothing else is left
             return
         self.running = self.paused = False
-        try:
-            async with asyncio.timeout(STOP_S):
-                await buckets.store_all()
-        except TimeoutError:
-            _log.warning("cursors not stored in time id=%s (what they are behind is sent again)", self.attributes.id)
-        self._buckets, self._lease = None, None
+        if self._buckets is not None:
+            await self._store_cursors(self._buckets)
+            self._buckets = None
         await self._tasks.close()
-        if lease is not None:
-            await lease.close()
+        if self._lease is not None:
+            await self._lease.close()
+            self._lease = None
         for dispatcher in self._dispatchers:
             self._lane_totals.add(dispatcher.lane.counters)
         self._dispatchers = []
         _log.info("gateway sender stopped id=%s", self.attributes.id)
 
-    async def alter(self, attributes: GatewaySenderAttributes) -> None:
-        """Go on with other attributes; a stopped sender stays stopped, a paused one paused."""
-        running, paused = self.running, self.paused
-        await self.stop()
-        self.attributes = attributes
-        if running:
-            await self.start()
-            self.paused = paused
+    async def _store_cursors(self, buckets: ShippedBuckets) -> None:
+        try:
+            async with asyncio.timeout(STOP_S):
+                await buckets.store_all()
+        except TimeoutError:
+            _log.warning("cursors not stored in time id=%s (what they are behind is sent again)", self.attributes.id)
 
     def pause(self) -> None:
         """Send nothing until `resume`; records go on being queued."""
@@ -129,16 +144,20 @@ class GatewaySender:
 
     async def command(self, action: SenderAction) -> None:
         """Do an operator's command. Raises UsageError when it does not fit the state (gfsh.md §6.4)."""
+        async with self._changing:
+            await self._command(action)
+
+    async def _command(self, action: SenderAction) -> None:
         name = f"gateway sender {self.attributes.id}"
         if action == "start":
             if self.running:
                 raise UsageError(f"{name} is already started on {self._host.name}")
-            await self.start()
+            await self._start()
             return
         if not self.running:
             raise UsageError(f"{name} is not running on {self._host.name}")
         if action == "stop":
-            await self.stop()
+            await self._stop()
         elif action == "pause":
             if self.paused:
                 raise UsageError(f"{name} is already paused on {self._host.name}")
@@ -170,10 +189,13 @@ class GatewaySender:
     def activate(self, region: str, bucket: int, epoch: int, *, begin: Seq) -> None:
         """Ship a bucket as its primary of `epoch`; without a cursor yet, its queue begins after `begin`.
 
-        A stopped sender remembers it for its next start. Raises RegionNotFoundError.
+        A stopped sender remembers it for its next start. Again for a bucket that is shipped, it changes nothing; one
+        that was let go of is opened anew. Raises RegionNotFoundError.
         """
-        self._route(region)
-        assignment = self._activated[region, bucket] = Assignment(epoch, begin, hosted=True)
+        if region not in self._routes:
+            self._route(region)
+        generation = self._host.generation(region)
+        assignment = self._activated[region, bucket] = Assignment(generation, epoch, begin, hosted=True)
         if self._buckets is not None:
             self._buckets.add((region, bucket), assignment)
 
@@ -221,7 +243,12 @@ class GatewaySender:
         for region in {each.region for each in buckets} - self._routes.keys():
             self._route(region)
         self._buckets.assign(
-            {(each.region, each.bucket): Assignment(self._epoch, each.begin, each.hosted) for each in buckets}
+            {
+                (each.region, each.bucket): Assignment(
+                    self._host.generation(each.region), self._epoch, each.begin, each.hosted
+                )
+                for each in buckets
+            }
         )
 
     # --- the hot path
@@ -269,7 +296,7 @@ class GatewaySender:
             status=self._state(connected=bool(receivers)),
             queued=self._buckets.queued_events if self._buckets is not None else 0,
             receiver=",".join(receivers),
-            error=next((d.error for d in self._dispatchers if d.error), ""),
+            error=self._error(connected=bool(receivers)),
             counters=self._counted(),
         )
 
@@ -281,6 +308,17 @@ class GatewaySender:
         if self.paused:
             return "Paused"
         return "Running and Connected" if connected else "Running, not Connected"
+
+    def _error(self, *, connected: bool) -> str:
+        """Say what keeps events from moving, or why nothing is connected; empty when all is well."""
+        error = next((dispatcher.error for dispatcher in self._dispatchers if dispatcher.error), "")
+        if error or connected or not self.running or self._policy() == "Secondary":
+            return error
+        if self._buckets is None or self._buckets.empty:
+            return (
+                f"nothing to ship from {self._host.name}: no bucket of a region with this gateway sender is its to ship"
+            )
+        return f"connecting to site {self.attributes.remote_distributed_system_id}"
 
     def _policy(self) -> Literal["Primary", "Secondary", ""]:
         if self.attributes.parallel:

@@ -104,6 +104,11 @@ class ShippedBuckets:
         self._tasks.spawn(self._follow_always())
 
     @property
+    def empty(self) -> bool:
+        """Say whether no bucket is to be shipped from here."""
+        return not self._assigned
+
+    @property
     def queued_events(self) -> int:
         """Events not acknowledged yet; a bucket that is being opened counts as one, for nobody knows yet."""
         return len(self._opening) + sum(shipped.queue.queued_events for shipped in self._shipped.values())

@@ -14,6 +14,10 @@ from heliograph.model.ids import Seq
 from heliograph.model.registry import Cursor, cursor_key, decode_entry, encode_entry
 
 
+class CursorGoneError(FencedError):
+    """The cursor is missing: its gateway sender was destroyed, or taken off the region, or the entry was deleted."""
+
+
 @dataclass(slots=True)
 class StoredCursor:
     """A cursor as this owner last saw it in the registry."""
@@ -48,7 +52,10 @@ class Cursors:
             return StoredCursor(key, epoch, begin, revision)
 
     async def store(self, cursor: StoredCursor, seq: Seq) -> None:
-        """Move a cursor forward to `seq`, or leave it where an earlier owner moved it further. Raises as `open`."""
+        """Move a cursor forward to `seq`, or leave it where an earlier owner moved it further.
+
+        Raises as `open`, and CursorGoneError when there is none any more.
+        """
         while cursor.seq < seq:
             try:
                 cursor.revision = await self._registry.update(
@@ -57,7 +64,7 @@ class Cursors:
             except ConflictError:
                 item = await self._registry.get(cursor.key)
                 if item is None:
-                    raise FencedError(f"the cursor {cursor.key} is gone: its gateway sender was destroyed") from None
+                    raise CursorGoneError(f"the cursor {cursor.key} is gone: was its sender destroyed?") from None
                 found = _owned(item, cursor.epoch)
                 cursor.seq, cursor.revision = found.seq, found.revision
             else:

@@ -18,7 +18,7 @@ from heliograph.gateway.queue import BucketQueue
 from heliograph.gateway.retry import Backoff
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Receivers, encode
-from heliograph.member.sender_host import SenderHost
+from heliograph.member.sender_host import SenderHost, monotonic_ms
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.net.link import BaseHandler, Link, connect_link
@@ -195,7 +195,7 @@ class Dispatcher(BaseHandler):
         link = self._link
         if link is None or not self._owner.sending:
             return
-        now_ms = self._host.clock.now_ms()
+        now_ms = monotonic_ms()
         while link.writable and not link.closed:
             outgoing = self.lane.next_batch(now_ms)
             if outgoing is None:
@@ -225,9 +225,7 @@ class Dispatcher(BaseHandler):
     def on_refused(self, link: Link, batch_id: int, error: str, message: str) -> None:
         """A batch was turned down: its region waits."""
         if link is self._link:
-            region = self.lane.on_refused(
-                batch_id, f"{error}: {message}", self._host.clock.now_ms(), self._host.rng.random()
-            )
+            region = self.lane.on_refused(batch_id, f"{error}: {message}", monotonic_ms(), self._host.rng.random())
             if region:
                 _log.warning("refused sender=%s region=%s error=%s %s", self._hello.name, region, error, message)
             self._owner.on_progress(reread=True)
@@ -238,10 +236,10 @@ class Dispatcher(BaseHandler):
         self.pump_soon()
 
     def on_closed(self, link: Link, reason: str) -> None:
-        """Whatever was in flight is unsent again."""
+        """Whatever was in flight is unsent again. A link may end before it was ever used: that is told, too."""
+        if not self.lane.idle:
+            self._connect_error = reason or f"{link.peer_address} closed the link"
         if link is self._link:
             self._link = None
             repeated = self.lane.on_link_lost()
-            if not self.lane.idle:
-                self._connect_error = reason
             _log.info("unlinked sender=%s reason=%s batches=%d", self._hello.name, reason, repeated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable
 from typing import NamedTuple, Protocol
@@ -9,7 +10,12 @@ from typing import NamedTuple, Protocol
 from heliograph.engine.seam import Log, Registry
 from heliograph.link.messages import Receivers
 from heliograph.model.ids import Seq
-from heliograph.net.seam import Clock, Network
+from heliograph.net.seam import Network
+
+
+def monotonic_ms() -> int:
+    """Return the milliseconds of the event loop's clock: for what only measures, as the wall clock may be set."""
+    return int(asyncio.get_running_loop().time() * 1000)
 
 
 class SerialBucket(NamedTuple):
@@ -30,7 +36,6 @@ class SenderHost(Protocol):
     name: str
     dsid: int
     network: Network
-    clock: Clock
     rng: random.Random
     log: Log
     registry: Registry

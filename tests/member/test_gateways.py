@@ -1,0 +1,81 @@
+"""A member's gateways under commands that race and callers that hang up."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+
+from heliograph.link.messages import Done, Outcome, ReceiverCommand, SenderCommand
+from heliograph.member.gateways import GatewayHost, Gateways
+from heliograph.member.region import HostedRegion
+from heliograph.member.state import SiteState
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
+from heliograph.model.batch import Part
+from heliograph.model.registry import lease_key
+from tests.gateway.builders import THERE
+from tests.member.wan import SENDER, Host, World, simulate
+
+
+async def gateways_at(host: Host, state: SiteState) -> Gateways:
+    """The gateways of a member without regions, arranged once."""
+
+    async def apply_parts(_region: str, _bucket: int, _parts: tuple[Part, ...]) -> Done:
+        return Done(1)
+
+    regions: dict[str, HostedRegion] = {}
+    seen = GatewayHost(
+        host.name,
+        host.dsid,
+        hostname=host.name,
+        network=host.network,
+        rng=random.Random(1),
+        log=host.log,
+        registry=host.registry,
+        regions=regions,
+        state=lambda: state,
+        apply_parts=apply_parts,
+        region=regions.__getitem__,
+        find_receivers=host.find_receivers,
+        fail=host.fail,
+    )
+    gateways = Gateways(seen, regions, lambda: None)
+    await gateways.arrange(state, ())
+    return gateways
+
+
+def test_a_stop_is_done_to_its_end_although_the_one_who_asked_hangs_up() -> None:
+    async def scenario(world: World) -> None:
+        attributes = GatewaySenderAttributes(id=SENDER, remote_distributed_system_id=THERE)
+        gateways = await gateways_at(world.local, SiteState(senders={SENDER: attributes}))
+        sender = gateways._senders[SENDER]
+        sender.may_hold(True)
+        await world.until(lambda: sender.status().policy == "Primary")
+        asking = asyncio.create_task(gateways.command(SenderCommand(SENDER, "stop")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
+        await world.until(lambda: not sender._dispatchers)
+        assert await world.local.registry.get(lease_key(SENDER)) is None
+        assert sender.status().status == "Not Running"
+        await gateways.close()
+
+    simulate(scenario)
+
+
+def test_of_two_starts_of_the_receiver_at_once_one_listens_and_one_is_told() -> None:
+    async def scenario(world: World) -> None:
+        receiver = GatewayReceiverAttributes(manual_start=True)
+        gateways = await gateways_at(world.local, SiteState(receiver=receiver))
+        outcomes: list[Outcome] = await asyncio.gather(
+            *(gateways.command_receiver(ReceiverCommand("start")) for _ in range(2))
+        )
+        assert [outcome.ok for outcome in outcomes] == [True, False]
+        assert "already started" in outcomes[1].message
+        assert gateways.port
+        await gateways.close()
+        assert not gateways.port
+
+    simulate(scenario)
