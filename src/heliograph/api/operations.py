@@ -17,14 +17,14 @@ from heliograph.api.routes import Routes
 from heliograph.errors import PeerError
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Reply, Request
-from heliograph.model.keys import Key, bucket_of, buckets_of, group_entries
+from heliograph.model.keys import Key, bucket_of, buckets_of, group_entries, key_bytes
 from heliograph.model.members import MemberInfo
 
 PUT_KEYS_MAX = 10_000
 PUT_BYTES_MAX = 1024 * 1024
-"""Keys and bytes of values in one request; a value that is larger travels alone."""
+"""Keys, and bytes of keys and values, in one request; a value that is larger travels alone."""
 WINDOW_BYTES = 8 * 1024 * 1024
-"""Bytes of values that one call has on their way at a time."""
+"""Bytes of keys and values that one call has on their way at a time."""
 GET_KEYS_MAX = 1_000
 """Keys asked for in one request."""
 
@@ -296,15 +296,16 @@ def _slices(items: list[int], most: int) -> Iterator[list[int]]:
 
 
 def _chunks(keys: list[Key], values: list[bytes]) -> Iterator[tuple[list[Key], list[bytes], int]]:
-    """Cut the columns of a bucket into requests; yields keys, values and the bytes of the values."""
-    size = sum(map(len, values))
+    """Cut the columns of a bucket into requests; yields keys, values and their bytes."""
+    size = sum(map(len, values)) + key_bytes(keys)
     if size <= PUT_BYTES_MAX and len(keys) <= PUT_KEYS_MAX:
         yield keys, values, size
         return
     start = size = 0
     for end, value in enumerate(values):
-        if end > start and (size + len(value) > PUT_BYTES_MAX or end - start == PUT_KEYS_MAX):
+        more = len(value) + key_bytes(keys[end : end + 1])
+        if end > start and (size + more > PUT_BYTES_MAX or end - start == PUT_KEYS_MAX):
             yield keys[start:end], values[start:end], size
             start, size = end, 0
-        size += len(value)
+        size += more
     yield keys[start:], values[start:], size

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import cached_property, partial
 from typing import TypeVar, cast
 
-from heliograph.bucket.primary import KEY_OVERHEAD_BYTES, request_size
+from heliograph.bucket.primary import request_size
 from heliograph.errors import (
     HeliographError,
     NotPrimaryError,
@@ -339,8 +339,8 @@ def _chunks(keys: list[Key], values: list[bytes], size_max: int) -> Iterator[tup
         yield keys, values, size
         return
     start = size = 0
-    for position, value in enumerate(values):
-        more = len(value) + KEY_OVERHEAD_BYTES
+    for position in range(len(keys)):
+        more = request_size(keys[position : position + 1], values[position : position + 1])
         if size + more > size_max and position > start:
             yield keys[start:position], values[start:position], size
             start, size = position, 0

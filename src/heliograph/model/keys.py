@@ -70,12 +70,14 @@ _CHECKS: dict[type, Callable[[Sequence[Any]], None]] = {int: _check_ints, bytes:
 
 
 def key_bytes(keys: Sequence[Any]) -> int:
-    """Return how many bytes keys have at most, beyond a few for each."""
+    """Return how many bytes keys have, beyond a few for each."""
     try:
         text = "".join(keys)
-    except TypeError:
-        return sum([0 if isinstance(key, int) else len(key) * (4 if isinstance(key, str) else 1) for key in keys])
-    return len(text) if text.isascii() else 4 * len(text)
+    except TypeError:  # not all are str
+        if set(map(type, keys)) == {int}:
+            return 0
+        return sum(map(len, map(_key_bytes, keys)))
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def encode_values(values: Iterable[Any]) -> list[bytes]:
