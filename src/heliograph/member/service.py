@@ -34,11 +34,15 @@ class MemberService(BaseHandler):
             **commands,
         }
 
-    def on_request(self, link: Link, message: messages.Request) -> Answer:  # noqa: ARG002
+    def on_request(self, link: Link, message: messages.Request) -> Answer:
         """Answer a request, or raise what is wrong with it."""
-        answer = self._answers.get(type(message))
+        kind = type(message)
+        answer = self._answers.get(kind)
         if answer is None:
-            raise UsageError(f"a member does not answer {type(message).__name__}: ask a locator")
+            raise UsageError(f"a member does not answer {kind.__name__}: ask a locator")
+        if kind is messages.ApplyParts and link.peer.role != "member":
+            # Its versions decide over entries: a receiver has checked them, and hands over as a member.
+            raise UsageError(f"{kind.__name__} is answered to members, not to {link.peer}")
         return answer(message)
 
     # --- writes: done here by the primary, forwarded once by another member
@@ -49,12 +53,12 @@ class MemberService(BaseHandler):
         self._check_keys(request.region, request.bucket, request.keys)
         for value in request.values:
             _check_value(value)
-        copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
-        if copy is None:
-            return self._put_elsewhere(request)
         size = request_size(request.keys, request.values)
         if size > RECORD_BYTES_MAX and len(request.keys) > 1:
             raise UsageError(f"a request of {size} bytes is refused: put at most {RECORD_BYTES_MAX} bytes at once")
+        copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
+        if copy is None:
+            return self._put_elsewhere(request)
         waiter = OneWrite(asyncio.get_running_loop())
         copy.put(request.keys, request.values, size, waiter)
         return cast(Answer, waiter.future)

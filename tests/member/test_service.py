@@ -1,0 +1,105 @@
+"""What a member refuses to do for those who reach its port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UsageError
+from heliograph.link import messages
+from heliograph.link.hello import Hello
+from heliograph.link.messages import ApplyParts, Change, GetAll, Keys, PutAll, Size
+from heliograph.model.ids import Address
+from heliograph.model.keys import KEY_BYTES_MAX, VALUE_BYTES_MAX, bucket_of
+from heliograph.net.link import call_once
+from tests.member.copies import REGION, SITE
+from tests.member.test_operations import BUCKETS, OneSite, Server, play
+
+CLIENT = Hello("client", "app")
+MEMBER = Hello("member", "c", SITE)
+KEY = next(key for key in map(str, range(100)) if bucket_of(key, BUCKETS) == 0)
+OTHERS_KEY = next(key for key in map(str, range(100)) if bucket_of(key, BUCKETS) == 1)
+LARGE = bytes(VALUE_BYTES_MAX)
+
+
+def put(keys: list[Any], values: list[bytes], region: str = REGION, bucket: int = 0) -> PutAll:
+    return PutAll(region, bucket, keys, values)
+
+
+async def ask(site: OneSite, member: str, request: messages.Request, hello: Hello = CLIENT) -> messages.Reply:
+    """The first member is primary of bucket 0 and holds no other."""
+    info = site.state.members[member]
+    return await call_once(
+        site.network.host("app"), Address(info.address.host, info.address.port), hello, request, timeout_s=5
+    )
+
+
+BAD: list[tuple[messages.Request, type[HeliographError], str]] = [
+    (put([KEY], [b"v"], bucket=1), NotPrimaryError, "region r has 4 buckets: look at the site anew"),
+    (put([KEY, OTHERS_KEY], [b"v", b"v"]), NotPrimaryError, "has 4 buckets"),
+    (put([KEY], [b"v"], bucket=BUCKETS), NotPrimaryError, "has 4 buckets"),
+    (put([KEY], [b"v"], bucket=-1), NotPrimaryError, "has 4 buckets"),
+    (PutAll(REGION, 1, [OTHERS_KEY], [b"v"], forwarded=True), NotPrimaryError, "a is not the primary of bucket 1"),
+    (
+        put([KEY], [b"v"], region="nowhere"),
+        RegionNotFoundError,
+        r"'nowhere' does not exist at this site \(regions: r\)",
+    ),
+    (put([KEY], []), UsageError, "1 keys came with 0 values"),
+    (put([KEY], [b""]), UsageError, "a value of 0 bytes is refused"),
+    (put([KEY], [LARGE + b"x"]), UsageError, f"1 to {VALUE_BYTES_MAX} bytes are allowed"),
+    (put([1.5], [b"v"]), UsageError, "key"),
+    (put([None], [b"v"]), UsageError, "key"),
+    (put(["k" * (KEY_BYTES_MAX + 1)], [b"v"]), UsageError, f"a key may have {KEY_BYTES_MAX} bytes"),
+    (Change(REGION, 1, "remove", KEY), NotPrimaryError, "has 4 buckets"),
+    (Change(REGION, 0, "replace", KEY), UsageError, "a value of 0 bytes is refused"),
+    (Change(REGION, 0, "remove", KEY, b"v"), UsageError, "remove takes no value"),
+    (Change(REGION, 0, "put_if_absent", [], b"v"), UsageError, "key"),
+    (GetAll(REGION, [KEY, 1.5]), UsageError, "key"),
+    (GetAll("nowhere", [KEY]), RegionNotFoundError, "'nowhere' does not exist"),
+    (Keys(REGION, [0], BUCKETS + 1), NotPrimaryError, "has 4 buckets"),
+    (Size(REGION, [0, 1], BUCKETS), NotPrimaryError, "a does not hold bucket 1 of r"),
+    (Size(REGION, [BUCKETS], BUCKETS), NotPrimaryError, "does not hold bucket 4"),
+    (messages.SiteQuery(), UsageError, "a member does not answer SiteQuery: ask a locator"),
+    (ApplyParts(REGION, 0, ()), UsageError, "ApplyParts is answered to members, not to client app"),
+]
+
+
+def test_what_is_wrong_with_a_request_is_named_and_harms_nobody() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "b", "b")
+        for request, kind, message in BAD:
+            with pytest.raises(kind, match=message) as raised:
+                await ask(site, "a", request)
+            assert type(raised.value) is kind, request
+        assert await ask(site, "a", put([KEY], [b"v"])) == messages.Done(BUCKETS + 1)
+        assert await ask(site, "a", GetAll(REGION, [KEY])) == messages.Values([b"v"])
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("member", ["a", "b"])
+def test_a_put_that_fits_into_no_record_is_refused_by_whoever_is_asked(member: str) -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa")
+        keys = [key for key in map(str, range(20)) if bucket_of(key, BUCKETS) == 0][:3]
+        with pytest.raises(UsageError, match=r"a request of \d+ bytes is refused: put at most \d+ bytes at once"):
+            await ask(site, member, put(keys, [LARGE] * len(keys)))
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("role", ["client", "operator", "locator"])
+def test_parts_of_another_site_are_taken_from_members_only(role: str) -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa")
+        with pytest.raises(UsageError, match=f"ApplyParts is answered to members, not to {role}"):
+            await ask(site, "a", ApplyParts(REGION, 0, ()), Hello(role, "x"))
+        with pytest.raises(NotPrimaryError, match="b is not the primary of bucket 0"):
+            await ask(site, "b", ApplyParts(REGION, 0, ()), MEMBER)
+        with pytest.raises(NotPrimaryError, match="has 4 buckets"):
+            await ask(site, "a", ApplyParts(REGION, BUCKETS, ()), MEMBER)
+        assert isinstance(await ask(site, "a", ApplyParts(REGION, 0, ()), MEMBER), messages.Done)
+
+    play(scenario)
