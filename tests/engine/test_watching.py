@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from heliograph.engine.seam import Change
+from heliograph.engine.seam import Change
 from heliograph.engine.sim import loop
 from heliograph.engine.sim.engine import SimClient, SimRegistry, connect_engine
 from heliograph.engine.sim.server import SimEngine
@@ -18,7 +19,7 @@ from heliograph.errors import PeerError, UnavailableError, UsageError
 
 
 class Views:
-    """What a `Watching` of the groups a (with c) and b handed on; `refuse` makes the taker of a fail."""
+    """What a `Watching` of the groups a and b handed on; `refuse` makes the taker of a fail."""
 
     def __init__(self, client: SimClient, registry: SimRegistry) -> None:
         self.client = client
@@ -27,9 +28,7 @@ class Views:
         self.a: list[dict[str, bytes]] = []
         self.b: list[dict[str, bytes]] = []
         self.changes = 0
-        self.watching = Watching(
-            registry, (Group("a", self._take_a, besides=("c",)), Group("b", self._take_b)), self._changed
-        )
+        self.watching = Watching(registry, (Group("a", self._take_a), Group("b", self._take_b)), self._changed)
 
     def _take_a(self, entries: Entries) -> None:
         if self.refuse:
@@ -69,15 +68,15 @@ def running(scenario: Callable[[Views], Awaitable[None]]) -> None:
 def test_a_refresh_reads_everything_and_hands_on_what_is_new() -> None:
     async def scenario(views: Views) -> None:
         await views.registry.put("a.x", b"1")
-        await views.registry.put("c.x", b"2")
+        await views.registry.put("a.y", b"2")
         await views.watching.refresh()
         await views.watching.refresh()
-        assert views.a == [{"a.x": b"1", "c.x": b"2"}]
+        assert views.a == [{"a.x": b"1", "a.y": b"2"}]
         assert views.b == [{}]
         assert views.changes == 2
-        await views.registry.put("c.x", b"3")
+        await views.registry.put("a.y", b"3")
         await views.watching.refresh()
-        assert views.a[1:] == [{"a.x": b"1", "c.x": b"3"}]
+        assert views.a[1:] == [{"a.x": b"1", "a.y": b"3"}]
         assert views.changes == 3
 
     on_views(scenario)
@@ -110,11 +109,19 @@ def test_a_watch_says_when_to_look() -> None:
     running(scenario)
 
 
-def test_what_no_watch_tells_of_is_seen_by_a_later_look() -> None:
+def test_what_no_watch_tells_of_is_seen_by_a_later_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(_registry: SimRegistry, _prefix: str) -> AsyncGenerator[list[Change], None]:
+        yield []
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SimRegistry, "watch", silent)
+
     async def scenario(views: Views) -> None:
-        await views.registry.put("c.x", b"1")
+        await views.registry.put("a.x", b"1")
+        await asyncio.sleep(RESCAN_S / 10)
+        assert views.a == [{}]
         await asyncio.sleep(RESCAN_S)
-        assert views.a == [{}, {"c.x": b"1"}]
+        assert views.a == [{}, {"a.x": b"1"}]
 
     running(scenario)
 

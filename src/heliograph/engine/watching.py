@@ -28,12 +28,10 @@ class Group:
 
     take: what they are given to, whole. It may raise a HeliographError (an entry that can't be decoded): that is
     logged, and they are given to it again by the next look.
-    besides: prefixes that are read after `prefix`, and without a watch: they change only together with it.
     """
 
     prefix: str
     take: Callable[[Entries], None]
-    besides: tuple[str, ...] = ()
 
 
 class Watching:
@@ -83,9 +81,7 @@ class Watching:
                 _log.warning("registry unreadable prefix=%s error=%s", group.prefix, exc)
 
     async def _read(self, group: Group) -> None:
-        entries: Entries = {}
-        for prefix in (group.prefix, *group.besides):
-            entries |= await self._registry.items(prefix)
+        entries = await self._registry.items(group.prefix)
         if entries != self._seen.get(group.prefix):
             group.take(entries)
             self._seen[group.prefix] = entries
