@@ -10,7 +10,6 @@ from contextlib import suppress
 import pytest
 
 from heliograph.engine.seam import Change
-from heliograph.engine.seam import Change
 from heliograph.engine.sim import loop
 from heliograph.engine.sim.engine import SimClient, SimRegistry, connect_engine
 from heliograph.engine.sim.server import SimEngine
