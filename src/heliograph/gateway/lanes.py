@@ -51,7 +51,8 @@ class Outgoing(NamedTuple):
 def lane_of(bucket: int, lanes: int) -> int:
     """Return the lane of a bucket.
 
-    Order policies `key` and `partition` agree here: a key has one bucket, and a bucket one lane (semantics.md §3.2).
+    Order policies `key` and `partition` agree here: a key has one bucket, and a bucket one lane (semantics.md §3.2;
+    tests/member/test_sender.py, test_a_keys_events_keep_their_order_across_dispatcher_threads).
     """
     return bucket % lanes
 

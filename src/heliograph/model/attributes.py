@@ -84,6 +84,8 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     batch_time_interval: ms that a batch may wait to fill; 0 sends at once.
     enable_persistence: the queue survives a restart of the whole site; today every queue does, being the log itself.
     maximum_queue_memory: MB of queued events held in memory by one member; the rest is re-read from the log.
+    order_policy: among `dispatcher_threads`; both get the order of `partition`, which is that of `key` and more:
+    a key has one bucket, a bucket one dispatcher.
     """
 
     id: str
