@@ -5,25 +5,42 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
+from types import SimpleNamespace
+from typing import cast
 
 from heliograph.link.messages import Done, Outcome, ReceiverCommand, SenderCommand
+from heliograph.member.copy import BucketCopy
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
 from heliograph.model.batch import Part
 from heliograph.model.registry import lease_key
 from tests.gateway.builders import THERE
 from tests.member.wan import SENDER, Host, World, simulate
 
 
-async def gateways_at(host: Host, state: SiteState) -> Gateways:
-    """The gateways of a member without regions, arranged once."""
+class Copies(HostedRegion):
+    """A region with one bucket whose primary is here, as far as gateways look at it."""
+
+    def __init__(self, sender: str) -> None:
+        self.attributes = RegionAttributes(name="r", gateway_sender_ids=(sender,))
+        self.generation = 0
+        self.primary = True
+        self._attached = {}
+
+    def accepting(self) -> list[BucketCopy]:
+        copy = cast(BucketCopy, SimpleNamespace(bucket=0, epoch=1))
+        return [copy] if self.primary else []
+
+
+async def gateways_at(host: Host, state: SiteState, *hosted: HostedRegion) -> Gateways:
+    """The gateways of a member, arranged once."""
 
     async def apply_parts(_region: str, _bucket: int, _parts: tuple[Part, ...]) -> Done:
         return Done(1)
 
-    regions: dict[str, HostedRegion] = {}
+    regions = {region.name: region for region in hosted}
     seen = GatewayHost(
         host.name,
         host.dsid,
@@ -77,5 +94,25 @@ def test_of_two_starts_of_the_receiver_at_once_one_listens_and_one_is_told() -> 
         assert gateways.port
         await gateways.close()
         assert not gateways.port
+
+    simulate(scenario)
+
+
+def test_a_bucket_that_its_sender_let_go_of_is_given_to_it_again() -> None:
+    async def scenario(world: World) -> None:
+        attributes = GatewaySenderAttributes(id=SENDER, remote_distributed_system_id=THERE, parallel=True)
+        state = SiteState(senders={SENDER: attributes})
+        region = Copies(SENDER)
+        gateways = await gateways_at(world.local, state, region)
+        buckets = gateways._senders[SENDER]._buckets
+        assert buckets is not None
+        await world.until(lambda: len(buckets._shipped) == 1)
+        buckets.remove(("r", 0))
+        await gateways.arrange(state, ())
+        await world.until(lambda: len(buckets._shipped) == 1)
+        region.primary = False
+        await gateways.arrange(state, ())
+        assert not buckets._shipped
+        await gateways.close()
 
     simulate(scenario)
