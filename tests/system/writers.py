@@ -133,11 +133,16 @@ class Contender(threading.Thread):
 
     def _operate(self, region: heliograph.Region) -> None:
         key = self._rng.choice(self._keys)
-        if self._rng.random() < 0.3:
-            region.remove(key)
+        try:
+            if self._rng.random() < 0.3:
+                region.remove(key)
+            else:
+                region.put(key, f"{self.name}#{self.count}")
+        except HeliographError as exc:
+            if not exc.retriable:
+                raise
         else:
-            region.put(key, f"{self.name}#{self.count}")
-        self.count += 1
+            self.count += 1
 
 
 @contextmanager
