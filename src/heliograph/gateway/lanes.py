@@ -287,5 +287,8 @@ class Lane:
         return lost
 
     def _relist(self, region: _LaneRegion) -> None:
+        """List anew who has something to send, after queues took records back or let go of them."""
+        region.ready.clear()
         for queue in region.queues.values():
+            queue.listed = False
             self.on_offered(queue)
