@@ -71,13 +71,16 @@ _CHECKS: dict[type, Callable[[Sequence[Any]], None]] = {int: _check_ints, bytes:
 
 def key_bytes(keys: Sequence[Any]) -> int:
     """Return how many bytes keys have, beyond a few for each."""
+    kind = type(keys[0]) if keys else int
     try:
-        text = "".join(keys)
-    except TypeError:  # not all are str
-        if set(map(type, keys)) == {int}:
-            return 0
-        return sum(map(len, map(_key_bytes, keys)))
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        if kind is bytes:
+            return len(b"".join(keys))
+        if kind is str:
+            text = "".join(keys)
+            return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    except TypeError:  # keys of several types
+        return sum(len(_key_bytes(key)) for key in keys)
+    return sum(len(key) for key in keys if type(key) is not int)
 
 
 def encode_values(values: Iterable[Any]) -> list[bytes]:
