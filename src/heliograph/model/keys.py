@@ -78,9 +78,9 @@ def key_bytes(keys: Sequence[Any]) -> int:
         if kind is str:
             text = "".join(keys)
             return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    except TypeError:  # keys of several types
-        return sum(len(_key_bytes(key)) for key in keys)
-    return sum(len(key) for key in keys if type(key) is not int)
+    except TypeError:
+        pass  # keys of several types: one by one
+    return sum(len(_key_bytes(key)) for key in keys)
 
 
 def encode_values(values: Iterable[Any]) -> list[bytes]:
