@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from itertools import repeat
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -34,9 +35,9 @@ from heliograph.model.batch import (
     decode_columns,
     encode_columns,
 )
-from heliograph.model.clock import ms_of_stamp, next_stamp
+from heliograph.model.clock import ms_of_stamp, next_stamp, version_of
 from heliograph.model.ids import Epoch, Seq
-from heliograph.model.keys import Key, key_bytes
+from heliograph.model.keys import Key, key_bytes, longest_key_bytes
 
 RECORD_BYTES_MAX = 2 * 1024 * 1024
 """A record takes no further request beyond this, nor beyond half of what the engine takes in one append."""
@@ -52,6 +53,8 @@ Waiter: TypeAlias = Any
 """Whatever the shell wants back with an outcome; the core does not look inside."""
 Outcome: TypeAlias = Changed | Exception | None
 """What became of a request: None = done."""
+Merge: TypeAlias = tuple[Columns, dict[Key, int]]
+"""Accepted events and the versions that they leave."""
 
 
 class PutRequest(msgspec.Struct, frozen=True):
@@ -100,7 +103,7 @@ class Draft:
     """
 
     record: Record | None
-    merges: list[tuple[Columns, Sequence[int]]]
+    merges: list[Merge]
     outcomes: list[tuple[Request, Outcome]]
     defect: Exception | None = None
 
@@ -159,8 +162,8 @@ class BucketPrimary:
         invariant(draft.record is not None, "a draft without a record was appended", seq)
         assert draft.record is not None  # noqa: S101  (for the type checker; the invariant above stays on)
         self.view.advance(seq, draft.record)
-        for columns, versions in draft.merges:
-            self.view.merge(columns, versions)
+        for columns, newest in draft.merges:
+            self.view.merge(columns, newest)
         return draft
 
     def withdraw(self) -> Draft:
@@ -194,13 +197,16 @@ class BucketPrimary:
         return requests
 
     def _take(self) -> list[Request]:
-        taken: list[Request] = []
-        size = 0
         pending = self.pending
         requests_max = RECORD_REQUESTS_MAX
         if self.alone:
             self.alone -= 1
             requests_max = 1
+        elif self.pending_bytes <= self.record_bytes_max and len(pending) <= requests_max:
+            self.pending, self.pending_bytes = deque(), 0
+            return list(pending)
+        taken: list[Request] = []
+        size = 0
         while pending and len(taken) < requests_max:
             request = pending[0]
             if taken and size + request.size > self.record_bytes_max:
@@ -222,23 +228,22 @@ class _Drafting:
         self._now_ms = now_ms
         self._counters = counters
         self._parts: list[Part] = []
-        self._merges: list[tuple[Columns, Sequence[int]]] = []
+        self._merges: list[Merge] = []
         self._outcomes: list[tuple[Request, Outcome]] = []
         self._stamp_max = view.stamp_max
 
-    def run(
-        self, requests: list[Request]
-    ) -> tuple[tuple[Part, ...], list[tuple[Columns, Sequence[int]]], list[tuple[Request, Outcome]]]:
+    def run(self, requests: list[Request]) -> tuple[tuple[Part, ...], list[Merge], list[tuple[Request, Outcome]]]:
         """Return the record's parts, what the view will take over, and what became of each request."""
-        local: list[PutRequest | ChangeRequest] = []
-        conditional = False
-        for request in requests:
-            if isinstance(request, ApplyRequest):
-                self._judge(request)
-            else:
-                local.append(request)
-                conditional = conditional or isinstance(request, ChangeRequest)
-        if conditional:
+        kinds = set(map(type, requests))
+        local = requests
+        if ApplyRequest in kinds:
+            local = []
+            for request in requests:
+                if isinstance(request, ApplyRequest):
+                    self._judge(request)
+                else:
+                    local.append(request)
+        if ChangeRequest in kinds:
             self._add_local(*self._decide(local))
         elif local:
             self._add_local(*self._put(local))
@@ -252,11 +257,11 @@ class _Drafting:
         except (ClockSkewError, PeerError) as exc:
             self._outcomes.append((request, exc))
             return
-        for part, columns in zip(request.parts, decoded, strict=True):
-            self._accept(part, columns)
+        for part, merge in zip(request.parts, decoded, strict=True):
+            self._accept(part, *merge)
         self._outcomes.append((request, None))
 
-    def _decode(self, part: Part) -> Columns:
+    def _decode(self, part: Part) -> Merge:
         columns = decode_columns(part.columns)
         check_part(part, columns)
         ahead_ms = ms_of_stamp(columns.stamp_max()) - self._now_ms
@@ -265,17 +270,17 @@ class _Drafting:
                 f"events born at site {part.origin} are {ahead_ms} ms ahead of the clock of site {self._site} "
                 f"(max-clock-skew is {CLOCK_SKEW_MS_MAX} ms): set the clock of site {part.origin} right"
             )
-        return columns
+        return columns, columns.newest(part.origin)
 
-    def _accept(self, part: Part, columns: Columns) -> None:
-        versions = columns.versions(part.origin)
+    def _accept(self, part: Part, columns: Columns, newest: dict[Key, int]) -> None:
         if not self._all_newer(columns):
+            versions = columns.versions(part.origin)
             kept = self._newer_positions(columns.keys, versions)
             if not kept:
                 return
             if len(kept) < len(columns.keys):
                 columns = columns.take(kept)
-                versions = [versions[i] for i in kept]
+                newest = columns.newest(part.origin)
                 part = Part(
                     part.origin,
                     part.recipients,
@@ -287,13 +292,12 @@ class _Drafting:
         self._counters.applied += len(columns.keys)
         self._stamp_max = max(self._stamp_max, columns.stamp_max())
         self._parts.append(part)
-        self._merges.append((columns, versions))
+        self._merges.append((columns, newest))
 
     def _all_newer(self, columns: Columns) -> bool:
         """Say at a glance that every event wins: its stamp is above all that the bucket has seen, from any site.
 
-        So it is while one site writes, and no key need be looked up. Only stamps that follow one another are sure to
-        rise for a key that stands twice.
+        So it is while one site writes, and no key need be looked up. Only keys that share a stamp are sure to differ.
         """
         return isinstance(columns.stamps, int) and columns.stamps > self._stamp_max
 
@@ -302,8 +306,8 @@ class _Drafting:
         kept = []
         known = self._view.versions
         newer: dict[Key, int] = {}  # what this record has accepted so far
-        for merged, accepted in self._merges:
-            newer.update(zip(merged.keys, accepted, strict=True))
+        for _, accepted in self._merges:
+            newer.update(accepted)
         for position, (key, version) in enumerate(zip(keys, versions, strict=True)):
             best = max(newer.get(key, 0), known.get(key, 0))
             if version > best:
@@ -317,18 +321,17 @@ class _Drafting:
 
     # --- events born here
 
-    def _put(self, requests: list[PutRequest | ChangeRequest]) -> tuple[bytes, list[Key], list[bytes]]:
+    def _put(self, requests: list[Request]) -> tuple[bytes, list[Key], list[bytes]]:
         keys: list[Key] = []
         values: list[bytes] = []
-        for request in requests:
-            if isinstance(request, PutRequest):
-                keys += request.keys
-                values += request.values
-                self._outcomes.append((request, None))
+        for request in cast("list[PutRequest]", requests):
+            keys += request.keys
+            values += request.values
+        self._outcomes += zip(requests, repeat(None))
         # True is UPDATE and False is CREATE, so one C-level pass gives the operations.
         return bytes(map(self._view.values.__contains__, keys)), keys, values
 
-    def _decide(self, requests: list[PutRequest | ChangeRequest]) -> tuple[bytes, list[Key], list[bytes]]:
+    def _decide(self, requests: list[Request]) -> tuple[bytes, list[Key], list[bytes]]:
         """Judge requests one by one; `state` shows what the events before them leave, empty bytes = no entry."""
         ops = bytearray()
         keys: list[Key] = []
@@ -348,6 +351,7 @@ class _Drafting:
                     add(key, value, state[key] if key in state else present(key, b""))
                 self._outcomes.append((request, None))
                 continue
+            assert isinstance(request, ChangeRequest)  # noqa: S101  (for the type checker)
             old = state[request.key] if request.key in state else present(request.key, b"")
             done = _condition_holds(request, old)
             if done:
@@ -364,10 +368,15 @@ class _Drafting:
     def _add_local(self, ops: bytes, keys: list[Key], values: list[bytes]) -> None:
         if not keys:
             return
-        first = next_stamp(self._stamp_max, self._now_ms)
-        columns = Columns(ops, keys, values, first)
+        stamp = next_stamp(self._stamp_max, self._now_ms)
+        newest = dict.fromkeys(keys, int(version_of(stamp, self._site)))
+        if len(newest) == len(keys):
+            columns = Columns(ops, keys, values, stamp)
+        else:  # a key stands twice: only stamps that rise tell which of its events is the newer one
+            columns = Columns(ops, keys, values, list(range(stamp, stamp + len(keys))))
+            newest = columns.newest(self._site)
         self._parts.append(Part(self._site, (), 0, 0, len(keys), encode_columns(columns)))
-        self._merges.append((columns, columns.versions(self._site)))
+        self._merges.append((columns, newest))
 
 
 def _condition_holds(request: ChangeRequest, old: bytes) -> bool:
@@ -388,6 +397,11 @@ def first_record(epoch: Epoch, primary: str) -> Record:
 def request_size(keys: Sequence[Key], values: Sequence[bytes]) -> int:
     """Bytes that a put adds to a record, at most."""
     return sum(map(len, values)) + key_bytes(keys) + KEY_OVERHEAD_BYTES * len(keys)
+
+
+def largest_entry(keys: Sequence[Key], values: Sequence[bytes]) -> int:
+    """Return what each of some entries adds to a record at most: cheaper than the `request_size` of many shares."""
+    return max(map(len, values)) + longest_key_bytes(keys) + KEY_OVERHEAD_BYTES
 
 
 def parts_size(parts: Sequence[Part]) -> int:

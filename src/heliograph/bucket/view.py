@@ -7,7 +7,7 @@ stamp of any applied event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from heliograph.errors import invariant
 from heliograph.model.batch import DESTROY, Columns, Record, decode_columns
@@ -31,9 +31,10 @@ class BucketView:
     def apply(self, seq: Seq, record: Record) -> None:
         """Apply the next record of the log. Raises PeerError when its columns are malformed."""
         decoded = [(part.origin, decode_columns(part.columns)) for part in record.parts]
+        merges = [(columns, columns.newest(origin)) for origin, columns in decoded]
         self.advance(seq, record)
-        for origin, columns in decoded:
-            self.merge(columns, columns.versions(origin))
+        for columns, newest in merges:
+            self.merge(columns, newest)
 
     def advance(self, seq: Seq, record: Record) -> None:
         """Note that `record` is the last one applied, without its events."""
@@ -43,9 +44,9 @@ class BucketView:
         if record.primary:
             self.primary = record.primary
 
-    def merge(self, columns: Columns, versions: Sequence[int]) -> None:
-        """Apply accepted events."""
-        self.versions.update(zip(columns.keys, versions, strict=True))
+    def merge(self, columns: Columns, newest: Mapping[Key, int]) -> None:
+        """Apply accepted events; `newest` are the versions that they leave, see `Columns.newest`."""
+        self.versions.update(newest)
         self.stamp_max = max(self.stamp_max, columns.stamp_max())
         if DESTROY not in columns.ops:
             self.values.update(zip(columns.keys, columns.values, strict=True))

@@ -18,7 +18,14 @@ import psutil
 
 from heliograph.errors import HeliographError
 from heliograph.gfsh.launch import DaemonConfig, Ready, Refused, Report, Spawned
-from heliograph.gfsh.processes import DAEMON_MODULE, ProcessState, claim, remove_files, write_state
+from heliograph.gfsh.processes import (
+    DAEMON_MODULE,
+    ProcessState,
+    claim,
+    collect_rarely,
+    remove_files,
+    write_state,
+)
 from heliograph.model.ids import Address
 
 if TYPE_CHECKING:
@@ -75,6 +82,7 @@ def run(config: DaemonConfig, reports: Reports) -> int:
     def on_ready(address: Address, http_url: str) -> None:
         write_state(directory, msgspec.structs.replace(state, address=address, http_url=http_url))
         reports.send(Ready())
+        collect_rarely()
         _log.info("ready kind=%s name=%s address=%s", state.kind, state.name, address)
 
     try:

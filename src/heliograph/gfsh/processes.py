@@ -7,6 +7,7 @@ process with its pid *and* its creation time runs heliograph's daemon module.
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from heliograph.model.members import MemberKind
 
 DAEMON_MODULE = "heliograph.gfsh.daemon"
 STOP_TIMEOUT_S = 60.0
+GC_THRESHOLD = 50_000
+"""Objects made and not yet freed after which Python collects the youngest ones."""
 _POLL_S = 0.05
 
 
@@ -36,6 +39,12 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     log_file: str
     address: Address | None = None
     http_url: str = ""
+
+
+def collect_rarely() -> None:
+    """Have Python look for garbage in cycles less often: the hot path makes none, and many objects that live long."""
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def state_file(directory: Path, kind: MemberKind) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import cached_property, partial
 from typing import TypeVar, cast
 
-from heliograph.bucket.primary import request_size
+from heliograph.bucket.primary import largest_entry, request_size
 from heliograph.errors import (
     HeliographError,
     NotPrimaryError,
@@ -39,6 +39,9 @@ RETRY_S = 0.05
 
 GET_KEYS_MAX = 1_000
 """Keys that another member is asked for in one request."""
+
+ROUGH_BYTES_MAX = 64 * 1024
+"""Up to here the size of a bucket's share of a put_all is reckoned from its largest entry."""
 
 T = TypeVar("T")
 
@@ -91,19 +94,27 @@ class Operations:
         hosted = self.region(region)
         copies = hosted.copies
         size_max = hosted.record_bytes_max
+        entry_max = largest_entry(keys, values)
         waiter = ManyWrites(self._loop)
         rest: list[tuple[int, list[Key], list[bytes]]] = []
-        for bucket, columns in group_entries(keys, values, hosted.attributes.total_num_buckets).items():
+        for bucket, (some_keys, some_values) in group_entries(
+            keys, values, hosted.attributes.total_num_buckets
+        ).items():
             copy = copies.get(bucket)
-            here = copy if copy is not None and copy.accepting else None
-            for some_keys, some_values, size in _chunks(*columns, size_max):
-                if here is None:
-                    rest.append((bucket, some_keys, some_values))
-                    continue
+            size = entry_max * len(some_keys)
+            pieces = (
+                _chunks(some_keys, some_values, size_max)
+                if size > ROUGH_BYTES_MAX
+                else ((some_keys, some_values, size),)
+            )
+            if copy is None or not copy.accepting:
+                rest += ((bucket, piece[0], piece[1]) for piece in pieces)
+                continue
+            for piece in pieces:
                 try:
-                    here.put(some_keys, some_values, size, waiter)
+                    copy.put(*piece, waiter)
                 except (NotPrimaryError, UnreachableError):
-                    rest.append((bucket, some_keys, some_values))
+                    rest.append((bucket, piece[0], piece[1]))
                 else:
                     waiter.expect()
         if not waiter.empty:
@@ -127,7 +138,7 @@ class Operations:
         copy = hosted.copies.get(bucket)
         if copy is not None and copy.accepting:
             waiter = OneWrite(self._loop)
-            copy.put(keys, values, request_size(keys, values), waiter)
+            copy.put(keys, values, largest_entry(keys, values), waiter)
             try:
                 await waiter.future
             except NotPrimaryError:

@@ -62,17 +62,14 @@ class ManyWrites:
         """Wait for one more."""
         self._open += 1
 
-    def resolve(self, answer: Done | Changed) -> None:  # noqa: ARG002  (that it is done is all)
-        """One of them is done."""
-        self._ended()
+    def resolve(self, answer: Done | Changed | None) -> None:  # noqa: ARG002  (that it has ended is all)
+        """One of them has ended."""
+        self._open -= 1
+        if not self._open and not self.future.done():
+            self.future.set_result(None)
 
     def reject(self, request: Request, error: Exception) -> None:
         """One of them failed."""
         if isinstance(request, PutRequest):
             self.failed.append((request, error))
-        self._ended()
-
-    def _ended(self) -> None:
-        self._open -= 1
-        if not self._open and not self.future.done():
-            self.future.set_result(None)
+        self.resolve(None)

@@ -17,7 +17,7 @@ import msgspec
 
 from heliograph.errors import PeerError, UsageError
 from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
-from heliograph.model.clock import VERSION_STEP, version_of
+from heliograph.model.clock import version_of
 from heliograph.model.decoding import decode
 from heliograph.model.ids import SITE_ID_MAX
 from heliograph.model.keys import INT_MAX, KEY_BYTES_MAX, KEY_TYPES, VALUE_BYTES_MAX, check_keys
@@ -28,7 +28,7 @@ _HAS_VALUE = bytes(op != DESTROY for op in range(256))
 _SITES = frozenset(range(SITE_ID_MAX + 1))
 
 Stamps = int | list[int]
-"""The first stamp of events stamped one after the other, or every event's own."""
+"""The one stamp that all events share, whose keys then differ, or every event's own."""
 
 
 class Columns(msgspec.Struct, array_like=True, frozen=True):
@@ -46,26 +46,30 @@ class Columns(msgspec.Struct, array_like=True, frozen=True):
     def versions(self, origin: int) -> list[int]:
         """Return the version of every event."""
         if isinstance(self.stamps, int):
-            # A range of such large numbers computes each of them anew in every pass, and slowly.
-            first = version_of(self.stamps, origin)
-            return [first + step for step in range(0, VERSION_STEP * len(self.keys), VERSION_STEP)]
+            return [version_of(self.stamps, origin)] * len(self.keys)
         return [version_of(stamp, origin) for stamp in self.stamps]
+
+    def newest(self, origin: int) -> dict[Any, int]:
+        """Return every key's version after these events. Raises PeerError when a key stands twice under one stamp."""
+        if not isinstance(self.stamps, int):
+            return dict(zip(self.keys, self.versions(origin), strict=True))
+        newest: dict[Any, int] = dict.fromkeys(self.keys, version_of(self.stamps, origin))
+        if len(newest) < len(self.keys):
+            raise PeerError("malformed event columns: a key stands twice under one stamp")
+        return newest
 
     def stamp_max(self) -> int:
         """Return the newest stamp (0 without events)."""
-        if isinstance(self.stamps, int):
-            return self.stamps + len(self.keys) - 1
-        return max(self.stamps, default=0)
+        return self.stamps if isinstance(self.stamps, int) else max(self.stamps, default=0)
 
     def take(self, positions: Sequence[int]) -> Columns:
         """Return the events at `positions`, in that order."""
-        base = self.stamps
-        stamps = [base + i for i in positions] if isinstance(base, int) else [base[i] for i in positions]
+        stamps = self.stamps
         return Columns(
             bytes(self.ops[i] for i in positions),
             [self.keys[i] for i in positions],
             [self.values[i] for i in positions],
-            stamps,
+            stamps if isinstance(stamps, int) else [stamps[i] for i in positions],
         )
 
 

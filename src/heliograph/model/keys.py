@@ -36,12 +36,11 @@ _NONE = _encode(None)
 def check_keys(keys: Sequence[object]) -> None:
     """Raise UsageError unless every key is a str, an int of 64 bits or bytes, of allowed size."""
     kinds = set(map(type, keys))
-    if not kinds <= KEY_TYPES:
-        unfit = min(kind.__name__ for kind in kinds - KEY_TYPES)
-        raise UsageError(f"a {unfit} can't be a key: keys are str, int or bytes")
     for kind in kinds:
-        some = keys if len(kinds) == 1 else [key for key in keys if type(key) is kind]
-        _CHECKS[kind](some)
+        check = _CHECKS.get(kind)
+        if check is None:
+            raise UsageError(f"a {kind.__name__} can't be a key: keys are str, int or bytes")
+        check(keys if len(kinds) == 1 else [key for key in keys if type(key) is kind])
 
 
 def _check_ints(keys: Sequence[Any]) -> None:
@@ -83,6 +82,14 @@ def key_bytes(keys: Sequence[Any]) -> int:
     return sum(len(_key_bytes(key)) for key in keys)
 
 
+def longest_key_bytes(keys: Sequence[Any]) -> int:
+    """Return how many bytes the longest key has at most, beyond a few."""
+    try:
+        return 4 * max(map(len, keys))  # a text may grow so much in UTF-8
+    except TypeError:
+        return max(len(_key_bytes(key)) for key in keys)  # some are ints
+
+
 def encode_values(values: Iterable[Any]) -> list[bytes]:
     """Encode values as msgpack.
 
@@ -94,8 +101,7 @@ def encode_values(values: Iterable[Any]) -> list[bytes]:
         raise UsageError(f"a value can't be stored: {exc}; values are what msgpack carries") from exc
     if _NONE in encoded:
         raise UsageError("None can't be a value: use remove() to delete an entry")
-    size = max(map(len, encoded), default=0)
-    if size > VALUE_BYTES_MAX:
+    if encoded and (size := max(map(len, encoded))) > VALUE_BYTES_MAX:
         raise UsageError(f"a value of {size} bytes is too large: a value may have {VALUE_BYTES_MAX} bytes")
     return encoded
 
@@ -123,20 +129,13 @@ def buckets_of(keys: Sequence[Key], total_num_buckets: int) -> list[BucketId]:
     return [crc32(each) % total_num_buckets for each in data]  # type: ignore[misc]  # BucketId is an int
 
 
-class _Groups(dict[BucketId, tuple[list[Key], list[bytes]]]):
-    """Columns by bucket, made when first asked for, so that the loop over entries stays short."""
-
-    def __missing__(self, bucket: BucketId) -> tuple[list[Key], list[bytes]]:
-        group = self[bucket] = ([], [])
-        return group
-
-
 def group_entries(
     keys: Sequence[Key], values: Sequence[bytes], total_num_buckets: int
 ) -> dict[BucketId, tuple[list[Key], list[bytes]]]:
     """Sort entries into their keys' buckets, as columns that keep the order within a bucket."""
-    groups = _Groups()
-    for bucket, key, value in zip(buckets_of(keys, total_num_buckets), keys, values, strict=True):
+    buckets = buckets_of(keys, total_num_buckets)
+    groups: dict[BucketId, tuple[list[Key], list[bytes]]] = {bucket: ([], []) for bucket in set(buckets)}
+    for bucket, key, value in zip(buckets, keys, values, strict=True):
         some_keys, some_values = groups[bucket]
         some_keys.append(key)
         some_values.append(value)

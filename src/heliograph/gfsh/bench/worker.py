@@ -17,6 +17,7 @@ import uvloop
 from heliograph import aio
 from heliograph.errors import HeliographError
 from heliograph.gfsh.bench.load import KeySequence, put_load
+from heliograph.gfsh.processes import collect_rarely
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ async def work(config: WorkerConfig) -> None:
         if await _line() != "go\n":
             return
         region = connected.region(config.region)
+        collect_rarely()
         begin = time.monotonic()
         await put_load(
             region,
