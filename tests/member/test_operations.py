@@ -210,7 +210,7 @@ def test_a_write_that_may_have_been_done_is_not_repeated() -> None:
             one.operations.put_all(REGION, ["l", "m"], [b"w", b"w"]),
         ):
             await one.operations.size(REGION)  # so that there is a link
-            _, outcome = await asyncio.gather(lose_the_answer(), write, return_exceptions=True)
+            outcome: object = (await asyncio.gather(lose_the_answer(), write, return_exceptions=True))[1]
             assert isinstance(outcome, UnavailableError)
             assert "it is unknown whether the write to bucket" in str(outcome)
         assert await one.operations.get_all(REGION, ["k", "l", "m"]) == [b"new", b"w", b"w"]

@@ -38,8 +38,10 @@ def as_dict(entries: Entries) -> dict[Key, Any]:
 
 def pack_entries(entries: Entries) -> tuple[list[Key], list[bytes]]:
     """Return keys and encodings, each key once. Raises UsageError for an unfit key or value."""
-    mapping = as_dict(entries)
-    return pack_keys(mapping), encode_values(mapping.values())
+    mapping = entries if type(entries) is dict else as_dict(entries)
+    keys = list(mapping)
+    check_keys(keys)
+    return keys, encode_values(mapping.values())
 
 
 def pack_keys(keys: Iterable[Key]) -> list[Key]:

@@ -9,9 +9,9 @@ repeat harmless.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import cached_property, partial
-from typing import TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from heliograph.bucket.primary import largest_entry, request_size
 from heliograph.errors import (
@@ -43,6 +43,8 @@ GET_KEYS_MAX = 1_000
 ROUGH_BYTES_MAX = 64 * 1024
 """Up to here the size of a bucket's share of a put_all is reckoned from its largest entry."""
 
+Piece: TypeAlias = tuple[list[Key], list[bytes], int]
+"""Entries of one bucket that fit into a record, and their size."""
 T = TypeVar("T")
 
 
@@ -83,14 +85,15 @@ class Operations:
 
     # --- writes
 
-    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+    def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> Coroutine[Any, Any, None]:
         """Put entries; returns when all are in the log and this member's own copies show them.
 
         When some of it fails the rest is ended first, and then the first error raised.
         """
-        if len(keys) == 1:
-            await self._put(region, keys, values)
-            return
+        put = self._put if len(keys) == 1 else self._put_many
+        return put(region, keys, values)
+
+    async def _put_many(self, region: str, keys: list[Key], values: list[bytes]) -> None:
         hosted = self.region(region)
         copies = hosted.copies
         size_max = hosted.record_bytes_max
@@ -102,11 +105,9 @@ class Operations:
         ).items():
             copy = copies.get(bucket)
             size = entry_max * len(some_keys)
-            pieces = (
-                _chunks(some_keys, some_values, size_max)
-                if size > ROUGH_BYTES_MAX
-                else ((some_keys, some_values, size),)
-            )
+            pieces: Iterable[Piece] = ((some_keys, some_values, size),)
+            if size > ROUGH_BYTES_MAX:
+                pieces = _chunks(some_keys, some_values, size_max)
             if copy is None or not copy.accepting:
                 rest += ((bucket, piece[0], piece[1]) for piece in pieces)
                 continue
@@ -132,7 +133,6 @@ class Operations:
             raise errors[0]
 
     async def _put(self, region: str, keys: list[Key], values: list[bytes]) -> None:
-        """Put one entry."""
         hosted = self.region(region)
         bucket = bucket_of(keys[0], hosted.attributes.total_num_buckets)
         copy = hosted.copies.get(bucket)
@@ -343,7 +343,7 @@ async def _in_parts(items: list[int], most: int, ask: Callable[[list[int]], Awai
             parts += (part[:half], part[half:])
 
 
-def _chunks(keys: list[Key], values: list[bytes], size_max: int) -> Iterator[tuple[list[Key], list[bytes], int]]:
+def _chunks(keys: list[Key], values: list[bytes], size_max: int) -> Iterator[Piece]:
     """Cut columns into pieces that fit into one record each, with their `request_size`."""
     size = request_size(keys, values)
     if size <= size_max:

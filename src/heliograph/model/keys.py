@@ -50,8 +50,7 @@ def _check_ints(keys: Sequence[Any]) -> None:
 
 
 def _check_bytes(keys: Sequence[Any]) -> None:
-    size = max(map(len, keys))
-    if size > KEY_BYTES_MAX:
+    if (size := max(map(len, keys))) > KEY_BYTES_MAX:
         raise UsageError(f"a key of {size} bytes is too large: a key may have {KEY_BYTES_MAX} bytes")
 
 
