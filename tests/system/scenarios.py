@@ -10,14 +10,19 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import heliograph
+from heliograph.errors import UnavailableError
 from heliograph.model.keys import Key
 from tests.system.ledger import assert_right
 from tests.system.sites import Site, Sites
 from tests.system.waiting import PATIENCE_S, eventually, until
-from tests.system.writers import MANY, Contender, Writer, ledgers, progress, writing
+from tests.system.writers import CLIENT_TIMEOUT_S, MANY, Contender, Writer, ledgers, progress, writing
 
 SETTLE_S = 20.0
 """How long the rest may take when all queues seem empty: a server may not have heard yet of what is in the log."""
+BRIEF_S = 1.0
+"""How long a client waits that is to give up."""
+LATE_KEYS = [f"late.{number}" for number in range(10 * MANY)]
 REGIONS = {
     "alone": ("PARTITION", "parallel"),
     "redundant": ("PARTITION_REDUNDANT", "parallel"),
@@ -205,20 +210,32 @@ def site_is_killed(sites: Sites, *, settle_s: float = SETTLE_S) -> None:
 def primary_is_frozen(sites: Sites, *, settle_s: float = SETTLE_S) -> None:
     """Freeze a server that holds primaries, and let it go on when its buckets were written elsewhere.
 
-    It finds requests that were sent again to others long ago; what it makes of them must not get into the log.
+    It finds requests that their clients gave up, and whose entries were written again by others; what it makes of them
+    must not get into the log.
     """
     here, there = sites.start({1: 2, 2: 1})
     regions = {"alone": ("PARTITION", "parallel"), "everywhere": ("REPLICATE", "serial")}
     connect_sites([here, there], {1: [2]}, regions)
-    # Few keys, so that each is written again soon; but more than a writer loses sight of when an answer is lost.
     writers = [Writer(here.address, region, f"w{number}", keys=5 * MANY) for region in regions for number in (1, 2, 3)]
     frozen = here.servers[1]
     assert frozen.process is not None
-    with writing(writers):
-        progress(writers, 50, within_s=PATIENCE_S)
-        frozen.process.send_signal(signal.SIGSTOP)
-        progress(writers, 100, within_s=PATIENCE_S)
-    frozen.process.send_signal(signal.SIGCONT)
-    here.wait_joined()
+    with heliograph.connect(str(here.address), timeout_s=BRIEF_S) as hasty:
+        late = hasty.region(writers[0].region)
+        late.put_all(dict.fromkeys(LATE_KEYS, "before"))
+        with writing(writers):
+            progress(writers, 50, within_s=PATIENCE_S)
+            frozen.process.send_signal(signal.SIGSTOP)
+            try:
+                late.put_all(dict.fromkeys(LATE_KEYS, "late"))
+            except UnavailableError:
+                pass  # half of it waits at the frozen server
+            else:
+                raise AssertionError("the frozen server answered")
+            progress(writers, 100, within_s=PATIENCE_S)
+        with heliograph.connect(str(here.address), timeout_s=CLIENT_TIMEOUT_S) as patient:
+            patient.region(late.name).put_all(dict.fromkeys(LATE_KEYS, "after"))
+        writers[0].ledger.acknowledge(dict.fromkeys(LATE_KEYS, "after"))
+        frozen.process.send_signal(signal.SIGCONT)
+        here.wait_joined()
     assert_readable_at_every_server(writers, here, settle_s=settle_s)
     assert_all_there(writers, here, there, settle_s=settle_s)
