@@ -121,6 +121,28 @@ def test_a_member_stops_while_the_engine_is_away_and_leaves_nobody_waiting() -> 
     at_site(scenario)
 
 
+def test_writes_to_a_region_that_is_destroyed_while_the_engine_is_away_end() -> None:
+    async def scenario(site: SimSite) -> None:
+        slot = max(site.members, key=lambda slot: slot.member._info().age)  # the oldest one would place buckets first
+        assert slot.process is not None
+        member = slot.member
+        site.engine.stop()
+        puts = [slot.process.run(member.put_all(REGION, [f"k{number}"], [b"v"])) for number in range(20)]
+        await asyncio.sleep(0.1)
+        region = member._regions[REGION]
+        assert any(not copy.retired for copy in region.copies.values())
+        member._watcher.state.regions.clear()
+        await until(lambda: REGION not in member._regions)
+        done, waiting = await asyncio.wait(puts, timeout=2 * member.config.write_timeout_ms / 1000)
+        assert not waiting
+        assert all(isinstance(put.exception(), HeliographError) for put in done)
+        assert member._destroyed == [region], "what is in flight is not known to have ended"
+        site.engine.start()
+        await until(lambda: not member._destroyed)
+
+    at_site(scenario)
+
+
 def test_a_member_that_fails_while_it_joins_is_not_ready() -> None:
     async def scenario(site: SimSite) -> None:
         slot = site.members[1]

@@ -8,13 +8,11 @@ from pathlib import Path
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.ids import NO_SITE_ID, Address, SiteId, check_name, check_site_id
+from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, NO_SITE_ID, Address, SiteId, check_name, check_site_id
 
 LOCATOR_PORT = 10334
 HTTP_PORT = 7070
-LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = frozenset({"localhost", LOOPBACK, "::1"})
-EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (bind addresses that name no interface)
 
 
 class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,8 @@ from heliograph.engine.nats.conf import EngineOptions
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.nats.server import PrivateEngine
 from heliograph.engine.seam import Engine
-from heliograph.locator.config import LOOPBACK, LocatorConfig
+from heliograph.locator.config import LocatorConfig
+from heliograph.model.ids import LOOPBACK
 
 EVERY_IPV4 = "0.0.0.0"  # noqa: S104  (members on other machines must reach the engine)
 

@@ -161,6 +161,8 @@ class Gateways:
         if self.receiver is not None and (wanted is None or self.receiver.attributes != wanted):
             await self.receiver.stop()
             self.receiver = None
+        if wanted is None:
+            self.problems.pop("gateway-receiver", None)
         if wanted is None or self.receiver is not None:
             return
         receiver = GatewayReceiver(wanted, self._host)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from heliograph.model.attributes import (
     subject_of,
 )
 from heliograph.model.batch import Record
-from heliograph.model.ids import Address, Seq
+from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, Address, Seq
 from heliograph.model.keys import Key
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import (
@@ -111,6 +111,8 @@ class Member:
         self._ready = False
         self._stopping: asyncio.Task[None] | None = None
         self._regions: dict[str, HostedRegion] = {}
+        self._destroyed: list[HostedRegion] = []
+        """Regions that were destroyed while writes were in flight, until those have ended."""
         self._links = Links(self._network, self._hello)
         self._operations = Operations(
             self.name, self._regions, lambda: self._watcher.state, self._links, config.write_timeout_ms / 1000
@@ -190,19 +192,20 @@ class Member:
             self.on_failed()
 
     async def _end_regions(self) -> None:
-        for region in self._regions.values():
+        ending = [*self._regions.values(), *self._destroyed]
+        for region in ending:
             region.close()
-        await self._drain()
+        await self._drain(ending)
         unknown = UnavailableError(f"{self.name} stopped before the engine answered: the write may be done")
-        for region in self._regions.values():
+        for region in ending:
             for copy in region.copies.values():
                 copy.give_up(unknown)
 
-    async def _drain(self) -> None:
+    async def _drain(self, regions: Sequence[HostedRegion]) -> None:
         """Wait for the writes in flight, so that most get their answer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_S
-        while not all(region.drained for region in self._regions.values()):
+        while not all(region.drained for region in regions):
             if loop.time() > deadline:
                 _log.warning("writes left unanswered name=%s", self.name)
                 return
@@ -224,7 +227,8 @@ class Member:
 
     @property
     def _hostname(self) -> str:
-        return self.config.hostname_for_clients or self.config.bind_address or "127.0.0.1"
+        bound = self.config.bind_address
+        return self.config.hostname_for_clients or (LOOPBACK if bound in EVERY_INTERFACE else bound)
 
     def _hello(self) -> Hello:
         return Hello(role="member", name=self.name, dsid=self.site)
@@ -265,7 +269,8 @@ class Member:
         while True:
             await asyncio.sleep(TICK_S)
             self._dirty.set()
-            for region in self._regions.values():
+            self._destroyed = [region for region in self._destroyed if not region.drained]
+            for region in (*self._regions.values(), *self._destroyed):
                 for copy in region.copies.values():
                     copy.expire(self.config.write_timeout_ms / 1000)
 
@@ -301,7 +306,7 @@ class Member:
             region = self._regions[name]
             if name not in state.regions or region.generation != state.regions[name].generation:
                 region.close()
-                del self._regions[name]
+                self._destroyed.append(self._regions.pop(name))
         for name, entry in state.regions.items():
             region = self._regions.get(name) or self._host_region(entry)
             region.alter(entry.attributes)

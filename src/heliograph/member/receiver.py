@@ -23,7 +23,7 @@ from heliograph.link.hello import Hello
 from heliograph.link.messages import Done, ReceiverAction, ReceiverStatus
 from heliograph.model.attributes import GatewayReceiverAttributes, RegionAttributes
 from heliograph.model.batch import Part
-from heliograph.model.ids import Address
+from heliograph.model.ids import EVERY_INTERFACE, Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.net.connection import PING_INTERVAL_S, KeepAlive
 from heliograph.net.link import BaseHandler, Link, LinkHandler, LinkServer, serve_links
@@ -32,7 +32,6 @@ from heliograph.net.seam import Network
 WORK_BYTES_MAX = 16 * 1024 * 1024
 """Of batches of one link that are being appended; above it nothing more is read from the link."""
 WORK_BATCHES_MAX = 2048
-ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (bind addresses that name no interface)
 
 _log = logging.getLogger(__name__)
 
@@ -255,7 +254,7 @@ class GatewayReceiver(BaseHandler):
         if self._server is None:
             return None
         attributes = self.attributes
-        bound = attributes.bind_address if attributes.bind_address not in ANY_ADDRESS else ""
+        bound = attributes.bind_address if attributes.bind_address not in EVERY_INTERFACE else ""
         return ReceiverInfo(
             member=self._host.name,
             address=Address(attributes.hostname_for_senders or bound or self._host.hostname, self._server.port),

@@ -28,6 +28,10 @@ _BRACKETS = re.compile(r"(?P<host>[^\[\]]+)\[(?P<port>\d{1,5})\]\Z")
 _COLON = re.compile(r"\[?(?P<host>[^\[\]]+?)\]?:(?P<port>\d{1,5})\Z")
 
 
+LOOPBACK = "127.0.0.1"
+EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (bind addresses that name no interface)
+
+
 class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A host and a TCP port, written `host[port]`."""
 
