@@ -41,6 +41,16 @@ class FencedError(HeliographError):
     """Another member is primary: an append was refused by the log, the caller steps down."""
 
 
+class SettledTooLateError(FencedError):
+    """As FencedError, and whether the append had been done before can't be told any more: the log was cut."""
+
+
+class LogCutError(HeliographError):
+    """The log no longer holds what a copy lacks: it has to start from a snapshot."""
+
+    retriable = True
+
+
 class NotPrimaryError(HeliographError):
     """The member asked is not the bucket's primary; the request did certainly not happen, ask the primary."""
 

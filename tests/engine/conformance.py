@@ -8,7 +8,7 @@ import pytest
 
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import APPEND_BYTES_MAX, Change, Item, Log, LogEntry, Registry
-from heliograph.errors import ConflictError, FencedError, UnavailableError, UsageError
+from heliograph.errors import ConflictError, FencedError, SettledTooLateError, UnavailableError, UsageError
 from heliograph.model.ids import NO_SEQ, Seq
 from tests.engine.worlds import World, background, collect, eventually
 
@@ -101,6 +101,18 @@ async def lost_answer_is_settled_although_a_successor_has_appended(world: World)
         await append_settled(successor, A, b"x", expected=last.seq, batch_id=f"c{number}", deadline_s=SETTLE_S)
     seq = await append_settled(log, A, b"mine", expected=NO_SEQ, batch_id="b1", deadline_s=SETTLE_S)
     assert seq == mine.seq
+
+
+async def lost_answer_can_not_be_settled_when_what_followed_was_cut(world: World) -> None:
+    log, successor = await a_log(world, exposed=True), await a_log(world)
+    world.lose_answers(1)
+    with pytest.raises(UnavailableError):
+        await log.append(A, b"mine", expected=NO_SEQ, batch_id="b1")
+    (mine,) = await read(successor, A)
+    last = await append_settled(successor, A, b"x", expected=mine.seq, batch_id="c1", deadline_s=SETTLE_S)
+    await successor.truncate(A, below=last)
+    with pytest.raises(SettledTooLateError):
+        await append_settled(log, A, b"mine", expected=NO_SEQ, batch_id="b1", deadline_s=SETTLE_S)
 
 
 async def settling_gives_up_at_its_deadline(world: World) -> None:
@@ -335,6 +347,7 @@ SCENARIOS = [
     lost_request_is_repeated,
     lost_answer_of_a_deposed_writer_is_fenced,
     lost_answer_is_settled_although_a_successor_has_appended,
+    lost_answer_can_not_be_settled_when_what_followed_was_cut,
     settling_gives_up_at_its_deadline,
     ordered_reads,
     scan_shows_everything_but_payloads,

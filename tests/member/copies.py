@@ -14,6 +14,7 @@ from heliograph.engine.sim.loop import run
 from heliograph.engine.sim.server import SimEngine
 from heliograph.link.messages import Changed, Done
 from heliograph.member.copy import BucketCopy
+from heliograph.member.snapshots import SnapshotStore
 from heliograph.member.tasks import Tasks
 from heliograph.member.waiters import OneWrite
 from heliograph.model.attributes import DEFAULT_STORE
@@ -33,6 +34,7 @@ class Host:
     """A member as its copies see it. sunk: (bucket, sequence) of every record that a copy of it took."""
 
     log: Log
+    snapshots: SnapshotStore
 
     def __init__(self, engine: SimEngine, name: str) -> None:
         self.name = name
@@ -41,6 +43,7 @@ class Host:
         self.clock: Clock = SimClock()
         self.client = connect_engine(engine)
         self.sunk: list[tuple[int, Seq]] = []
+        self.restored: list[tuple[int, Seq]] = []
         self._tasks = Tasks()
         self._batches = 0
 
@@ -50,6 +53,9 @@ class Host:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._tasks.spawn(coroutine)
+
+    def on_restored(self, region: str, bucket: int, seq: Seq) -> None:
+        self.restored.append((bucket, seq))
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -75,6 +81,7 @@ class Members:
     async def join(self, name: str) -> Host:
         host = Host(self.engine, name)
         host.log = await host.client.open_log(DEFAULT_STORE)
+        host.snapshots = SnapshotStore(await host.client.open_blobs("snapshots"))
         self.hosts.append(host)
         return host
 

@@ -8,8 +8,10 @@ import random
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from heliograph.engine.sim.loop import run
+from heliograph.member import snapshotter
 from heliograph.model.batch import decode_columns, decode_record
 from tests.sim.faults import disturb
 from tests.sim.observed import Copy, Entry, Event, Observed, Site
@@ -25,6 +27,8 @@ SETTLED_S = 3.0
 """At rest means that nothing was open for so long."""
 START_S = 60.0
 LIMIT_S = 1_000.0
+SNAPSHOTS: dict[str, Any] = {"SNAPSHOT_BYTES_MIN": 2_000, "LOOK_S": 0.2, "CUT_S": 1.0}
+"""Small and often, so that logs are cut under readers, senders and members that are away."""
 QUIET_REMOVES = 2
 
 
@@ -35,7 +39,7 @@ def simulate(seed: int) -> Observed:
     async def main(rng: random.Random) -> None:
         await _Run(observed, rng).play()
 
-    with _failures_into(observed):
+    with _failures_into(observed), patch.multiple(snapshotter, **SNAPSHOTS):
         run(main, seed=seed, limit_s=LIMIT_S)
     return observed
 
@@ -98,6 +102,7 @@ class _Run:
     def _look(self) -> None:
         for site in self.world.sites:
             self.observed.sites[site.plan.dsid] = _seen(site)
+            self.observed.records_cut += site.records_cut
 
     async def _bury(self) -> None:
         """Processes that ended leave no task behind."""

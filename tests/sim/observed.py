@@ -82,7 +82,7 @@ class Observed:
     """A whole run.
 
     story: the plan, and what went wrong when. unfinished: what was still not done when the time after healing was over.
-    errors: of any process.
+    errors: of any process. records_cut: from the logs of all sites, under whoever was reading them.
     """
 
     story: list[str] = field(default_factory=list)
@@ -90,6 +90,7 @@ class Observed:
     sites: dict[int, Site] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    records_cut: int = 0
     ending: tuple[object, ...] = ()
     """The time and the state of the randomness at the end: they tell whether two runs did the same."""
 

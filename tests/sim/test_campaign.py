@@ -56,3 +56,4 @@ def test_clients_do_enough_to_tell() -> None:
     changed = [operation for operation in observed.operations if operation.kind != "put" and operation.outcome == "ok"]
     assert {operation.done for operation in changed} == {True, False}
     assert all(site.copies and site.logs[0] for site in observed.sites.values())
+    assert observed.records_cut > 100

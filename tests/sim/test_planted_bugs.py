@@ -7,15 +7,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from heliograph.bucket.primary import _Drafting
+from heliograph.engine.seam import LogEntry
 from heliograph.engine.sim.store import LogStore
 from heliograph.errors import FencedError, HeliographError
 from heliograph.gateway.queue import BucketQueue, Flight
 from heliograph.member.copy import BucketCopy
+from heliograph.member.gateways import Gateways
 from heliograph.member.operations import Operations
 from heliograph.member.receiver import GatewayReceiver
+from heliograph.member.region import HostedRegion
+from heliograph.member.snapshotter import Snapshotter
 from heliograph.model.batch import Part
 from heliograph.model.ids import Seq
 from tests.sim.campaign import simulate
@@ -103,6 +108,34 @@ def plant_own_copy_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Operations, "_shown", at_once)
 
 
+def plant_cut_without_regard_to_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log is cut below its newest snapshot, whatever a gateway sender still needs."""
+
+    async def newest_snapshot(self: Snapshotter, region: object, copy: BucketCopy) -> Seq:
+        return copy.snapshot_seq
+
+    monkeypatch.setattr(Snapshotter, "_needed_from", newest_snapshot)
+
+
+def plant_gaps_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy takes what the log still holds for all that it lacks, and asks for no snapshot."""
+    on_entry = BucketCopy.on_entry
+
+    def take_it(self: BucketCopy, entry: LogEntry) -> None:
+        on_entry(self, msgspec.structs.replace(entry, previous=min(entry.previous, self.view.seq)))
+
+    async def nothing(self: HostedRegion, copies: object) -> None:
+        return None
+
+    monkeypatch.setattr(BucketCopy, "on_entry", take_it)
+    monkeypatch.setattr(HostedRegion, "_restore", nothing)
+
+
+def plant_senders_do_not_hear_of_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy starts from a snapshot, and its gateway senders wait for records that nobody offers."""
+    monkeypatch.setattr(Gateways, "on_restored", lambda self, *args: None)
+
+
 @pytest.mark.parametrize(
     ("plant", "expected", "first_seed"),
     [
@@ -113,6 +146,9 @@ def plant_own_copy_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         (plant_versions_are_ignored, {"duplicate effect"}, 0),
         (plant_unknown_means_not_done, {"false answer"}, 20),
         (plant_own_copy_not_waited_for, {"stale read"}, 0),
+        (plant_cut_without_regard_to_cursors, {"lost write", "divergence"}, 0),
+        (plant_senders_do_not_hear_of_snapshots, {"stuck"}, 0),
+        (plant_gaps_are_not_seen, {"divergence"}, 0),
     ],
 )
 def test_a_planted_bug_is_found(

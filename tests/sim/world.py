@@ -182,9 +182,15 @@ class SimSite:
     # --- what is true, whatever the site says of itself
 
     def log(self, bucket: int) -> list[LogEntry]:
-        """Return a bucket's log."""
+        """Return a bucket's log, with what was cut from it."""
         store = self.engine.logs[DEFAULT_STORE]
-        return store.after([bucket_subject(DEFAULT_STORE, REGION, self._generation(), bucket)], Seq(0), LOG_END)
+        subject = bucket_subject(DEFAULT_STORE, REGION, self._generation(), bucket)
+        return [*store.dropped.get(subject, ()), *store.after([subject], Seq(0), LOG_END)]
+
+    @property
+    def records_cut(self) -> int:
+        """Count what was cut from the logs."""
+        return sum(len(entries) for entries in self.engine.logs[DEFAULT_STORE].dropped.values())
 
     def open_matters(self) -> list[str]:
         """Say what keeps the site from being at rest: who is down, which copy or cursor is behind its log."""

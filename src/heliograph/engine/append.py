@@ -7,7 +7,7 @@ import logging
 from contextlib import aclosing
 
 from heliograph.engine.seam import Log
-from heliograph.errors import FencedError, UnavailableError
+from heliograph.errors import FencedError, SettledTooLateError, UnavailableError
 from heliograph.model.ids import Seq
 
 RETRY_MIN_S, RETRY_MAX_S = 0.01, 0.5
@@ -25,7 +25,8 @@ async def append_settled(
     `expected` decides: there is only one, however many a successor has appended since. No attempt can be written late:
     after a refusal the subject's last sequence is never `expected` again.
 
-    Raises FencedError when another message follows `expected`, UnavailableError when `deadline_s` passes first
+    Raises FencedError when another message follows `expected`, SettledTooLateError when the one that did was cut from
+    the log meanwhile (by others, who have it in a snapshot), UnavailableError when `deadline_s` passes first
     (the outcome is still unknown), UsageError as `Log.append` does. Attempts are paced without jitter: while the
     engine is away they fail without reaching it, and what comes back together is spread by the reconnection.
     """
@@ -54,5 +55,9 @@ async def _append_or_read_back(log: Log, subject: str, payload: bytes, expected:
             async for follower, *_ in entries:
                 if follower.batch_id == batch_id:
                     return follower.seq
+                if follower.previous != expected:
+                    raise SettledTooLateError(
+                        f"the log of {subject} was cut after {expected}: whether batch {batch_id} followed is unknown"
+                    ) from None
                 break
         raise

@@ -27,11 +27,21 @@ from heliograph.bucket.primary import (
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import Log, LogEntry
-from heliograph.errors import FencedError, HeliographError, NotPrimaryError, UnavailableError, UnreachableError
+from heliograph.errors import (
+    FencedError,
+    HeliographError,
+    LogCutError,
+    NotPrimaryError,
+    SettledTooLateError,
+    UnavailableError,
+    UnreachableError,
+    invariant,
+)
 from heliograph.link.messages import Changed, Condition, Done
+from heliograph.member.snapshots import SnapshotStore
 from heliograph.member.waiters import Waiter
 from heliograph.model.batch import Part, Record, decode_record, encode_record
-from heliograph.model.ids import Epoch, Seq
+from heliograph.model.ids import NO_SEQ, Epoch, Seq
 from heliograph.model.keys import Key
 from heliograph.net.seam import Clock
 
@@ -53,6 +63,7 @@ class CopyHost(Protocol):
     site: int
     clock: Clock
     log: Log
+    snapshots: SnapshotStore
     record_bytes_max: int
     """Beyond it a record takes no further request."""
 
@@ -62,6 +73,10 @@ class CopyHost(Protocol):
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine as a task that the member cancels when it stops."""
+        ...
+
+    def on_restored(self, region: str, bucket: int, seq: Seq) -> None:
+        """A copy took the log up to `seq` from a snapshot: no sink is called for those records."""
         ...
 
 
@@ -77,6 +92,12 @@ class BucketCopy:
         """Records of the log are applied as they come; never while this member may be writing."""
         self.readable = False
         """The view has held all that was in the log when this member gained the copy."""
+        self.tail_bytes = 0
+        """Bytes of the log after the newest snapshot, as far as this copy has seen them."""
+        self.snapshot_seq, self.snapshot_bytes = NO_SEQ, 0
+        """The newest snapshot that this copy knows of: it holds the log up to and including that sequence."""
+        self.cut_below = NO_SEQ
+        """What the log was cut below by this copy."""
         self._host = host
         self._sink = sink
         self._primary: BucketPrimary | None = None
@@ -147,6 +168,7 @@ class BucketCopy:
 
     def _append(self, payload: bytes) -> None:
         batch_id = self._host.batch_id()
+        self.tail_bytes += len(payload)
         self._drafted_at = self._loop.time()
         future = self._host.log.append(self.subject, payload, expected=self.view.seq, batch_id=batch_id)
 
@@ -210,7 +232,10 @@ class BucketCopy:
             return
         draft = primary.withdraw()
         if isinstance(error, FencedError):
-            _reject([request for request, _ in draft.outcomes], self._not_primary())
+            fenced: HeliographError = self._not_primary()
+            if isinstance(error, SettledTooLateError):
+                fenced = UnavailableError(f"it is unknown whether the write was done: {error}")
+            _reject([request for request, _ in draft.outcomes], fenced)
             self._depose()
             return
         _reject([request for request, _ in draft.outcomes], error)
@@ -315,13 +340,31 @@ class BucketCopy:
     # --- following
 
     def on_entry(self, entry: LogEntry) -> None:
-        """Apply a record that was read from the log, unless the view holds it already."""
+        """Apply a record that was read from the log, unless the view holds it already.
+
+        Raises LogCutError when the view lacks records that were before it.
+        """
         if entry.seq <= self.view.seq:
             return
+        if entry.previous > self.view.seq:
+            self.readable = False
+            where = f"bucket {self.bucket} of {self.region}"
+            raise LogCutError(f"the log of {where} begins at {entry.seq}, and the copy here ends at {self.view.seq}")
+        self.tail_bytes += len(entry.payload)
         record = decode_record(entry.payload)
         self.view.apply(entry.seq, record)
         self._sink(self.bucket, entry.seq, entry.previous, record)
         if self._applied_waiters:
+            self._wake_applied()
+
+    def restore(self, view: BucketView, snapshot_bytes: int) -> None:
+        """Start from a snapshot, unless the copy is further already. Never while this member may be writing."""
+        invariant(self._primary is None, "a primary is restored from a snapshot", self.subject)
+        if view.seq > self.view.seq:
+            self.view = view
+            self.tail_bytes = 0
+            self.snapshot_seq, self.snapshot_bytes = view.seq, snapshot_bytes
+            self._host.on_restored(self.region, self.bucket, view.seq)
             self._wake_applied()
 
     async def applied(self, seq: Seq) -> None:

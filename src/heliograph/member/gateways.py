@@ -124,6 +124,11 @@ class Gateways:
         if record.primary:
             self._on_change()
 
+    def on_restored(self, region: str, bucket: int, seq: Seq) -> None:
+        """A copy here started from a snapshot: what the log holds up to `seq` was not and will not be offered."""
+        for sender in self._offered.get(region, ()):
+            sender.learn_last(region, bucket, seq)
+
     # --- following the cluster configuration
 
     async def arrange(self, state: SiteState, members: Iterable[MemberInfo]) -> None:

@@ -30,6 +30,8 @@ from heliograph.member.membership import Membership
 from heliograph.member.operations import Operations
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
+from heliograph.member.snapshots import SnapshotStore
+from heliograph.member.snapshotter import Snapshotter
 from heliograph.member.state import SiteState, StateWatcher
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import (
@@ -64,6 +66,7 @@ READY_S = 60.0
 TICK_S = 0.5
 VERIFY_S = 2.0
 """Between two looks at whether this member's primaries still are that."""
+SNAPSHOTS = "snapshots"
 DRAIN_S = 5.0
 """How long a stopping member waits for the answers to its last appends."""
 
@@ -76,6 +79,7 @@ class Member:
     """One member; `start` joins the site, `stop` leaves it in order."""
 
     log: Log
+    snapshots: SnapshotStore
     _registry: Registry
     _server: LinkServer
     _watcher: StateWatcher
@@ -152,6 +156,7 @@ class Member:
         exits = self._exits
         self.log = await engine.open_log(DEFAULT_STORE, replicas=join.replicas)
         self.record_bytes_max = min(RECORD_BYTES_MAX, self.log.append_bytes_max // 2)
+        self.snapshots = SnapshotStore(await engine.open_blobs(SNAPSHOTS, replicas=join.replicas))
         self._registry = await engine.open_registry(REGISTRY, replicas=join.replicas)
         self._watcher = StateWatcher(self._registry, self._dirty.set)
         await self._watcher.refresh()  # before anyone can ask for a region
@@ -168,7 +173,14 @@ class Member:
         exits.push_async_callback(self._end_regions)
         exits.push_async_callback(self.gateways.close)
         await self._watcher.refresh()
-        for coroutine in (self._watcher.run(), self._membership.give_signs_of_life(), self._tick(), self._verify()):
+        snapshotter = Snapshotter(self.snapshots, self.log, self._registry, self._regions.values)
+        for coroutine in (
+            self._watcher.run(),
+            self._membership.give_signs_of_life(),
+            self._tick(),
+            self._verify(),
+            snapshotter.run(),
+        ):
             self.spawn(coroutine)
         exits.push_async_callback(_end, self.spawn(self._arrange_always()))
         self._dirty.set()
@@ -325,6 +337,11 @@ class Member:
         self.gateways.on_record(region, bucket, seq, previous, record)
         if record.primary:
             self._dirty.set()
+
+    def on_restored(self, region: str, bucket: int, seq: Seq) -> None:
+        """A copy here started from a snapshot that holds the log up to `seq`."""
+        self.gateways.on_restored(region, bucket, seq)
+        self._dirty.set()  # another may have become primary meanwhile
 
     async def _place(self, state: SiteState, servers: list[str]) -> None:
         """The oldest server's duty: write down where buckets should be.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from heliograph.engine.seam import bucket_subject
 from heliograph.errors import HeliographError
@@ -132,6 +132,8 @@ class HostedRegion:
             async with self._takeover_slots:
                 while True:
                     try:
+                        if not copy.readable:
+                            await self._restore([copy])  # its log was cut under it
                         await copy.become_primary()
                     except HeliographError as exc:
                         _log.warning("take-over delayed region=%s bucket=%d error=%s", self.name, copy.bucket, exc)
@@ -177,6 +179,7 @@ class HostedRegion:
         """Read what new copies lack, all buckets in one pass."""
         fresh = {number: copy for number, copy in self.copies.items() if not copy.readable}
         if fresh:
+            await self._restore(fresh.values())
             after = Seq(min(copy.view.seq for copy in fresh.values()))
             subjects = [copy.subject for _, copy in sorted(fresh.items())]
             async for entries in self._host.log.read(subjects, after=after):
@@ -185,8 +188,19 @@ class HostedRegion:
                     if copy.following:
                         copy.on_entry(entry)
         for copy in fresh.values():
-            copy.readable = True
+            copy.readable = copy.readable or copy.following
         self._loaded.set()
+
+    async def _restore(self, copies: Iterable[BucketCopy]) -> None:
+        """Let copies start from their newest snapshots, where those hold more than they do."""
+        store = self._host.snapshots
+        newest = await store.newest(self.name, self.generation)
+        for copy in copies:
+            seq = newest.get(copy.bucket, NO_SEQ)
+            if seq > copy.view.seq:
+                found = await store.load(self.name, self.generation, copy.bucket, seq)
+                if found is not None and copy.retired:
+                    copy.restore(*found)
 
     def close(self) -> None:
         """Stop hosting: what is pending fails, nothing is followed any more."""

@@ -258,6 +258,11 @@ class GatewaySender:
         if self._buckets is not None:
             self._buckets.offer(region, bucket, seq, previous, record)
 
+    def learn_last(self, region: str, bucket: int, seq: Seq) -> None:
+        """The bucket's log reaches to `seq`, and what lies before it is not going to be offered."""
+        if self._buckets is not None:
+            self._buckets.learn_last(region, bucket, seq)
+
     @property
     def sending(self) -> bool:
         """Say whether batches may be sent now."""

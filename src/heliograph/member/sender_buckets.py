@@ -217,6 +217,15 @@ class ShippedBuckets:
         elif shipped.dirty:
             self._moved.set()  # by a record that is not for the remote site
 
+    def learn_last(self, region: str, bucket: int, seq: Seq) -> None:
+        """The bucket's log reaches to `seq`, and what lies before it is not going to be offered."""
+        shipped = self._shipped.get((region, bucket))
+        if shipped is None:
+            return
+        shipped.queue.learn_last(seq)
+        if shipped.queue.behind:
+            self._feed.on_missed(shipped.queue)
+
     def _on_taken(self, queue: BucketQueue) -> None:
         shipped = self._shipped[queue.region, queue.bucket]
         shipped.dispatcher.on_offered(queue)

@@ -26,6 +26,8 @@ class LogStore:
         self._bytes = 0
         self._last_seq = NO_SEQ
         self._entries: dict[str, list[LogEntry]] = {}
+        self.dropped: dict[str, list[LogEntry]] = {}
+        """What `truncate` has dropped: no reader sees it, but a test that judges the whole history."""
 
     def append(self, subject: str, payload: bytes, expected: Seq, batch_id: str) -> Seq:
         """Append a message. Raises FencedError or UsageError as `seam.Log.append` says."""
@@ -62,6 +64,7 @@ class LogStore:
         dropped = min(bisect_left(entries, below, key=_seq), len(entries) - 1)
         if dropped > 0:
             self._bytes -= sum(ENTRY_OVERHEAD_BYTES + len(entry.payload) for entry in entries[:dropped])
+            self.dropped.setdefault(subject, []).extend(entries[:dropped])
             del entries[:dropped]
 
 
