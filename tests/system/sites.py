@@ -33,6 +33,8 @@ from heliograph.model.results import Result
 from tests.system.waiting import PATIENCE_S, until
 
 HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+"""On the path of daemons whose program is one of `tests.system.planted`."""
 MEMBER_TIMEOUT_MS = 2_000
 GONE_S = 30.0
 LOG_TAIL_LINES = 40

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from heliograph.gfsh import launch
 from tests.system import scenarios
-from tests.system.sites import Sites
+from tests.system.sites import ROOT, Sites
 
-ROOT = Path(__file__).parents[2]
 SETTLE_S = 3.0
 LOSS = r"lost: |resurrected: |entries differ|failed: AssertionError"
 """What the ledger says, or a writer that finds another value than the one it wrote."""
