@@ -68,6 +68,7 @@ def test_its_own_address_may_be_given(host: str) -> None:
         ({"locators": (Address("otherhost.invalid", 10334),)}, "a site has one locator"),
         ({"locators": (Address("a", 10334), Address("b", 10334))}, "a site has one locator"),
         ({"member_timeout_ms": 999}, "1000 ms or more"),
+        ({"disk_synchronous": True, "engine": "nats://127.0.0.1:4222"}, "private engine"),
     ],
 )
 def test_unfit_settings_are_refused(settings: dict[str, Any], reason: str) -> None:

@@ -24,7 +24,8 @@ def test_the_newest_snapshot_is_found_and_the_older_ones_are_gone() -> None:
             size = await store.store("r", 0, 3, view_at(seq))
         await store.store("r", 0, 4, view_at(7))
         await store.store("r2", 0, 3, view_at(70))
-        assert await blobs.names() == ["r.0.3.9", "r.0.4.7", "r2.0.3.70"]
+        await blobs.put("r.notes", b"an operator's own")
+        assert await blobs.names() == ["r.0.3.9", "r.0.4.7", "r.notes", "r2.0.3.70"]
         assert await store.newest("r", 0) == {3: 9, 4: 7}
         found = await store.load("r", 0, 3, Seq(9))
         assert found is not None

@@ -103,11 +103,15 @@ class LocalSite:
             f" --port={self.locator.port} --http-service-port=0 --distributed-system-id={self.number}{remote}"
         )
         for server in range(1, self.server_count + 1):
-            self.run(
-                f"start server --name=server{self.number}-{server} --dir={self.directory / f'server{server}'}"
-                f" --locators={self.locator} --server-bind-address={HOST} --server-port={self.server_port + server - 1}"
-            )
+            self.start_server(server)
         self.run(f"connect --locator={self.locator}")
+
+    def start_server(self, server: int) -> None:
+        """Start a server by its number, from 1 on; its name ends with it."""
+        self.run(
+            f"start server --name=server{self.number}-{server} --dir={self.directory / f'server{server}'}"
+            f" --locators={self.locator} --server-bind-address={HOST} --server-port={self.server_port + server - 1}"
+        )
 
     def members(self, kind: MemberKind) -> list[MemberInfo]:
         """Return the live members of a kind, by name. Raises UnavailableError when the locator does not answer."""

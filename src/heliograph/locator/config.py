@@ -59,6 +59,11 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 f"locators {', '.join(map(str, self.locators))}: for the time being a site has one locator, "
                 "so only this one's own address can be given"
             )
+        if self.disk_synchronous and self.engine is not None:
+            raise UsageError(
+                "disk-synchronous is for the private engine: where engine names another one, its operator sets "
+                "`sync_interval: always` there"
+            )
         if self.member_timeout_ms < 1000:
             raise UsageError(f"member-timeout {self.member_timeout_ms}: use 1000 ms or more")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 
 from heliograph.engine.seam import bucket_subject
 from heliograph.errors import HeliographError
@@ -166,11 +167,12 @@ class HostedRegion:
                     return
                 subjects = [self.subject(number) for number in sorted(followed)]
                 after = Seq(min(self.copies[number].view.seq for number in followed))
-                async for entries in self._host.log.follow(subjects, after=after):
-                    for entry in entries:
-                        copy = self.copies.get(int(entry.subject.rpartition(".")[2]))
-                        if copy is not None and copy.following:
-                            copy.on_entry(entry)
+                async with aclosing(self._host.log.follow(subjects, after=after)) as stream:
+                    async for entries in stream:
+                        for entry in entries:
+                            copy = self.copies.get(int(entry.subject.rpartition(".")[2]))
+                            if copy is not None and copy.following:
+                                copy.on_entry(entry)
             except HeliographError as exc:
                 _log.warning("following interrupted region=%s error=%s", self.name, exc)
             await asyncio.sleep(RETRY_S)

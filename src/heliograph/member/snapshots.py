@@ -7,11 +7,32 @@ writing one can't undo a newer one. An older one is deleted when a newer one is 
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from heliograph.bucket.snapshot import open_snapshot, slices
 from heliograph.bucket.view import BucketView
 from heliograph.engine.seam import Blobs
 from heliograph.model.ids import NO_SEQ, Seq
+
+
+class _Name(NamedTuple):
+    """What a snapshot is of; as text the name of its blob."""
+
+    region: str
+    generation: int
+    bucket: int
+    seq: int
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self))
+
+    @classmethod
+    def read(cls, text: str) -> _Name | None:
+        """Return what a blob's name says; None for what somebody else has put there."""
+        region, *numbers = text.split(".")
+        if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
+            return None
+        return cls(region, *map(int, numbers))
 
 
 class SnapshotStore:
@@ -26,15 +47,13 @@ class SnapshotStore:
         Those of regions of the name that were destroyed before are deleted.
         """
         found: dict[int, Seq] = {}
-        for name in await self._blobs.names():
-            of, *numbers = name.split(".")
-            if of != region:
+        for name in map(_Name.read, await self._blobs.names()):
+            if name is None or name.region != region:
                 continue
-            its_generation, bucket, seq = map(int, numbers)
-            if its_generation == generation:
-                found[bucket] = max(found.get(bucket, NO_SEQ), Seq(seq))
-            elif its_generation < generation:
-                await self._blobs.delete(name)
+            if name.generation == generation:
+                found[name.bucket] = max(found.get(name.bucket, NO_SEQ), Seq(name.seq))
+            elif name.generation < generation:
+                await self._blobs.delete(str(name))
         return found
 
     async def load(self, region: str, generation: int, bucket: int, seq: Seq) -> tuple[BucketView, int] | None:
@@ -42,7 +61,7 @@ class SnapshotStore:
 
         Raises UnavailableError, PeerError when it is damaged.
         """
-        data = await self._blobs.get(f"{region}.{generation}.{bucket}.{seq}")
+        data = await self._blobs.get(str(_Name(region, generation, bucket, seq)))
         return None if data is None else (open_snapshot(data), len(data))
 
     async def store(self, region: str, generation: int, bucket: int, view: BucketView) -> int:
@@ -52,9 +71,9 @@ class SnapshotStore:
         for piece in pieces:
             data += piece
             await asyncio.sleep(0)
-        await self._blobs.put(f"{region}.{generation}.{bucket}.{seq}", bytes(data))
-        prefix = f"{region}.{generation}.{bucket}."
-        for name in await self._blobs.names():
-            if name.startswith(prefix) and int(name.removeprefix(prefix)) < seq:
-                await self._blobs.delete(name)
+        stored = _Name(region, generation, bucket, seq)
+        await self._blobs.put(str(stored), bytes(data))
+        for name in map(_Name.read, await self._blobs.names()):
+            if name is not None and name[:3] == stored[:3] and name.seq < seq:
+                await self._blobs.delete(str(name))
         return len(data)

@@ -1,4 +1,4 @@
-"""bench wan: what two sites move, measured."""
+"""bench wan: what two sites move, measured. bench failover: how long writes stand still when a server dies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heliograph.errors import UsageError
-from heliograph.gfsh.bench.settings import CLIENTS_MAX, SERVERS_MAX, WanSettings
+from heliograph.gfsh.bench.settings import CLIENTS_MAX, SERVERS_MAX, FailoverSettings, WanSettings
 from heliograph.gfsh.grammar import command
 from heliograph.gfsh.output import Document
 from heliograph.gfsh.session import Session
@@ -46,11 +46,37 @@ def bench_wan(session: Session, /, as_json: bool, parallel: bool, serial: bool, 
 
     from heliograph.gfsh.bench.wan import run_wan
 
-    report = run_wan(settings, lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+    report = run_wan(settings, _say)
     result = result_of(report)
     if as_json or session.printer.json:
         return Document(status=result.status, info=result.info, document=report)
     return result
+
+
+@command("bench failover")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option("--rounds", type=_COUNT, default=5, help="Servers to kill, one after the other. [default: 5]")
+@click.option("--servers", type=click.IntRange(2, SERVERS_MAX), default=3, help="Servers of the site. [default: 3]")
+@click.pass_obj
+def bench_failover(session: Session, /, as_json: bool, **options: Any) -> Result:
+    """Measure how long a bucket takes no writes when its primary's server is killed."""
+    from heliograph.gfsh.bench.failover import run_failover
+
+    report = run_failover(FailoverSettings(**options), _say)
+    if as_json or session.printer.json:
+        return Document(document=report)
+    times = report.takeover_ms
+    rows: list[tuple[str, ...]] = [
+        ("Buckets taken over", str(times.samples)),
+        ("p50, ms", f"{times.p50:,.1f}"),
+        ("p99, ms", f"{times.p99:,.1f}"),
+        ("Longest, ms", f"{times.max:,.1f}"),
+    ]
+    return Result(tables=[Table(("Figure", "Value"), rows, "Take-over")])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def result_of(report: WanReport) -> Result:
@@ -76,4 +102,4 @@ def result_of(report: WanReport) -> Result:
     return Result(status="ERROR", info=["The two sites do not hold the same entries."], tables=tables)
 
 
-COMMANDS = (bench_wan,)
+COMMANDS = (bench_wan, bench_failover)

