@@ -115,7 +115,7 @@ def test_members(http: Http) -> None:
     ("method", "path", "body", "query", "reason"),
     [
         ("POST", "/regions", {"name": "r", "typ": "PARTITION"}, {}, "typ"),
-        ("POST", "/regions", {"name": "r", "type": "LOCAL"}, {}, "region type 'LOCAL' is not known"),
+        ("POST", "/regions", {"name": "r", "type": "LOCAL"}, {}, "region type 'LOCAL' is not offered"),
         ("POST", "/regions", {"name": "r", "total_num_buckets": "many"}, {}, "total_num_buckets"),
         ("POST", "/regions", {"name": "a b"}, {}, "can't name a region"),
         ("POST", "/regions", {}, {}, "name"),

@@ -95,7 +95,7 @@ def test_a_command_asks_one_thing_of_the_admin_api(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("create region --name=c --type=LOCAL", "'LOCAL' is not one of"),
+        ("create region --name=c --type=local", "region type 'LOCAL' is not offered"),
         ("create region --name=c --type=REPLICATE --redundant-copies=1", "redundant-copies is for PARTITION"),
         ("create region --type=REPLICATE", "Missing option '--name'"),
         ("create region --name=c --disk-store=d", "No such option '--disk-store'"),

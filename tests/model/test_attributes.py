@@ -91,6 +91,25 @@ def test_what_a_region_type_says(type_: str) -> None:
     assert made.data_policy == (f"persistent {kind}" if type_.endswith("PERSISTENT") else kind)
 
 
+@pytest.mark.parametrize(
+    ("type_", "reason"),
+    [
+        ("LOCAL", "on one member only"),
+        ("LOCAL_PERSISTENT_OVERFLOW", "on one member only"),
+        ("REPLICATE_PROXY", "use a thin client"),
+        ("PARTITION_PROXY_REDUNDANT", "use a thin client"),
+        ("REPLICATE_OVERFLOW", "all are in memory; use REPLICATE and"),
+        ("PARTITION_REDUNDANT_PERSISTENT_OVERFLOW", "use PARTITION_REDUNDANT_PERSISTENT and"),
+        ("PARTITION_HEAP_LRU", "use PARTITION and"),
+        ("LOCALE", "known: use one of REPLICATE, "),
+        ("_OVERFLOW", "known"),
+    ],
+)
+def test_a_region_type_that_is_not_offered_is_refused_with_what_to_use(type_: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=f"region type '{type_}' is not.*{reason}"):
+        region(type=type_)
+
+
 def test_redundant_copies_override_the_type() -> None:
     assert region(type="PARTITION_REDUNDANT", redundant_copies=0).copies == 0
 

@@ -78,7 +78,14 @@ class AddressList(click.ParamType[tuple[Address, ...]]):
 
 
 class OneOf(click.Choice[str]):
-    """One of some words that are written in upper case, and accepted in any."""
+    """A word that is written in upper case, and accepted in any; the choices are those to show and to complete.
+
+    Other words are passed on: whoever takes them knows why not.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return the word in upper case."""
+        return self.normalize_choice(value, ctx)
 
     def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002
         """Return the word as it is shown and compared."""
@@ -170,7 +177,7 @@ def attributes(
     """Give a command one option for every field of an attribute struct: names, types, defaults and what is mandatory.
 
     helps: field -> help text. spelled: field -> its option's names, where it is not the field's name with dashes.
-    choices: field -> allowed words in upper case, of a field that is a plain text.
+    choices: field -> words in upper case, of a field that is a plain text; the struct refuses others.
     optional: mandatory fields that the command fills in.
     The command gets None for what was not given; `given` leaves it out, so that the struct's default holds.
     """

@@ -29,6 +29,23 @@ REGION_TYPES: dict[str, tuple[str, int, bool]] = {
     "PARTITION_REDUNDANT_PERSISTENT": ("PARTITION", 1, True),
 }
 """Region shortcut -> data policy, redundant copies, persistent (configuration.md §4.1)."""
+_NOT_OFFERED = {
+    "_OVERFLOW": "its values would be moved to disk, and here they all are in memory",
+    "_HEAP_LRU": "its entries would be evicted, and here none is",
+}
+
+
+def _type_refusal(given: str) -> str:
+    """Say why a word is no region type here, and what to use."""
+    refusal = f"region type {given!r} is not offered"
+    if given == "LOCAL" or given.startswith("LOCAL_"):
+        return f"{refusal}: it would be on one member only; keep such data in your program"
+    if given in {"REPLICATE_PROXY", "PARTITION_PROXY", "PARTITION_PROXY_REDUNDANT"}:
+        return f"{refusal}: a member would hold none of the data; use a thin client, `heliograph.connect`"
+    for ending, reason in _NOT_OFFERED.items():
+        if given.removesuffix(ending) in REGION_TYPES and given.endswith(ending):
+            return f"{refusal}: {reason}; use {given.removesuffix(ending)} and enough memory"
+    return f"region type {given!r} is not known: use one of {', '.join(REGION_TYPES)}"
 
 
 class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +63,7 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def __post_init__(self) -> None:
         check_region_name(self.name)
         if self.type not in REGION_TYPES:
-            raise UsageError(f"region type {self.type!r} is not known: use one of {', '.join(REGION_TYPES)}")
+            raise UsageError(_type_refusal(self.type))
         if not 1 <= self.total_num_buckets <= TOTAL_NUM_BUCKETS_MAX:
             raise UsageError(f"total-num-buckets {self.total_num_buckets}: use 1 to {TOTAL_NUM_BUCKETS_MAX}")
         if self.redundant_copies is not None:

@@ -43,7 +43,8 @@ def region_path(name: str) -> str:
 @click.pass_obj
 def create_region(session: Session, /, if_not_exists: bool, **options: Any) -> Result:
     """Create a region on every server of the site."""
-    return session.client.call("POST", "/regions", RegionAttributes(**given(options)), {"if_not_exists": if_not_exists})
+    region = RegionAttributes(**given(options))
+    return session.client.call("POST", "/regions", region, {"if_not_exists": if_not_exists})
 
 
 @command("alter region")
