@@ -79,6 +79,17 @@ def test_what_is_wrong_with_a_request_is_named_and_harms_nobody() -> None:
     play(scenario)
 
 
+def test_values_that_fit_into_no_frame_are_refused_before_they_are_encoded() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa")
+        await ask(site, "a", put([KEY], [LARGE]))
+        with pytest.raises(UsageError, match=r"the values have 20971520 bytes, .*: ask for fewer keys"):
+            await ask(site, "a", GetAll(REGION, [KEY] * 5))
+        assert await ask(site, "a", GetAll(REGION, [KEY] * 3)) == messages.Values([LARGE] * 3)
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("member", ["a", "b"])
 def test_a_put_that_fits_into_no_record_is_refused_by_whoever_is_asked(member: str) -> None:
     async def scenario(site: OneSite, one: Server, other: Server) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from heliograph.bucket.primary import RECORD_BYTES_MAX, request_size
 from heliograph.errors import NotPrimaryError, UsageError
-from heliograph.link import messages
+from heliograph.link import frames, messages
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import Operations
 from heliograph.member.waiters import OneWrite
@@ -108,7 +108,12 @@ class MemberService(BaseHandler):
 
     async def _get_all(self, request: messages.GetAll) -> messages.Reply:
         check_keys(request.keys)
-        return messages.Values(await self._operations.get_all(request.region, request.keys))
+        values = await self._operations.get_all(request.region, request.keys)
+        size = sum(map(len, values))
+        size_max = frames.FRAME_BYTES_MAX
+        if size > size_max:  # before it is encoded, which may take gigabytes
+            raise UsageError(f"the values have {size} bytes, a message may have {size_max}: ask for fewer keys")
+        return messages.Values(values)
 
     def _keys(self, request: messages.Keys) -> Answer:
         copies = self._held(request)
