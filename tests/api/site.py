@@ -42,10 +42,12 @@ class MemoryBackend:
         self.entries(region)
         return self.regions[region]
 
-    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+    async def put_all(self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b"") -> None:
         self.entries(region).update(zip(keys, values, strict=True))
 
-    async def change(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
+    async def change(
+        self, region: str, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
+    ) -> Changed:
         return self.decide(region, op, key, value, expected)
 
     async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:

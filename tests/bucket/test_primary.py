@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,12 +63,12 @@ class Bucket:
             outcomes.update((request.waiter, outcome) for request, outcome in draft.outcomes)
         return outcomes
 
-    def put(self, **entries):
-        request = PutRequest("put", 0, list(entries), list(entries.values()), 10)
+    def put(self, argument=b"", **entries):
+        request = PutRequest("put", 0, list(entries), list(entries.values()), 10, argument)
         self.primary.submit(request)
 
-    def change(self, op, key, value=b"", expected=b"", waiter="change"):
-        self.primary.submit(ChangeRequest(waiter, op, key, value, expected))
+    def change(self, op, key, value=b"", expected=b"", waiter="change", argument=b""):
+        self.primary.submit(ChangeRequest(waiter, op, key, value, expected, argument))
 
     def apply(self, *parts, waiter="apply"):
         self.primary.submit(ApplyRequest(waiter, parts, 10))
@@ -96,6 +97,41 @@ def test_what_is_submitted_while_an_append_is_in_flight_is_the_next_record():
     assert second is not None
     assert second.record is not None
     assert second.record.count == 2
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_requests_with_different_arguments_become_parts_whose_stamps_rise(conditional):
+    bucket = Bucket()
+    if conditional:
+        bucket.change("put_if_absent", "other", b"0")
+    bucket.put(a=b"1")
+    bucket.put(argument=b"x", a=b"2", b=b"2")
+    bucket.put(argument=b"x", a=b"3")
+    bucket.put(argument=b"y", a=b"4")
+    bucket.put(a=b"5")
+    bucket.flush()
+    (record,) = map(decode_record, bucket.log)
+    columns = [decode_columns(part.columns) for part in record.parts]
+    assert [part.argument for part in record.parts] == [b"", b"x", b"y", b""]
+    assert [[each for each in part.values if each != b"0"] for part in columns] == [
+        [b"1"], [b"2", b"2", b"3"], [b"4"], [b"5"]
+    ]  # fmt: skip
+    versions = [part.newest(1)["a"] for part in columns]
+    assert versions == sorted(set(versions))
+    assert bucket.view.values["a"] == bucket.follower.values["a"] == b"5"
+    assert bucket.view.versions == bucket.follower.versions
+
+
+def test_an_argument_counts_in_the_size_of_a_record_and_survives_a_conflict():
+    assert ChangeRequest("w", "remove", "k", b"", b"", bytes(100)).size >= 100
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.flush()
+    mixed = remote([("a", b"old"), ("b", b"new")], stamps=[stamp_of_ms(NOW_MS - 1)] * 2)
+    bucket.apply(msgspec.structs.replace(mixed, argument=b"why"))
+    bucket.flush()
+    (part,) = decode_record(bucket.log[-1]).parts
+    assert (part.argument, part.count, decode_columns(part.columns).keys) == (b"why", 1, ["b"])
 
 
 def test_a_withdrawn_record_leaves_nothing_behind():
@@ -292,7 +328,8 @@ part = st.tuples(
         st.one_of(st.integers(-3, 3), st.lists(st.integers(-3, 3), min_size=4, max_size=4)),
     ),
 )
-rounds = st.lists(st.lists(st.one_of(local, part), max_size=5), max_size=5)
+arguments = st.sampled_from([b"", b"", b"x"])
+rounds = st.lists(st.lists(st.tuples(st.one_of(local, part), arguments), max_size=5), max_size=5)
 
 
 class Naive:
@@ -301,7 +338,7 @@ class Naive:
     def __init__(self):
         self.entries = {}
         self.latest = 0
-        self.written = []
+        self.runs = []
 
     def apply(self, key, value, stamp, site):
         self.latest = max(self.latest, stamp) if version_of(stamp, site) > self.version(key) else self.latest
@@ -316,16 +353,22 @@ class Naive:
 
     def write(self, key, value):
         self.entries[key] = (0, value)
-        self.written.append((key, value))
+        self.runs[-1][1].append((key, value))
+
+    def request(self, argument):
+        """The requests of a round in order: those that follow one another with one argument are a run."""
+        if not self.runs or self.runs[-1][0] != argument:
+            self.runs.append((argument, []))
 
     def stamp(self):
-        """Stamp what was written in this round: alike if the keys differ, else one after the other."""
-        base = max(stamp_of_ms(NOW_MS), self.latest + 1)
-        step = len(dict(self.written)) < len(self.written)
-        for number, (key, value) in enumerate(self.written):
-            self.latest = base + step * number
-            self.entries[key] = (version_of(self.latest, 1), value)
-        self.written.clear()
+        """Stamp what was written in this round, each run alike if its keys differ, else one after the other."""
+        for _, written in self.runs:
+            base = max(stamp_of_ms(NOW_MS), self.latest + 1)
+            step = len(dict(written)) < len(written)
+            for number, (key, value) in enumerate(written):
+                self.latest = base + step * number
+                self.entries[key] = (version_of(self.latest, 1), value)
+        self.runs.clear()
 
     def change(self, op, key, value, expected):
         old = self.value(key)
@@ -346,7 +389,7 @@ class Naive:
 def test_decisions_are_those_of_the_naive_model(script):
     bucket, naive = Bucket(), Naive()
     for requests in script:
-        for waiter, (op, what) in enumerate(requests):
+        for waiter, ((op, what), argument) in enumerate(requests):
             if op == "apply":
                 events, site, delta = what
                 base = stamp_of_ms(NOW_MS)
@@ -360,12 +403,15 @@ def test_decisions_are_those_of_the_naive_model(script):
                     naive.apply(key, value, stamp, site)
             elif op == "put":
                 keys = [key for key, _ in what]
-                bucket.primary.submit(PutRequest(waiter, 0, keys, [value for _, value in what], 1))
+                bucket.primary.submit(PutRequest(waiter, 0, keys, [value for _, value in what], 1, argument))
             else:
                 key, value, expected = what
-                bucket.change(op, key, b"" if op.startswith("remove") else value, expected, waiter=waiter)
+                removes = op.startswith("remove")
+                bucket.change(op, key, b"" if removes else value, expected, waiter=waiter, argument=argument)
         outcomes = bucket.flush()
-        for waiter, (op, what) in enumerate(requests):
+        for waiter, ((op, what), argument) in enumerate(requests):
+            if op != "apply":
+                naive.request(argument)
             if op == "put":
                 for key, value in what:
                     naive.write(key, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
+import msgspec
 import pytest
 
 from heliograph.gateway.loops import is_for, outgoing
@@ -64,8 +65,9 @@ def test_a_ring_with_a_chord_stops() -> None:
 
 
 def test_an_outgoing_part_names_its_birth_and_keeps_it_afterwards() -> None:
-    first = outgoing(part_of("k", origin=1), 7, 42, (2, 3))
+    first = outgoing(msgspec.structs.replace(part_of("k", origin=1), argument=b"why"), 7, 42, (2, 3))
     assert (first.birth_bucket, first.birth_seq, first.recipients) == (7, 42, (2, 3))
     second = outgoing(first, 9, 4711, (1, 4))
     assert (second.birth_bucket, second.birth_seq, second.recipients) == (7, 42, (1, 2, 3, 4))
     assert second.columns is first.columns
+    assert second.argument == first.argument == b"why"

@@ -28,7 +28,7 @@ def test_with_as_many_buckets_a_part_is_passed_on_untouched() -> None:
 
 @given(keys=st.lists(KEYS, min_size=1, max_size=20), buckets=st.integers(1, 9))
 def test_with_other_buckets_every_event_reaches_its_keys_bucket_in_order(keys: list[str], buckets: int) -> None:
-    part = born(*keys)
+    part = msgspec.structs.replace(born(*keys), argument=b"why")
     sorted_parts = parts_by_bucket(WanBatch("r", 16, [(3, part)]), buckets)
     whole = decode_columns(part.columns)
     versions = list(whole.versions(part.origin))
@@ -40,6 +40,7 @@ def test_with_other_buckets_every_event_reaches_its_keys_bucket_in_order(keys: l
         for piece in pieces:
             columns = decode_columns(piece.columns)
             assert piece.count == len(columns.keys)
+            assert piece.argument == b"why"
             assert (piece.origin, piece.recipients, piece.birth_bucket, piece.birth_seq) == (1, (2,), 3, 17)
             found.setdefault(bucket, []).extend(zip(columns.keys, columns.versions(piece.origin), strict=True))
     assert found == expected

@@ -109,7 +109,7 @@ def simulate(main: Callable[[Members], Coroutine[Any, Any, None]]) -> None:
 def put(copy: BucketCopy, key: str, value: bytes = b"v") -> asyncio.Future[Done | Changed]:
     """Put one entry; raises, or the future tells, what the caller would hear."""
     waiter = OneWrite(asyncio.get_running_loop())
-    copy.put([key], [value], len(value), waiter)
+    copy.put([key], [value], b"", len(value), waiter)
     return waiter.future
 
 

@@ -63,7 +63,7 @@ def test_a_condition_is_judged_by_what_the_log_holds_then() -> None:
 
         async def absent(value: bytes) -> Done | Changed:
             waiter = OneWrite(asyncio.get_running_loop())
-            copy.change("put_if_absent", "k", value, b"", waiter)
+            copy.change("put_if_absent", "k", value, b"", b"", waiter)
             return await waiter.future
 
         one, other = await asyncio.gather(absent(b"one"), absent(b"other"))
@@ -105,7 +105,7 @@ def test_of_requests_that_are_too_large_together_only_the_guilty_one_is_refused(
         futures = []
         for key, value in (("a", b"1"), ("guilty", guilty), ("b", b"2")):
             waiter = OneWrite(asyncio.get_running_loop())
-            copy.put([key], [value], 1, waiter)  # a size that is reckoned wrong
+            copy.put([key], [value], b"", 1, waiter)  # a size that is reckoned wrong
             futures.append(waiter.future)
         with pytest.raises(UsageError, match="too large"):
             await futures[1]

@@ -11,7 +11,7 @@ from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.link.messages import ApplyParts, Change, GetAll, Keys, PutAll, Size
 from heliograph.model.ids import Address
-from heliograph.model.keys import KEY_BYTES_MAX, VALUE_BYTES_MAX, bucket_of
+from heliograph.model.keys import ARGUMENT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, bucket_of
 from heliograph.net.link import call_once
 from tests.member.copies import REGION, SITE
 from tests.member.test_operations import BUCKETS, OneSite, Server, play
@@ -53,6 +53,8 @@ BAD: list[tuple[messages.Request, type[HeliographError], str]] = [
     (put([None], [b"v"]), UsageError, "key"),
     (put(["k" * (KEY_BYTES_MAX + 1)], [b"v"]), UsageError, f"a key may have {KEY_BYTES_MAX} bytes"),
     (Change(REGION, 1, "remove", KEY), NotPrimaryError, "has 4 buckets"),
+    (PutAll(REGION, 0, [KEY], [b"v"], argument=bytes(ARGUMENT_BYTES_MAX + 1)), UsageError, "argument of 32769 bytes"),
+    (Change(REGION, 0, "remove", KEY, argument=bytes(ARGUMENT_BYTES_MAX + 1)), UsageError, "argument of 32769 bytes"),
     (Change(REGION, 0, "replace", KEY), UsageError, "a value of 0 bytes is refused"),
     (Change(REGION, 0, "remove", KEY, b"v"), UsageError, "remove takes no value"),
     (Change(REGION, 0, "put_if_absent", [], b"v"), UsageError, "key"),

@@ -97,6 +97,7 @@ def foreign(ops=b"\1\2", keys=("a", "b"), values=(b"x", b""), stamps=5, **fields
         foreign(),
         foreign(ops=b"\0\1", values=(b"x", b"y")),
         foreign(keys=(1, b"k"), stamps=[2**63 - 1, 0]),
+        foreign(argument=bytes(32 * 1024)),
     ],
 )
 def test_a_part_that_this_site_could_have_written_passes(part):
@@ -113,6 +114,7 @@ def test_a_part_that_this_site_could_have_written_passes(part):
         foreign(birth_seq=0),
         foreign(birth_seq=2**63),
         foreign(count=3),
+        foreign(argument=bytes(32 * 1024 + 1)),
         foreign(ops=b"", keys=(), values=()),
         foreign(values=(b"", b"")),
         foreign(values=(b"x", b"y")),
@@ -132,7 +134,7 @@ def test_a_part_that_this_site_could_not_have_written_is_refused_and_its_site_na
 
 
 def test_a_record_comes_back_as_it_was():
-    record = Record(7, (Part(1, (2, 3), 5, 99, 1, encode_columns(Columns(b"\0", ["k"], [b"v"], 5))),))
+    record = Record(7, (Part(1, (2, 3), 5, 99, 1, encode_columns(Columns(b"\0", ["k"], [b"v"], 5)), b"a"),))
     assert decode_record(encode_record(record)) == record
     assert record.count == 1
     with pytest.raises(PeerError, match="record"):

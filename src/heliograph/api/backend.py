@@ -10,7 +10,8 @@ from heliograph.model.keys import Key
 
 
 class Backend(Protocol):
-    """Operations on the regions of one site. Values are msgpack encodings; an empty one means "no entry".
+    """Operations on the regions of one site. Values and callback arguments are msgpack encodings; an empty one means
+    that there is none.
 
     All raise RegionNotFoundError, and UnavailableError when no primary can be reached in time (the outcome of a write
     is then unknown).
@@ -20,11 +21,13 @@ class Backend(Protocol):
         """Return a region's attributes."""
         ...
 
-    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+    async def put_all(self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b"") -> None:
         """Put entries; returns when all are in the log and readable here."""
         ...
 
-    async def change(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
+    async def change(
+        self, region: str, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
+    ) -> Changed:
         """Do an operation whose result depends on the entry."""
         ...
 

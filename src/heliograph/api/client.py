@@ -67,16 +67,17 @@ class ClientBackend:
         except RegionNotFoundError:
             return (await self._locators.renew(routes)).attributes(region)
 
-    async def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+    async def put_all(self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b"") -> None:
         """Put entries at the primaries of their buckets."""
-        await self._do(PutAll(region, keys, values, await self._buckets(region)))
+        await self._do(PutAll(region, keys, values, argument, await self._buckets(region)))
 
     async def change(
-        self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes
+        self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
     ) -> messages.Changed:
         """Have the bucket's primary decide on an operation."""
         bucket = bucket_of(key, await self._buckets(region))
-        changed = (await self._do(Change(messages.Change(region, bucket, op, key, value, expected)))).changed
+        message = messages.Change(region, bucket, op, key, value, expected, argument=argument)
+        changed = (await self._do(Change(message))).changed
         if changed is None:
             raise InvariantViolation(f"a change of {region} ended undecided")
         return changed

@@ -81,15 +81,18 @@ class PutAll(Operation):
     reply = messages.Done
     repeatable = False
 
-    def __init__(self, region: str, keys: list[Key], values: list[bytes], total_num_buckets: int) -> None:
+    def __init__(
+        self, region: str, keys: list[Key], values: list[bytes], argument: bytes, total_num_buckets: int
+    ) -> None:
         super().__init__(region)
+        self._argument = argument
         self._requests: dict[int, tuple[messages.PutAll, int]] = {}
         self._sort(keys, values, total_num_buckets)
 
     def _sort(self, keys: list[Key], values: list[bytes], total_num_buckets: int) -> None:
         for bucket, columns in group_entries(keys, values, total_num_buckets).items():
             for some_keys, some_values, size in _chunks(*columns):
-                request = messages.PutAll(self.region, bucket, some_keys, some_values)
+                request = messages.PutAll(self.region, bucket, some_keys, some_values, argument=self._argument)
                 self._requests[len(self._requests)] = (request, size)
 
     def rebucket(self, total_num_buckets: int) -> None:

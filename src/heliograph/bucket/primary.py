@@ -14,9 +14,10 @@ all that the bucket has seen, so that order always agrees with the versions.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import groupby, repeat
+from operator import attrgetter
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -53,18 +54,20 @@ Waiter: TypeAlias = Any
 """Whatever the shell wants back with an outcome; the core does not look inside."""
 Outcome: TypeAlias = Changed | Exception | None
 """What became of a request: None = done."""
+_argument_of = attrgetter("argument")
 Merge: TypeAlias = tuple[Columns, dict[Key, int]]
 """Accepted events and the versions that they leave."""
 
 
 class PutRequest(msgspec.Struct, frozen=True):
-    """Put entries, whatever was there. size: bytes it adds to a record, see `request_size`."""
+    """Put entries, whatever was there. size: bytes it adds to a record, see `request_size` and `argument_size`."""
 
     waiter: Waiter
     bucket: int
     keys: list[Key]
     values: list[bytes]
     size: int
+    argument: bytes = b""
 
 
 class ChangeRequest(msgspec.Struct, frozen=True):
@@ -75,11 +78,12 @@ class ChangeRequest(msgspec.Struct, frozen=True):
     key: Key
     value: bytes
     expected: bytes
+    argument: bytes = b""
 
     @property
     def size(self) -> int:
-        """Bytes, as `request_size`."""
-        return request_size((self.key,), (self.value,))
+        """Bytes, as `request_size` and `argument_size`."""
+        return request_size((self.key,), (self.value,)) + argument_size(self.argument)
 
 
 class ApplyRequest(msgspec.Struct, frozen=True):
@@ -244,9 +248,12 @@ class _Drafting:
                 else:
                     local.append(request)
         if ChangeRequest in kinds:
-            self._add_local(*self._decide(local))
-        elif local:
-            self._add_local(*self._put(local))
+            state = self._state_after_parts()
+            for argument, some in _runs(local):
+                self._add_local(argument, *self._decide(some, state))
+        else:
+            for argument, some in _runs(local):
+                self._add_local(argument, *self._put(some))
         return tuple(self._parts), self._merges, self._outcomes
 
     # --- events from other sites
@@ -281,14 +288,7 @@ class _Drafting:
             if len(kept) < len(columns.keys):
                 columns = columns.take(kept)
                 newest = columns.newest(part.origin)
-                part = Part(
-                    part.origin,
-                    part.recipients,
-                    part.birth_bucket,
-                    part.birth_seq,
-                    len(kept),
-                    encode_columns(columns),
-                )
+                part = msgspec.structs.replace(part, count=len(kept), columns=encode_columns(columns))
         self._counters.applied += len(columns.keys)
         self._stamp_max = max(self._stamp_max, columns.stamp_max())
         self._parts.append(part)
@@ -331,12 +331,11 @@ class _Drafting:
         # True is UPDATE and False is CREATE, so one C-level pass gives the operations.
         return bytes(map(self._view.values.__contains__, keys)), keys, values
 
-    def _decide(self, requests: list[Request]) -> tuple[bytes, list[Key], list[bytes]]:
+    def _decide(self, requests: list[Request], state: dict[Key, bytes]) -> tuple[bytes, list[Key], list[bytes]]:
         """Judge requests one by one; `state` shows what the events before them leave, empty bytes = no entry."""
         ops = bytearray()
         keys: list[Key] = []
         values: list[bytes] = []
-        state = self._state_after_parts()
         present = self._view.values.get
 
         def add(key: Key, value: bytes, old: bytes) -> None:
@@ -365,7 +364,8 @@ class _Drafting:
             state.update(zip(columns.keys, columns.values, strict=True))
         return state
 
-    def _add_local(self, ops: bytes, keys: list[Key], values: list[bytes]) -> None:
+    def _add_local(self, argument: bytes, ops: bytes, keys: list[Key], values: list[bytes]) -> None:
+        """Add events born here; those of one record that are added later get newer stamps."""
         if not keys:
             return
         stamp = next_stamp(self._stamp_max, self._now_ms)
@@ -375,8 +375,19 @@ class _Drafting:
         else:  # a key stands twice: only stamps that rise tell which of its events is the newer one
             columns = Columns(ops, keys, values, list(range(stamp, stamp + len(keys))))
             newest = columns.newest(self._site)
-        self._parts.append(Part(self._site, (), 0, 0, len(keys), encode_columns(columns)))
+        self._stamp_max = columns.stamp_max()
+        self._parts.append(Part(self._site, (), 0, 0, len(keys), encode_columns(columns), argument))
         self._merges.append((columns, newest))
+
+
+def _runs(requests: list[Request]) -> Iterator[tuple[bytes, list[Request]]]:
+    """Cut local requests, in their order, where the callback argument changes: the events of a part share one."""
+    arguments = set(map(_argument_of, requests))
+    if len(arguments) == 1:
+        yield arguments.pop(), requests
+    else:
+        for argument, run in groupby(requests, _argument_of):
+            yield argument, list(run)
 
 
 def _condition_holds(request: ChangeRequest, old: bytes) -> bool:
@@ -399,6 +410,11 @@ def request_size(keys: Sequence[Key], values: Sequence[bytes]) -> int:
     return sum(map(len, values)) + key_bytes(keys) + KEY_OVERHEAD_BYTES * len(keys)
 
 
+def argument_size(argument: bytes) -> int:
+    """Bytes that a callback argument adds to a record, at most: its events may become a part of their own."""
+    return len(argument) + PART_OVERHEAD_BYTES if argument else 0
+
+
 def largest_entry(keys: Sequence[Key], values: Sequence[bytes]) -> int:
     """Return what each of some entries adds to a record at most: cheaper than the `request_size` of many shares."""
     return max(map(len, values)) + longest_key_bytes(keys) + KEY_OVERHEAD_BYTES
@@ -408,4 +424,4 @@ def parts_size(parts: Sequence[Part]) -> int:
     """Bytes that parts from another site add to a record, near enough: those of which something is dropped are
     encoded anew.
     """
-    return sum([len(part.columns) + PART_OVERHEAD_BYTES + RECIPIENT_BYTES * len(part.recipients) for part in parts])
+    return sum([part.size + PART_OVERHEAD_BYTES + RECIPIENT_BYTES * len(part.recipients) for part in parts])

@@ -156,11 +156,11 @@ class BucketQueue:
         """Return the parts for the remote site, their events, the bytes to hold them, and the events skipped."""
         parts = record.parts
         if len(parts) == 1 and is_for(parts[0], self.site):
-            return parts, parts[0].count, HELD_BYTES + len(parts[0].columns), 0
+            return parts, parts[0].count, HELD_BYTES + parts[0].size, 0
         site = self.site
         chosen = tuple([part for part in parts if is_for(part, site)])
         count = sum([part.count for part in chosen])
-        size = HELD_BYTES + sum([len(part.columns) for part in chosen])
+        size = HELD_BYTES + sum([part.size for part in chosen])
         return chosen, count, size, record.count - count
 
     def _may_hold(self, size: int) -> bool:

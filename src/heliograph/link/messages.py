@@ -27,13 +27,17 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class PutAll(Message, frozen=True):
-    """Put entries; all keys of one request belong to one bucket. Answer: `Done`."""
+    """Put entries; all keys of one request belong to one bucket. Answer: `Done`.
+
+    argument: the encoded callback argument, empty without one.
+    """
 
     region: str
     bucket: int
     keys: list[WireKey]
     values: list[bytes]
     forwarded: bool = False
+    argument: bytes = b""
 
 
 Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_if"]
@@ -42,7 +46,7 @@ Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_
 class Change(Message, frozen=True):
     """One operation whose result depends on the entry (semantics as in `bucket.primary`). Answer: `Changed`.
 
-    expected: encoding of the value that `remove_if` and `replace_if` ask for.
+    expected: encoding of the value that `remove_if` and `replace_if` ask for. argument: as of `PutAll`.
     """
 
     region: str
@@ -52,6 +56,7 @@ class Change(Message, frozen=True):
     value: bytes = b""
     expected: bytes = b""
     forwarded: bool = False
+    argument: bytes = b""
 
 
 class ApplyParts(Message, frozen=True):

@@ -119,16 +119,16 @@ class BucketCopy:
 
     # --- writing
 
-    def put(self, keys: list[Key], values: list[bytes], size: int, waiter: Waiter) -> None:
-        """Put entries of `request_size` `size`; the waiter hears when they are in the log and in the view.
+    def put(self, keys: list[Key], values: list[bytes], argument: bytes, size: int, waiter: Waiter) -> None:
+        """Put entries that add `size` bytes to a record; the waiter hears when they are in the log and in the view.
 
         Raises NotPrimaryError, UnreachableError.
         """
-        self._submit(PutRequest(waiter, self.bucket, keys, values, size))
+        self._submit(PutRequest(waiter, self.bucket, keys, values, size, argument))
 
-    def change(self, op: Condition, key: Key, value: bytes, expected: bytes, waiter: Waiter) -> None:
+    def change(self, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes, waiter: Waiter) -> None:
         """Do a conditional operation. Raises NotPrimaryError, UnreachableError."""
-        self._submit(ChangeRequest(waiter, op, key, value, expected))
+        self._submit(ChangeRequest(waiter, op, key, value, expected, argument))
 
     def apply_parts(self, parts: Sequence[Part], waiter: Waiter) -> None:
         """Judge and append parts from another site. Raises NotPrimaryError, UnreachableError."""

@@ -497,15 +497,17 @@ class Member:
         """Return a region's attributes. Raises RegionNotFoundError."""
         return self._operations.attributes(region)
 
-    def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> Coroutine[Any, Any, None]:
+    def put_all(
+        self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b""
+    ) -> Coroutine[Any, Any, None]:
         """Put entries; returns when all are in the log and this member's own copies show them."""
-        return self._operations.put_all(region, keys, values)
+        return self._operations.put_all(region, keys, values, argument)
 
     def change(
-        self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes
+        self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
     ) -> Coroutine[Any, Any, messages.Changed]:
         """Do a conditional operation at the bucket's primary."""
-        return self._operations.change(region, op, key, value, expected)
+        return self._operations.change(region, op, key, value, expected, argument)
 
     def get_all(self, region: str, keys: list[Key]) -> Coroutine[Any, Any, list[bytes]]:
         """Return the values of keys; empty where there is no entry."""

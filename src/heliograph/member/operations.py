@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import cached_property, partial
 from typing import Any, TypeAlias, TypeVar, cast
 
-from heliograph.bucket.primary import largest_entry, request_size
+from heliograph.bucket.primary import argument_size, largest_entry, request_size
 from heliograph.errors import (
     HeliographError,
     NotPrimaryError,
@@ -85,18 +85,21 @@ class Operations:
 
     # --- writes
 
-    def put_all(self, region: str, keys: list[Key], values: list[bytes]) -> Coroutine[Any, Any, None]:
+    def put_all(
+        self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b""
+    ) -> Coroutine[Any, Any, None]:
         """Put entries; returns when all are in the log and this member's own copies show them.
 
         When some of it fails the rest is ended first, and then the first error raised.
         """
         put = self._put if len(keys) == 1 else self._put_many
-        return put(region, keys, values)
+        return put(region, keys, values, argument)
 
-    async def _put_many(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+    async def _put_many(self, region: str, keys: list[Key], values: list[bytes], argument: bytes) -> None:
         hosted = self.region(region)
         copies = hosted.copies
-        size_max = hosted.record_bytes_max
+        more = argument_size(argument)
+        size_max = hosted.record_bytes_max - more
         entry_max = largest_entry(keys, values)
         waiter = ManyWrites(self._loop)
         rest: list[tuple[int, list[Key], list[bytes]]] = []
@@ -111,11 +114,11 @@ class Operations:
             if copy is None or not copy.accepting:
                 rest += ((bucket, piece[0], piece[1]) for piece in pieces)
                 continue
-            for piece in pieces:
+            for some_keys, some_values, size in pieces:
                 try:
-                    copy.put(*piece, waiter)
+                    copy.put(some_keys, some_values, argument, size + more, waiter)
                 except (NotPrimaryError, UnreachableError):
-                    rest.append((bucket, piece[0], piece[1]))
+                    rest.append((bucket, some_keys, some_values))
                 else:
                     waiter.expect()
         if not waiter.empty:
@@ -127,41 +130,45 @@ class Operations:
             else:
                 errors.append(error)
         if rest:
-            puts = [self._put_routed(region, *each) for each in rest]
+            puts = [self._put_routed(region, *each, argument) for each in rest]
             errors += filter(None, await asyncio.gather(*puts, return_exceptions=True))
         if errors:
             raise errors[0]
 
-    async def _put(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+    async def _put(self, region: str, keys: list[Key], values: list[bytes], argument: bytes) -> None:
         hosted = self.region(region)
         bucket = bucket_of(keys[0], hosted.attributes.total_num_buckets)
         copy = hosted.copies.get(bucket)
         if copy is not None and copy.accepting:
             waiter = OneWrite(self._loop)
-            copy.put(keys, values, largest_entry(keys, values), waiter)
+            copy.put(keys, values, argument, largest_entry(keys, values) + argument_size(argument), waiter)
             try:
                 await waiter.future
             except NotPrimaryError:
                 pass  # it was not done: the new primary does it
             else:
                 return
-        await self._put_routed(region, bucket, keys, values)
+        await self._put_routed(region, bucket, keys, values, argument)
 
-    async def _put_routed(self, region: str, bucket: int, keys: list[Key], values: list[bytes]) -> None:
+    async def _put_routed(
+        self, region: str, bucket: int, keys: list[Key], values: list[bytes], argument: bytes
+    ) -> None:
         def here(copy: BucketCopy, waiter: Waiter) -> None:
-            copy.put(keys, values, request_size(keys, values), waiter)
+            copy.put(keys, values, argument, request_size(keys, values) + argument_size(argument), waiter)
 
-        request = messages.PutAll(region, bucket, keys, values, True)
+        request = messages.PutAll(region, bucket, keys, values, True, argument)
         done = await self._routed(region, bucket, request, Done, here, repeatable=False)
         await self._shown(region, bucket, done.seq)
 
-    async def change(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
+    async def change(
+        self, region: str, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
+    ) -> Changed:
         """Do a conditional operation at the bucket's primary."""
         bucket = bucket_of(key, self.region(region).attributes.total_num_buckets)
-        request = messages.Change(region, bucket, op, key, value, expected, True)
+        request = messages.Change(region, bucket, op, key, value, expected, True, argument)
 
         def here(copy: BucketCopy, waiter: Waiter) -> None:
-            copy.change(op, key, value, expected, waiter)
+            copy.change(op, key, value, expected, argument, waiter)
 
         changed = await self._routed(region, bucket, request, Changed, here, repeatable=False)
         await self._shown(region, bucket, changed.seq)

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from heliograph.bucket.primary import RECORD_BYTES_MAX, request_size
+from heliograph.bucket.primary import RECORD_BYTES_MAX, argument_size, request_size
 from heliograph.errors import NotPrimaryError, UsageError
 from heliograph.link import frames, messages
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import Operations
 from heliograph.member.waiters import OneWrite
-from heliograph.model.keys import VALUE_BYTES_MAX, buckets_of, check_keys
+from heliograph.model.keys import VALUE_BYTES_MAX, buckets_of, check_argument, check_keys
 from heliograph.net.link import BaseHandler, Link
 
 Answer = messages.Reply | Awaitable[messages.Reply]
@@ -53,18 +53,19 @@ class MemberService(BaseHandler):
         self._check_keys(request.region, request.bucket, request.keys)
         for value in request.values:
             _check_value(value)
-        size = request_size(request.keys, request.values)
+        check_argument(request.argument)
+        size = request_size(request.keys, request.values) + argument_size(request.argument)
         if size > RECORD_BYTES_MAX and len(request.keys) > 1:
             raise UsageError(f"a request of {size} bytes is refused: put at most {RECORD_BYTES_MAX} bytes at once")
         copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
         if copy is None:
             return self._put_elsewhere(request)
         waiter = OneWrite(asyncio.get_running_loop())
-        copy.put(request.keys, request.values, size, waiter)
+        copy.put(request.keys, request.values, request.argument, size, waiter)
         return cast(Answer, waiter.future)
 
     async def _put_elsewhere(self, request: messages.PutAll) -> messages.Reply:
-        await self._operations.put_all(request.region, request.keys, request.values)
+        await self._operations.put_all(request.region, request.keys, request.values, request.argument)
         return messages.Done(0, self._operations.region(request.region).primary_of(request.bucket))
 
     def _change(self, request: messages.Change) -> Answer:
@@ -73,16 +74,17 @@ class MemberService(BaseHandler):
             _check_value(request.value)
         elif request.value:
             raise UsageError(f"{request.op} takes no value")
+        check_argument(request.argument)
         copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
         if copy is None:
             return self._change_elsewhere(request)
         waiter = OneWrite(asyncio.get_running_loop())
-        copy.change(request.op, request.key, request.value, request.expected, waiter)
+        copy.change(request.op, request.key, request.value, request.expected, request.argument, waiter)
         return cast(Answer, waiter.future)
 
     async def _change_elsewhere(self, request: messages.Change) -> messages.Reply:
         changed = await self._operations.change(
-            request.region, request.op, request.key, request.value, request.expected
+            request.region, request.op, request.key, request.value, request.expected, request.argument
         )
         primary = self._operations.region(request.region).primary_of(request.bucket)
         return messages.Changed(changed.done, changed.old, changed.seq, primary)

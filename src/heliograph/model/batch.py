@@ -20,7 +20,7 @@ from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
 from heliograph.model.clock import version_of
 from heliograph.model.decoding import decode
 from heliograph.model.ids import SITE_ID_MAX
-from heliograph.model.keys import INT_MAX, KEY_BYTES_MAX, KEY_TYPES, VALUE_BYTES_MAX, check_keys
+from heliograph.model.keys import ARGUMENT_BYTES_MAX, INT_MAX, KEY_BYTES_MAX, KEY_TYPES, VALUE_BYTES_MAX, check_keys
 
 # The operations of a batch, one byte an event; the numbers are GemFire's (semantics.md §1).
 CREATE, UPDATE, DESTROY = 0, 1, 2
@@ -81,6 +81,7 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     birth_bucket, birth_seq: where the site of birth appended them first; `birth_seq` 0 means in this very record.
     count: number of events, so that queues count without decoding.
     columns: the encoded `Columns`.
+    argument: the encoded callback argument of all its events, empty without one.
     """
 
     origin: int
@@ -89,6 +90,12 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     birth_seq: int
     count: int
     columns: bytes
+    argument: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes, beyond a few."""
+        return len(self.columns) + len(self.argument)
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True):
@@ -158,6 +165,9 @@ def check_head(part: Part) -> None:
     )
     if not fits:
         raise PeerError(f"malformed part of site {part.origin}: a site, bucket, sequence or count is out of range")
+    if len(part.argument) > ARGUMENT_BYTES_MAX:
+        size = len(part.argument)
+        raise PeerError(f"malformed part of site {part.origin}: its callback argument has {size} bytes")
 
 
 def check_part(part: Part, columns: Columns) -> None:

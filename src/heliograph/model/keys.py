@@ -19,6 +19,8 @@ Key: TypeAlias = str | int | bytes
 
 KEY_BYTES_MAX = 32 * 1024
 VALUE_BYTES_MAX = 4 * 1024 * 1024
+ARGUMENT_BYTES_MAX = 32 * 1024
+"""Of a callback argument, encoded."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
 _encoder = msgspec.msgpack.Encoder()
@@ -108,6 +110,27 @@ def encode_values(values: Iterable[Any]) -> list[bytes]:
 def encode_value(value: Any) -> bytes:
     """Encode one value; see `encode_values`."""
     return encode_values((value,))[0]
+
+
+def encode_argument(argument: Any) -> bytes:
+    """Encode a callback argument; empty for None, which says that there is none.
+
+    Raises UsageError for what msgpack can't carry, and for more than `ARGUMENT_BYTES_MAX`.
+    """
+    if argument is None:
+        return b""
+    try:
+        encoded = _encode(argument)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise UsageError(f"callback_argument can't be carried: {exc}; give what msgpack carries") from exc
+    check_argument(encoded)
+    return encoded
+
+
+def check_argument(encoded: bytes) -> None:
+    """Raise UsageError for an encoded callback argument that is too large."""
+    if len(encoded) > ARGUMENT_BYTES_MAX:
+        raise UsageError(f"a callback argument of {len(encoded)} bytes is too large: it may have {ARGUMENT_BYTES_MAX}")
 
 
 def bucket_of(key: Key, total_num_buckets: int) -> BucketId:
