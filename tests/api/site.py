@@ -16,7 +16,7 @@ from heliograph.link.hello import Hello
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import Address
-from heliograph.model.keys import Key, bucket_of
+from heliograph.model.keys import NO_VALUE, Key, bucket_of
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
 from heliograph.net.link import BaseHandler, Link, LinkServer, serve_links
 from heliograph.net.real import RealNetwork
@@ -59,17 +59,23 @@ class MemoryBackend:
     async def size(self, region: str) -> int:
         return len(self.entries(region))
 
+    async def clear(self, region: str) -> None:
+        self.entries(region).clear()
+
     def decide(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
         entries = self.entries(region)
         old = entries.get(key, b"")
         done = {
-            "put_if_absent": not old,
+            "put_if_absent": old in (b"", NO_VALUE),
             "remove": bool(old),
-            "replace": bool(old),
+            "invalidate": bool(old),
+            "replace": old not in (b"", NO_VALUE),
             "remove_if": bool(old) and old == expected,
             "replace_if": bool(old) and old == expected,
         }[op]
-        if done and value:
+        if done and op == "invalidate":
+            entries[key] = NO_VALUE
+        elif done and value:
             entries[key] = value
         elif done:
             del entries[key]
@@ -116,6 +122,13 @@ class FakeServer(BaseHandler):
             changed = data.decide(message.region, message.op, message.key, message.value, message.expected)
             primary = self.primary_elsewhere(message.region, message.bucket)
             return Changed(changed.done, changed.old, changed.seq, primary)
+        if isinstance(message, messages.Clear):
+            assert message.total_num_buckets == len(self.site.primaries[message.region])
+            entries = data.entries(message.region)
+            for key in list(entries):
+                if bucket_of(key, message.total_num_buckets) == message.bucket:
+                    del entries[key]
+            return messages.Done(1, self.primary_elsewhere(message.region, message.bucket))
         if isinstance(message, messages.GetAll):
             if len(message.keys) > self.site.get_keys_max:
                 raise UsageError("a message of many bytes is too large")

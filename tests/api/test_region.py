@@ -126,11 +126,36 @@ def test_popitem_gives_every_entry_once(region: Region) -> None:
     assert len(region) == 0
 
 
-def test_clear_is_refused(region: Region) -> None:
+def test_clear(region: Region) -> None:
+    region.clear()
+    region.put_all({str(number): number for number in range(500)})
+    region.clear()
+    assert len(region) == 0
+    assert "7" not in region
+    assert region.put_if_absent("7", "anew") is None
+    assert dict(region) == {"7": "anew"}
+
+
+def test_an_entry_that_is_invalidated_is_there_and_has_no_value(region: Region) -> None:
+    assert region.invalidate("k") is False
+    assert "k" not in region
     region["k"] = 1
-    with pytest.raises(UsageError, match="can't be cleared"):
-        region.clear()
-    assert region["k"] == 1
+    assert region.invalidate("k") is True
+    assert region.invalidate("k") is True
+    assert "k" in region
+    assert (region["k"], region.get("k"), region.get("k", "default")) == (None, None, None)
+    assert (len(region), dict(region.items()), region.get_all(["k", "j"])) == (1, {"k": None}, {"k": None})
+    assert region.replace("k", 2) is None
+    assert region["k"] is None
+    assert region.put_if_absent("k", 3) is None
+    assert region["k"] == 3
+    region.invalidate("k")
+    assert region.pop("k") is None
+    assert region.pop("k", "gone") == "gone"
+    region["k"] = 4
+    region.invalidate("k")
+    assert region.popitem() == ("k", None)
+    assert len(region) == 0
 
 
 @pytest.mark.parametrize(

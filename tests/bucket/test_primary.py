@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.bucket import primary as primary_module
+from heliograph.bucket import removing
 from heliograph.bucket.primary import (
     CLOCK_SKEW_MS_MAX,
     RECORD_BYTES_MAX,
@@ -18,6 +19,8 @@ from heliograph.bucket.primary import (
     first_record,
     request_size,
 )
+from heliograph.bucket.removing import ClearRequest, CollectRequest, InvalidateRequest
+from heliograph.bucket.snapshot import open_snapshot, slices
 from heliograph.bucket.view import BucketView
 from heliograph.errors import ClockSkewError, InvariantViolation, PeerError
 from heliograph.link.messages import Changed
@@ -34,7 +37,7 @@ from heliograph.model.batch import (
 )
 from heliograph.model.clock import stamp_of_ms, version_of
 from heliograph.model.ids import Epoch, Seq
-from heliograph.model.keys import Key
+from heliograph.model.keys import NO_VALUE, Key
 
 NOW_MS = 1_000_000
 
@@ -72,6 +75,15 @@ class Bucket:
 
     def apply(self, *parts, waiter="apply"):
         self.primary.submit(ApplyRequest(waiter, parts, 10))
+
+    def clear(self, waiter="clear"):
+        self.primary.submit(ClearRequest(waiter))
+
+    def invalidate(self, key, waiter="invalidate"):
+        self.primary.submit(InvalidateRequest(waiter, key))
+
+    def records(self):
+        return [decode_record(data) for data in self.log]
 
 
 def remote(events, origin=2, recipients=(1,), stamps=None):
@@ -309,6 +321,118 @@ def test_the_first_record_of_an_epoch_names_the_primary():
         view.apply(Seq(4), first_record(Epoch(3), "s1"))
 
 
+# --- removals
+
+
+def test_a_record_takes_away_or_holds_events_and_neither_kind_holds_up_the_other():
+    bucket = Bucket()
+    bucket.put(a=b"1", b=b"2")
+    bucket.flush()
+    for waiter in range(3):
+        bucket.invalidate("a", waiter)
+    bucket.clear()
+    bucket.invalidate("b")
+    bucket.put(c=b"3")
+    outcomes = bucket.flush()
+    assert [(record.count, len(record.removals)) for record in bucket.records()[1:]] == [(0, 1), (1, 0), (0, 1)]
+    assert [outcomes[waiter] for waiter in (*range(3), "clear", "put", "invalidate")] == [
+        Changed(True, b"1", 0), Changed(True, b"1", 0), Changed(True, b"1", 0), None, None, Changed(False, b"", 0)
+    ]  # fmt: skip
+    assert bucket.view.values == bucket.follower.values == {}
+    assert not bucket.primary.waiting
+
+
+def test_removing_what_is_not_there_appends_nothing():
+    bucket = Bucket()
+    bucket.clear()
+    bucket.invalidate("a")
+    bucket.primary.submit(CollectRequest("collect", Seq(9)))
+    assert bucket.flush() == {"clear": None, "invalidate": Changed(False, b"", 0), "collect": None}
+    assert bucket.log == []
+
+
+def test_an_entry_without_a_value_is_absent_to_what_depends_on_the_value():
+    bucket = Bucket()
+    bucket.put(k=b"1")
+    bucket.flush()
+    bucket.invalidate("k")
+    bucket.flush()
+    assert bucket.view.values == {"k": NO_VALUE}
+    bucket.change("replace", "k", b"2", waiter=1)
+    bucket.change("replace_if", "k", b"2", expected=b"1", waiter=2)
+    bucket.change("put_if_absent", "k", b"3", waiter=3)
+    bucket.change("put_if_absent", "k", b"4", waiter=4)
+    assert bucket.flush() == {
+        1: Changed(False, NO_VALUE, 0), 2: Changed(False, NO_VALUE, 0),
+        3: Changed(True, NO_VALUE, 0), 4: Changed(False, b"3", 0),
+    }  # fmt: skip
+    bucket.invalidate("k")
+    bucket.flush()
+    bucket.change("remove", "k")
+    assert bucket.flush() == {"change": Changed(True, NO_VALUE, 0)}
+    assert bucket.view.values == {}
+
+
+@pytest.mark.parametrize("removed", ["clear", "invalidate"])
+def test_what_was_taken_away_does_not_come_back_with_a_duplicate_and_does_with_something_newer(removed):
+    bucket = Bucket()
+    part = remote([("k", b"1")], stamps=stamp_of_ms(NOW_MS))
+    bucket.apply(part)
+    bucket.flush()
+    bucket.clear() if removed == "clear" else bucket.invalidate("k")
+    bucket.flush()
+    gone = dict(bucket.view.values)
+    bucket.apply(part)
+    bucket.apply(remote([("k", b"0")], stamps=stamp_of_ms(NOW_MS) - 1))
+    bucket.flush()
+    assert bucket.view.values == gone
+    bucket.apply(remote([("k", b"2")], stamps=stamp_of_ms(NOW_MS) + 1))
+    bucket.flush()
+    assert bucket.view.values == {"k": b"2"}
+
+
+def test_a_removal_that_is_refused_is_not_tried_alone_and_one_that_is_abandoned_is_returned():
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.flush()
+    bucket.clear(1)
+    bucket.clear(2)
+    bucket.primary.draft(NOW_MS)
+    assert not bucket.primary.retry_alone()
+    assert [request.waiter for request, _ in bucket.primary.withdraw().outcomes] == [1, 2]
+    bucket.clear(3)
+    assert [request.waiter for request in bucket.primary.abandon()] == [3]
+    assert (bucket.flush(), bucket.view.values) == ({}, {"a": b"1"})
+
+
+def test_a_defect_fails_the_removals_at_hand_and_no_other(monkeypatch):
+    def broken(*_):
+        raise KeyError("defect")
+
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(removing, "decide", broken)
+        bucket.clear()
+        draft = bucket.primary.draft(NOW_MS)
+    assert draft is not None
+    assert isinstance(draft.defect, KeyError)
+    assert [outcome for _, outcome in draft.outcomes] == [draft.defect]
+    bucket.clear()
+    assert (bucket.flush(), bucket.view.values) == ({"clear": None}, {})
+
+
+def test_a_new_life_begins_with_the_first_record_of_an_epoch():
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.flush()
+    bucket.view.apply(Seq(2), decode_record(encode_record(first_record(Epoch(2), "s1", new_life=4))))
+    assert (bucket.view.values, bucket.view.life, bucket.view.tombstones) == ({}, 4, {"a": 2})
+    bucket.primary.submit(ClearRequest("again", 4))
+    assert (bucket.flush(), bucket.log[1:]) == ({"again": None}, []), "it has begun already"
+
+
 # --- against the naive model
 
 KEYS = ["a", "b", "c"]
@@ -320,6 +444,11 @@ local = st.one_of(
         st.tuples(st.sampled_from(KEYS), values, values),
     ),
 )
+removal = st.one_of(
+    st.just(("clear", None)),
+    st.tuples(st.just("invalidate"), st.sampled_from(KEYS)),
+    st.tuples(st.just("collect"), st.integers(0, 20)),
+)
 part = st.tuples(
     st.just("apply"),
     st.tuples(
@@ -329,7 +458,10 @@ part = st.tuples(
     ),
 )
 arguments = st.sampled_from([b"", b"", b"x"])
-rounds = st.lists(st.lists(st.tuples(st.one_of(local, part), arguments), max_size=5), max_size=5)
+rounds = st.lists(
+    st.one_of(st.lists(st.tuples(st.one_of(local, part), arguments), max_size=5), removal),
+    max_size=8,
+)
 
 
 class Naive:
@@ -339,6 +471,8 @@ class Naive:
         self.entries = {}
         self.latest = 0
         self.runs = []
+        self.removed = {}
+        self.before = {}
 
     def apply(self, key, value, stamp, site):
         self.latest = max(self.latest, stamp) if version_of(stamp, site) > self.version(key) else self.latest
@@ -373,9 +507,9 @@ class Naive:
     def change(self, op, key, value, expected):
         old = self.value(key)
         holds = {
-            "put_if_absent": not old,
+            "put_if_absent": old in (b"", NO_VALUE),
             "remove": bool(old),
-            "replace": bool(old),
+            "replace": old not in (b"", NO_VALUE),
             "remove_if": bool(old) and old == expected,
             "replace_if": bool(old) and old == expected,
         }[op]
@@ -383,12 +517,46 @@ class Naive:
             self.write(key, b"" if op.startswith("remove") else value)
         return holds, old
 
+    def remove(self, kind, what, seq):
+        """Take away with the record at `seq`; `removed` says since which record a key has no value."""
+        for key, (version, value) in list(self.entries.items()):
+            if kind == "clear" and value:
+                self.entries[key] = (version, b"")
+            elif kind == "invalidate" and key == what and value:
+                self.entries[key] = (version, NO_VALUE)
+            elif kind == "collect" and not value and self.removed[key] <= what:
+                del self.entries[key], self.removed[key]
+        self.note(seq)
+
+    def note(self, seq):
+        """A record came: what it destroyed, whether it was there or not, is a tombstone of this record."""
+        for key, entry in self.entries.items():
+            if entry[1]:
+                self.removed.pop(key, None)
+            elif self.before.get(key) != entry:
+                self.removed[key] = seq
+        self.before = dict(self.entries)
+
 
 @settings(max_examples=300)
 @given(rounds)
 def test_decisions_are_those_of_the_naive_model(script):
     bucket, naive = Bucket(), Naive()
     for requests in script:
+        if isinstance(requests, tuple):
+            kind, what = requests
+            bucket.primary.submit(
+                {
+                    "clear": ClearRequest(0),
+                    "collect": CollectRequest(0, what),
+                    "invalidate": InvalidateRequest(0, what),
+                }[kind]
+            )
+            there = bool(naive.value(what))
+            assert bucket.flush()[0] in (None, Changed(there, naive.value(what), 0))
+            naive.remove(kind, what, len(bucket.log))
+            check(bucket, naive)
+            continue
         for waiter, ((op, what), argument) in enumerate(requests):
             if op == "apply":
                 events, site, delta = what
@@ -418,9 +586,20 @@ def test_decisions_are_those_of_the_naive_model(script):
             elif op != "apply":
                 assert (outcomes[waiter].done, outcomes[waiter].old) == naive.change(op, *what)
         naive.stamp()
-        assert bucket.view.values == {key: value for key, (_, value) in naive.entries.items() if value}
-    assert bucket.follower.values == bucket.view.values
-    assert bucket.follower.versions == bucket.view.versions
+        naive.note(len(bucket.log))
+        check(bucket, naive)
+
+
+def check(bucket, naive):
+    view, follower = bucket.view, bucket.follower
+    restored = open_snapshot(b"".join(slices(view)))
+    assert view.values == {key: value for key, (_, value) in naive.entries.items() if value}
+    assert view.versions == {key: version for key, (version, _) in naive.entries.items()}
+    gone = {key: seq for key, seq in view.tombstones.items() if key not in view.values}
+    assert gone == naive.removed
+    for other in (follower, restored):
+        assert (other.values, other.versions) == (view.values, view.versions)
+        assert {key: seq for key, seq in other.tombstones.items() if key not in other.values} == gone
 
 
 @given(st.lists(part, max_size=8), st.randoms())

@@ -4,9 +4,23 @@ import pytest
 
 from heliograph.bucket.view import BucketView
 from heliograph.errors import InvariantViolation, PeerError
-from heliograph.model.batch import CREATE, DESTROY, UPDATE, Columns, Part, Record, encode_columns
+from heliograph.model.batch import (
+    CLEARED,
+    COLLECTED,
+    CREATE,
+    DESTROY,
+    EXPIRED,
+    INVALIDATED,
+    UPDATE,
+    Columns,
+    Part,
+    Record,
+    Removal,
+    encode_columns,
+)
 from heliograph.model.clock import version_of
 from heliograph.model.ids import Epoch, Seq
+from heliograph.model.keys import NO_VALUE
 
 
 def record(columns: Columns, origin: int = 1, epoch: int = 1) -> Record:
@@ -57,3 +71,69 @@ def test_a_malformed_record_changes_nothing() -> None:
     with pytest.raises(PeerError):
         view.apply(Seq(1), Record(1, (*good, Part(1, (), 0, 0, 1, b"\xc1"))))
     assert (view.values, view.versions, view.seq) == ({}, {}, 0)
+
+
+# --- removals
+
+
+def removing(*removals: Removal) -> Record:
+    return Record(1, (), "", removals)
+
+
+def some_entries() -> BucketView:
+    """a, b and c put with record 1, c destroyed with record 2."""
+    view = BucketView()
+    view.apply(Seq(1), record(Columns(bytes([CREATE] * 3), ["a", "b", "c"], [b"1", b"2", b"3"], 10)))
+    view.apply(Seq(2), record(Columns(bytes([DESTROY]), ["c"], [b""], 11)))
+    return view
+
+
+VERSIONS = {"a": version_of(10, 1), "b": version_of(10, 1), "c": version_of(11, 1)}
+REMOVALS = [
+    (Removal(EXPIRED, ["a"]), {"b": b"2"}, {"c": 2, "a": 3}),
+    (Removal(EXPIRED, ["a", "c", "nothing", "a"]), {"b": b"2"}, {"c": 2, "a": 3}),
+    (Removal(INVALIDATED, ["a", "c", "nothing"]), {"a": NO_VALUE, "b": b"2"}, {"c": 2}),
+    (Removal(CLEARED), {}, {"c": 2, "a": 3, "b": 3}),
+    (Removal(COLLECTED, [], 1), {"a": b"1", "b": b"2"}, {"c": 2}),
+]
+
+
+@pytest.mark.parametrize(("removal", "values", "tombstones"), REMOVALS)
+def test_what_is_removed_keeps_its_version(
+    removal: Removal, values: dict[str, bytes], tombstones: dict[str, int]
+) -> None:
+    view = some_entries()
+    view.apply(Seq(3), removing(removal))
+    assert (view.values, view.versions) == (values, VERSIONS)
+    assert list(view.tombstones.items()) == list(tombstones.items()), "the oldest first"
+    assert (view.seq, view.stamp_max, view.life) == (3, 11, 0)
+
+
+def test_tombstones_are_collected_up_to_a_sequence() -> None:
+    view = some_entries()
+    view.apply(Seq(3), removing(Removal(EXPIRED, ["a"])))
+    assert not view.has_tombstones(1)
+    assert view.has_tombstones(2)
+    view.apply(Seq(4), removing(Removal(COLLECTED, [], 2)))
+    assert (view.tombstones, set(view.versions)) == ({"a": 3}, {"a", "b"})
+    view.apply(Seq(5), removing(Removal(COLLECTED, [], 9)))
+    assert (view.tombstones, view.values, set(view.versions)) == ({}, {"b": b"2"}, {"b"})
+
+
+def test_what_was_written_again_is_no_tombstone_and_what_is_removed_again_a_new_one() -> None:
+    view = some_entries()
+    view.apply(Seq(3), removing(Removal(EXPIRED, ["a"])))
+    view.apply(Seq(4), record(Columns(bytes([CREATE] * 2), ["c", "a"], [b"3", b"1"], 12)))
+    view.apply(Seq(5), removing(Removal(EXPIRED, ["c"])))
+    view.apply(Seq(6), removing(Removal(COLLECTED, [], 4)))
+    assert (view.values, view.tombstones) == ({"a": b"1", "b": b"2"}, {"c": 5})
+    assert view.versions["c"] == version_of(12, 1)
+
+
+def test_a_record_removes_before_it_applies_its_events() -> None:
+    view = some_entries()
+    parts = record(Columns(bytes([CREATE]), ["a"], [b"new"], 20)).parts
+    view.apply(Seq(3), Record(2, parts, "server2", (Removal(CLEARED, [], 7),)))
+    assert (view.values, view.life, view.primary) == ({"a": b"new"}, 7, "server2")
+    view.apply(Seq(4), removing(Removal(CLEARED)))
+    assert view.life == 7, "the same life goes on"

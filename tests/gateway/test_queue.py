@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Flight, Memory, Probe, QueueCounters
-from heliograph.model.batch import Part, Record
+from heliograph.model.batch import CLEARED, EXPIRED, Part, Record, Removal
 from heliograph.model.ids import NO_SEQ, Seq
 from tests.gateway.builders import ELSEWHERE, HERE, THERE, keys_of, part_of, record_of
 
@@ -94,6 +94,18 @@ def test_what_is_not_for_the_remote_site_is_acknowledged_in_its_turn_without_bei
     assert queue.floor == 2
     queue.on_ack(flight)
     assert (queue.floor, queue.counters.skipped) == (5, 3)
+
+
+def test_what_this_site_takes_away_by_itself_is_not_sent_and_counts_for_nothing() -> None:
+    queue = new_queue()
+    offer(queue, 1, 0, "a")
+    removals = (Removal(EXPIRED, ["a"]), Removal(CLEARED))
+    assert not queue.offer(Seq(2), Seq(1), Record(1, (), "", removals), 0)
+    assert (queue.floor, queue.queued_events, queue.counters.received) == (0, 1, 1)
+    flight, parts = take(queue)
+    assert sent_keys(parts) == ["a"]
+    queue.on_ack(flight)
+    assert (queue.floor, queue.counters.received, queue.counters.skipped) == (2, 1, 0)
 
 
 def test_only_the_parts_for_the_remote_site_are_held() -> None:

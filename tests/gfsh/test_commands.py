@@ -49,6 +49,7 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ),
     ("get --region=c --key=k", ("GET", "/regions/c/entry", None, {"key": "k"})),
     ("remove --region=c --key=k", ("DELETE", "/regions/c/entry", None, {"key": "k"})),
+    ("remove --region=/c --all", ("DELETE", "/regions/c/entries", None, {})),
     (
         EVERY_SENDER_OPTION,
         ("POST", "/gateway-senders", GatewaySenderAttributes(

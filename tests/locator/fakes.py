@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from heliograph.engine.seam import Change, Item
 from heliograph.errors import ConflictError, HeliographError, UnreachableError, UsageError
 from heliograph.link import messages
 from heliograph.link.messages import Outcome, Reply, Request
 from heliograph.model.ids import Address
+from heliograph.model.keys import Key, bucket_of
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import encode_entry, member_key
 
@@ -92,6 +93,11 @@ class FakeServers:
             case messages.Change(region=region, op="remove", key=key):
                 old = self.data.pop((region, key), b"")
                 return messages.Changed(bool(old), old, 1)
+            case messages.Clear(region=region, bucket=bucket, total_num_buckets=total):
+                for where in [where for where in self.data if where[0] == region]:
+                    if bucket_of(cast(Key, where[1]), total) == bucket:
+                        del self.data[where]
+                return messages.Done(1)
             case messages.Change(region=region, op="put_if_absent", key=key, value=value):
                 old = self.data.get((region, key), b"")
                 self.data.setdefault((region, key), value)

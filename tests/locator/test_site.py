@@ -384,6 +384,20 @@ def test_put_get_remove() -> None:
     on_site(scenario)
 
 
+def test_clear_asks_for_every_bucket() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        await site.admin.entries.put("customer", "k", "v")
+        assert (await site.admin.entries.clear("/customer")).data == {"Result": "true", "Region": "customer"}
+        asked = [message for _, message in site.servers.asked if isinstance(message, messages.Clear)]
+        assert asked == [messages.Clear("customer", bucket, 16) for bucket in range(16)]
+        assert (await site.admin.entries.get("customer", "k")).data["Result"] == "false"
+        with pytest.raises(RegionNotFoundError):
+            await site.admin.entries.clear("none")
+
+    on_site(scenario)
+
+
 def test_values_that_are_no_text_are_shown_as_json() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()

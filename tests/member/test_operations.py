@@ -16,6 +16,7 @@ from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
 from heliograph.member.state import SiteState
 from heliograph.model.attributes import RegionAttributes
+from heliograph.model.batch import CLEARED
 from heliograph.model.ids import Address
 from heliograph.model.keys import bucket_of
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
@@ -115,6 +116,22 @@ def test_a_write_is_done_by_the_primaries_wherever_it_is_asked_for() -> None:
             assert sorted(await server.operations.keys(REGION)) == sorted(KEYS)
             assert await server.operations.size(REGION) == len(KEYS)
         assert {copy.bucket for copy in one.region.accepting()} == {0, 2}
+
+    play(scenario)
+
+
+def test_a_region_is_cleared_by_the_primaries_and_shows_it_when_that_returns() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "a", "b", secondaries=("a", "b"))
+        await one.operations.put_all(REGION, KEYS, VALUES)
+        assert (await other.operations.change(REGION, "invalidate", KEYS[0], b"", b"")).done
+        await one.operations.clear(REGION)
+        copies = [copy for server in (one, other) for copy in server.region.copies.values()]
+        await until(lambda: not any(copy.view.values for copy in copies))
+        assert await one.operations.size(REGION) == 0
+        await other.operations.clear(REGION)
+        records = [record for bucket in range(BUCKETS) for record in site.members.records(one.region.subject(bucket))]
+        assert sum(removal.kind == CLEARED for record in records for removal in record.removals) == BUCKETS
 
     play(scenario)
 

@@ -9,9 +9,9 @@ import pytest
 from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
-from heliograph.link.messages import ApplyParts, Change, GetAll, Keys, PutAll, Size
+from heliograph.link.messages import ApplyParts, Change, Clear, GetAll, Keys, PutAll, Size
 from heliograph.model.ids import Address
-from heliograph.model.keys import ARGUMENT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, bucket_of
+from heliograph.model.keys import ARGUMENT_BYTES_MAX, KEY_BYTES_MAX, NO_VALUE, VALUE_BYTES_MAX, bucket_of
 from heliograph.net.link import call_once
 from tests.member.copies import REGION, SITE
 from tests.member.test_operations import BUCKETS, OneSite, Server, play
@@ -58,6 +58,14 @@ BAD: list[tuple[messages.Request, type[HeliographError], str]] = [
     (Change(REGION, 0, "replace", KEY), UsageError, "a value of 0 bytes is refused"),
     (Change(REGION, 0, "remove", KEY, b"v"), UsageError, "remove takes no value"),
     (Change(REGION, 0, "put_if_absent", [], b"v"), UsageError, "key"),
+    (Change(REGION, 0, "invalidate", KEY, b"v"), UsageError, "invalidate takes no value"),
+    (Change(REGION, 0, "invalidate", KEY, argument=b"a"), UsageError, "invalidate takes no callback argument"),
+    (Change(REGION, 0, "replace", KEY, NO_VALUE), UsageError, "None can't be a value: invalidate the entry"),
+    (put([KEY], [NO_VALUE]), UsageError, "None can't be a value: invalidate the entry"),
+    (Clear(REGION, BUCKETS, BUCKETS), NotPrimaryError, "has 4 buckets"),
+    (Clear(REGION, 0, BUCKETS + 1), NotPrimaryError, "has 4 buckets"),
+    (Clear(REGION, 1, BUCKETS, forwarded=True), NotPrimaryError, "a is not the primary of bucket 1"),
+    (Clear("nowhere", 0, BUCKETS), RegionNotFoundError, "'nowhere' does not exist"),
     (GetAll(REGION, [KEY, 1.5]), UsageError, "key"),
     (GetAll("nowhere", [KEY]), RegionNotFoundError, "'nowhere' does not exist"),
     (Keys(REGION, [0], BUCKETS + 1), NotPrimaryError, "has 4 buckets"),

@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 
 from heliograph.errors import PeerError
 from heliograph.model.batch import (
+    CLEARED,
     CREATE,
     DESTROY,
+    EXPIRED,
     Columns,
     Part,
     Record,
+    Removal,
     check_part,
     decode_columns,
     decode_record,
@@ -134,11 +137,16 @@ def test_a_part_that_this_site_could_not_have_written_is_refused_and_its_site_na
 
 
 def test_a_record_comes_back_as_it_was():
+    removals = (Removal(EXPIRED, ["k", 1, b"b"]), Removal(CLEARED, [], 4))
+    assert decode_record(encode_record(Record(7, (), "", removals))).removals == removals
     record = Record(7, (Part(1, (2, 3), 5, 99, 1, encode_columns(Columns(b"\0", ["k"], [b"v"], 5)), b"a"),))
     assert decode_record(encode_record(record)) == record
     assert record.count == 1
     with pytest.raises(PeerError, match="record"):
         decode_record(b"\xc1")
+    for removal in (Removal(7), Removal(-1), Removal(EXPIRED, [["a"]]), Removal(EXPIRED, [True])):
+        with pytest.raises(PeerError, match="a removal is of no known kind, or a key"):
+            decode_record(encode_record(Record(7, (), "", (removal,))))
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 255), st.integers(0, 2**64 - 1), st.integers(0, 255))

@@ -19,6 +19,7 @@ refused. All paths stand under `/api/v1`; the OpenAPI page is `/schema`.
 | GET | /regions/{name}/entry | | key |
 | PUT | /regions/{name}/entry | EntryValue | key, if_not_exists |
 | DELETE | /regions/{name}/entry | | key |
+| DELETE | /regions/{name}/entries | | |
 | POST | /gateway-senders | GatewaySenderAttributes | |
 | GET | /gateway-senders/{sender} | | member, group |
 | PATCH | /gateway-senders/{sender} | SenderAlteration | |

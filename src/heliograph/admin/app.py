@@ -123,6 +123,11 @@ class RegionRoutes(Controller):
         """Remove an entry."""
         return answer(await site.entries.remove(name, key))
 
+    @delete("/{name:str}/entries", status_code=OK)
+    async def clear_region(self, site: Site, name: FromPath[str]) -> Answer:
+        """Remove every entry of a region, at this site only."""
+        return answer(await site.entries.clear(name))
+
 
 class SenderRoutes(Controller):
     """Gateway senders."""

@@ -31,6 +31,10 @@ class Backend(Protocol):
         """Do an operation whose result depends on the entry."""
         ...
 
+    async def clear(self, region: str) -> None:
+        """Take away every entry, at this site only."""
+        ...
+
     async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
         """Return the values in the order of the keys."""
         ...

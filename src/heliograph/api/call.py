@@ -27,7 +27,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.gateway.retry import Backoff
-from heliograph.link.messages import Change, Changed, Done, PutAll, Reply
+from heliograph.link.messages import Change, Changed, Clear, Done, PutAll, Reply
 from heliograph.model.members import MemberInfo
 from heliograph.net.link import Link
 from heliograph.net.links import Links
@@ -138,7 +138,7 @@ class Call:
             if not isinstance(reply, operation.reply):
                 raise PeerError(f"{ask.member.name} answered {type(reply).__name__} to {type(ask.message).__name__}")
             operation.on_reply(ask, reply)
-            if isinstance(reply, Done | Changed) and reply.primary and isinstance(ask.message, PutAll | Change):
+            if isinstance(reply, Done | Changed) and reply.primary and isinstance(ask.message, PutAll | Change | Clear):
                 routes.learn(operation.region, ask.message.bucket, reply.primary)
             return True
         lost = isinstance(error, UnavailableError) and not isinstance(error, UnreachableError)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from heliograph.api.call import Call
 from heliograph.api.locators import Locators
 from heliograph.api.opened import Opened
-from heliograph.api.operations import Change, GetAll, Keys, Operation, PutAll, Size
+from heliograph.api.operations import Change, Clear, GetAll, Keys, Operation, PutAll, Size
 from heliograph.api.options import Addresses, check_timeout, read_addresses
 from heliograph.api.region import Region
 from heliograph.errors import InvariantViolation, RegionNotFoundError, UsageError
@@ -81,6 +81,10 @@ class ClientBackend:
         if changed is None:
             raise InvariantViolation(f"a change of {region} ended undecided")
         return changed
+
+    async def clear(self, region: str) -> None:
+        """Have the primaries take away every entry."""
+        await self._do(Clear(region, await self._buckets(region)))
 
     async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
         """Return the values of keys; empty where there is no entry."""

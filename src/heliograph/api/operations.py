@@ -155,6 +155,42 @@ class Change(Operation):
         self.changed = reply
 
 
+class Clear(Operation):
+    """Clear a region, bucket by bucket."""
+
+    reply = messages.Done
+    repeatable = False
+
+    def __init__(self, region: str, total_num_buckets: int) -> None:
+        super().__init__(region)
+        self.rebucket(total_num_buckets)
+
+    def rebucket(self, total_num_buckets: int) -> None:
+        """Begin anew."""
+        self._total_num_buckets = total_num_buckets
+        self._pending = dict.fromkeys(range(total_num_buckets))
+
+    @property
+    def pending(self) -> int:
+        """Buckets."""
+        return len(self._pending)
+
+    def asks(self, routes: Routes, failed: Mapping[str, int]) -> list[Ask]:
+        """One request a bucket."""
+        return [
+            Ask(
+                routes.member_for(self.region, bucket, failed),
+                messages.Clear(self.region, bucket, self._total_num_buckets),
+                [bucket],
+            )
+            for bucket in self._pending
+        ]
+
+    def on_reply(self, ask: Ask, reply: messages.Done) -> None:  # noqa: ARG002
+        """One bucket is cleared."""
+        del self._pending[ask.items[0]]
+
+
 class GetAll(Operation):
     """Read entries; `values` are in the order of the keys, empty where there is no entry."""
 

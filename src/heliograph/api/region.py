@@ -24,7 +24,9 @@ from heliograph.model.keys import Key, encode_value, encode_values
 class Region:
     """A region. Made by `Client.region` and `Cache.region`; holds no data and costs nothing to keep.
 
-    Keys are str, int or bytes. Values are what msgpack carries, and never None, which always means "no entry".
+    Keys are str, int or bytes. Values are what msgpack carries, and never None, which means "no entry": or that the
+    entry was invalidated and has no value, which `contains` tells apart. An operation that depends on the entry's value
+    takes it for absent then: `put_if_absent` puts, `replace` does not.
 
     Every operation raises UsageError for an unfit key or value, RegionNotFoundError, and UnavailableError when the
     site can't answer in time. After an UnavailableError a write may have happened or not. No write is sent a second
@@ -86,6 +88,22 @@ class Region:
             return unpack_value((await self._change("remove", key)).old)
         return (await self._change("remove_if", key, expected=encode_value(expected))).done
 
+    async def take(self, key: Key) -> tuple[bool, Any]:
+        """Remove an entry. Returns whether there was one, and its old value."""
+        changed = await self._change("remove", key)
+        return changed.done, unpack_value(changed.old)
+
+    async def invalidate(self, key: Key) -> bool:
+        """Take away an entry's value and leave the entry, at this site only. Returns whether there was an entry."""
+        return (await self._change("invalidate", key)).done
+
+    async def clear(self) -> None:
+        """Take away every entry, at this site only: other sites keep theirs.
+
+        Each bucket is cleared at once, one independently of the other. What other sites wrote later still comes.
+        """
+        await self._backend.clear(self.name)
+
     async def popitem(self) -> tuple[Key, Any]:
         """Remove some entry and return its key and value; no other caller gets the same one. KeyError when empty.
 
@@ -109,7 +127,7 @@ class Region:
         return unpack_value(encoded) if encoded else default
 
     async def get_all(self, keys: Iterable[Key]) -> dict[Key, Any]:
-        """Return the entries that exist among the keys."""
+        """Return the entries that exist among the keys; None for one without a value."""
         column = pack_keys(keys)
         if not column:
             return {}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
 from itertools import chain
-from typing import Any, NoReturn, overload
+from typing import Any, overload
 
 from heliograph.api import region as awaited
 from heliograph.api.backend import Backend
 from heliograph.api.entries import READ_KEYS_MAX, UNSET, Entries, as_dict, pack_entries, pack_keys, unpack_entries
 from heliograph.api.loop import LoopThread
-from heliograph.errors import UsageError
 from heliograph.model.keys import Key
 
 
@@ -20,7 +19,7 @@ class Region(MutableMapping[Key, Any]):
     All that `heliograph.aio.Region` says of keys, values, errors and repeated calls holds here too. As a mapping:
     `region[key]`, `del region[key]` and `pop` raise KeyError when there is no entry, `update` is one `put_all`,
     `setdefault` is `put_if_absent`, and `keys()`, `values()` and `items()` iterate over the keys that there were when
-    the iteration began. `clear` is refused.
+    the iteration began. An entry that was invalidated is there, with the value None.
     """
 
     def __init__(self, name: str, backend: Backend, loop: LoopThread) -> None:
@@ -78,6 +77,17 @@ class Region(MutableMapping[Key, Any]):
         """
         return self._run(self._region.remove(key, expected=expected))
 
+    def invalidate(self, key: Key) -> bool:
+        """Take away an entry's value and leave the entry, at this site only. Returns whether there was an entry."""
+        return self._run(self._region.invalidate(key))
+
+    def clear(self) -> None:
+        """Take away every entry, at this site only: other sites keep theirs.
+
+        Each bucket is cleared at once, one independently of the other. What other sites wrote later still comes.
+        """
+        self._run(self._backend.clear(self.name))
+
     # --- reading
 
     def get(self, key: Key, default: Any = None) -> Any:
@@ -85,7 +95,7 @@ class Region(MutableMapping[Key, Any]):
         return self._run(self._region.get(key, default))
 
     def get_all(self, keys: Iterable[Key]) -> dict[Key, Any]:
-        """Return the entries that exist among the keys."""
+        """Return the entries that exist among the keys; None for one without a value."""
         column = pack_keys(keys)
         if not column:
             return {}
@@ -101,14 +111,13 @@ class Region(MutableMapping[Key, Any]):
         self.put(key, value)
 
     def __getitem__(self, key: Key) -> Any:
-        value = self.get(key)
-        if value is None:
+        value = self.get(key, UNSET)
+        if value is UNSET:
             raise KeyError(key)
         return value
 
     def __delitem__(self, key: Key) -> None:
-        if self.remove(key) is None:
-            raise KeyError(key)
+        self.pop(key)
 
     def __contains__(self, key: object) -> bool:
         return self._run(self._region.contains(key))  # type: ignore[arg-type]  # an unfit key is refused there
@@ -142,8 +151,8 @@ class Region(MutableMapping[Key, Any]):
 
     def pop(self, key: Key, default: Any = UNSET) -> Any:
         """Remove an entry and return its value, or `default` when there is no entry; else raise KeyError."""
-        value = self.remove(key)
-        if value is not None:
+        found, value = self._run(self._region.take(key))
+        if found:
             return value
         if default is UNSET:
             raise KeyError(key)
@@ -152,10 +161,6 @@ class Region(MutableMapping[Key, Any]):
     def popitem(self) -> tuple[Key, Any]:
         """Remove some entry and return its key and value; no other caller gets the same one. KeyError when empty."""
         return self._run(self._region.popitem())
-
-    def clear(self) -> NoReturn:
-        """Refuse: removing all entries of a region at every site is no operation yet."""
-        raise UsageError(f"region {self.name} can't be cleared: remove its entries, or destroy and create the region")
 
 
 def _chunks(region: Region) -> Iterator[dict[Key, Any]]:

@@ -8,7 +8,8 @@ submitted, because only then does the view hold all records before it:
                                               └─> refused, nothing happened: abandon or retry as a new draft
 
 Within a record, parts from other sites come first and local events after them. A local event's stamp is newer than
-all that the bucket has seen, so that order always agrees with the versions.
+all that the bucket has seen, so that order always agrees with the versions. What is taken away without an event gets
+records of its own, see `bucket.removing`; neither kind holds up the other for longer than a record.
 """
 
 from __future__ import annotations
@@ -22,23 +23,28 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from heliograph.bucket import removing
+from heliograph.bucket.expiration import Expirations
+from heliograph.bucket.removing import RemovalRequest
 from heliograph.bucket.view import BucketView
-from heliograph.errors import ClockSkewError, PeerError, invariant
+from heliograph.errors import ClockSkewError, InvariantViolation, PeerError, invariant
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.batch import (
+    CLEARED,
     CREATE,
     DESTROY,
     UPDATE,
     Columns,
     Part,
     Record,
+    Removal,
     check_part,
     decode_columns,
     encode_columns,
 )
 from heliograph.model.clock import ms_of_stamp, next_stamp, version_of
 from heliograph.model.ids import Epoch, Seq
-from heliograph.model.keys import Key, key_bytes, longest_key_bytes
+from heliograph.model.keys import NO_VALUE, Key, key_bytes, longest_key_bytes
 
 RECORD_BYTES_MAX = 2 * 1024 * 1024
 """A record takes no further request beyond this, nor beyond half of what the engine takes in one append."""
@@ -94,7 +100,8 @@ class ApplyRequest(msgspec.Struct, frozen=True):
     size: int
 
 
-Request: TypeAlias = PutRequest | ChangeRequest | ApplyRequest
+EventRequest: TypeAlias = PutRequest | ChangeRequest | ApplyRequest
+Request: TypeAlias = EventRequest | RemovalRequest
 
 
 @dataclass(slots=True)
@@ -123,22 +130,37 @@ class Counters:
 
 @dataclass(slots=True)
 class BucketPrimary:
-    """The primary of one bucket in one epoch. alone: so many of the pending requests get a record each."""
+    """The primary of one bucket in one epoch.
+
+    alone: so many of the pending requests get a record each. removals: requests to take away without an event.
+    expirations: what expires when, None in a region without expiration.
+    """
 
     view: BucketView
     site: int
     epoch: Epoch
     record_bytes_max: int = RECORD_BYTES_MAX
-    pending: deque[Request] = field(default_factory=deque)
+    pending: deque[EventRequest] = field(default_factory=deque)
     pending_bytes: int = 0
     in_flight: Draft | None = None
     counters: Counters = field(default_factory=Counters)
     alone: int = 0
+    removals: deque[RemovalRequest] = field(default_factory=deque)
+    expirations: Expirations | None = None
+    _removed_last: bool = False
 
     def submit(self, request: Request) -> None:
-        """Take a request for the next record."""
+        """Take a request for the next record of its kind."""
+        if isinstance(request, RemovalRequest):
+            self.removals.append(request)
+            return
         self.pending.append(request)
         self.pending_bytes += request.size
+
+    @property
+    def waiting(self) -> bool:
+        """Say whether anything is pending."""
+        return bool(self.pending or self.removals)
 
     def draft(self, now_ms: int) -> Draft | None:
         """Decide everything that fits into the next record; None when nothing is pending.
@@ -147,6 +169,9 @@ class BucketPrimary:
         outcomes at once. A defect fails the requests at hand, so that nobody waits for nothing, and no others.
         """
         invariant(self.in_flight is None, "a second append would be in flight", self.epoch)
+        if self.removals and not (self._removed_last and self.pending):
+            return self._draft_removals(now_ms)
+        self._removed_last = False
         requests = self._take()
         if not requests:
             return None
@@ -160,6 +185,19 @@ class BucketPrimary:
             self.in_flight = result
         return result
 
+    def _draft_removals(self, now_ms: int) -> Draft:
+        self._removed_last = True
+        requests = removing.take(self.removals)
+        try:
+            removals, outcomes = removing.decide(requests, self.view, self.expirations, now_ms)
+        except Exception as exc:  # as in `draft`
+            return Draft(None, [], [(request, exc) for request in requests], exc)
+        record = Record(self.epoch, (), "", removals) if removals else None
+        result = Draft(record, [], list(outcomes))
+        if record is not None:
+            self.in_flight = result
+        return result
+
     def appended(self, seq: Seq) -> Draft:
         """The draft in flight is in the log at `seq`: the view takes it over."""
         draft = self.withdraw()
@@ -168,6 +206,8 @@ class BucketPrimary:
         self.view.advance(seq, draft.record)
         for columns, newest in draft.merges:
             self.view.merge(columns, newest)
+            if self.expirations is not None:
+                self.expirations.on_written(columns)
         return draft
 
     def withdraw(self) -> Draft:
@@ -185,9 +225,9 @@ class BucketPrimary:
         Returns False, and changes nothing, when it holds but one: that is the one to blame.
         """
         draft = self.in_flight
-        if draft is None or len(draft.outcomes) < 2:
+        if draft is None or len(draft.outcomes) < 2 or not draft.merges:
             return False
-        requests = [request for request, _ in self.withdraw().outcomes]
+        requests = cast("list[EventRequest]", [request for request, _ in self.withdraw().outcomes])
         self.pending.extendleft(reversed(requests))
         self.pending_bytes += sum(request.size for request in requests)
         self.alone = len(requests)
@@ -195,12 +235,13 @@ class BucketPrimary:
 
     def abandon(self) -> list[Request]:
         """Give up and return everything that is pending; none of it happened."""
-        requests = list(self.pending)
+        requests: list[Request] = [*self.pending, *self.removals]
         self.pending.clear()
+        self.removals.clear()
         self.pending_bytes = self.alone = 0
         return requests
 
-    def _take(self) -> list[Request]:
+    def _take(self) -> list[EventRequest]:
         pending = self.pending
         requests_max = RECORD_REQUESTS_MAX
         if self.alone:
@@ -209,7 +250,7 @@ class BucketPrimary:
         elif self.pending_bytes <= self.record_bytes_max and len(pending) <= requests_max:
             self.pending, self.pending_bytes = deque(), 0
             return list(pending)
-        taken: list[Request] = []
+        taken: list[EventRequest] = []
         size = 0
         while pending and len(taken) < requests_max:
             request = pending[0]
@@ -236,7 +277,7 @@ class _Drafting:
         self._outcomes: list[tuple[Request, Outcome]] = []
         self._stamp_max = view.stamp_max
 
-    def run(self, requests: list[Request]) -> tuple[tuple[Part, ...], list[Merge], list[tuple[Request, Outcome]]]:
+    def run(self, requests: list[EventRequest]) -> tuple[tuple[Part, ...], list[Merge], list[tuple[Request, Outcome]]]:
         """Return the record's parts, what the view will take over, and what became of each request."""
         kinds = set(map(type, requests))
         local = requests
@@ -321,7 +362,7 @@ class _Drafting:
 
     # --- events born here
 
-    def _put(self, requests: list[Request]) -> tuple[bytes, list[Key], list[bytes]]:
+    def _put(self, requests: list[EventRequest]) -> tuple[bytes, list[Key], list[bytes]]:
         keys: list[Key] = []
         values: list[bytes] = []
         for request in cast("list[PutRequest]", requests):
@@ -331,7 +372,7 @@ class _Drafting:
         # True is UPDATE and False is CREATE, so one C-level pass gives the operations.
         return bytes(map(self._view.values.__contains__, keys)), keys, values
 
-    def _decide(self, requests: list[Request], state: dict[Key, bytes]) -> tuple[bytes, list[Key], list[bytes]]:
+    def _decide(self, requests: list[EventRequest], state: dict[Key, bytes]) -> tuple[bytes, list[Key], list[bytes]]:
         """Judge requests one by one; `state` shows what the events before them leave, empty bytes = no entry."""
         ops = bytearray()
         keys: list[Key] = []
@@ -380,7 +421,7 @@ class _Drafting:
         self._merges.append((columns, newest))
 
 
-def _runs(requests: list[Request]) -> Iterator[tuple[bytes, list[Request]]]:
+def _runs(requests: list[EventRequest]) -> Iterator[tuple[bytes, list[EventRequest]]]:
     """Cut local requests, in their order, where the callback argument changes: the events of a part share one."""
     arguments = set(map(_argument_of, requests))
     if len(arguments) == 1:
@@ -391,18 +432,26 @@ def _runs(requests: list[Request]) -> Iterator[tuple[bytes, list[Request]]]:
 
 
 def _condition_holds(request: ChangeRequest, old: bytes) -> bool:
+    """Decide on the entry's value before it: empty = no entry, `NO_VALUE` = an entry without a value."""
     match request.op:
         case "put_if_absent":
-            return not old
-        case "remove" | "replace":
+            return not old or old == NO_VALUE
+        case "replace":
+            return bool(old) and old != NO_VALUE
+        case "remove":
             return bool(old)
         case "remove_if" | "replace_if":
             return bool(old) and old == request.expected
+        case "invalidate":
+            raise InvariantViolation("an invalidation was submitted as an event")
 
 
-def first_record(epoch: Epoch, primary: str) -> Record:
-    """The control record whose append makes `primary` the bucket's primary in `epoch`: the append is the election."""
-    return Record(epoch, (), primary)
+def first_record(epoch: Epoch, primary: str, *, new_life: int = 0) -> Record:
+    """The control record whose append makes `primary` the bucket's primary in `epoch`: the append is the election.
+
+    new_life: the life that the region has begun since the view's, with nothing in it; 0 when there is none.
+    """
+    return Record(epoch, (), primary, (Removal(CLEARED, [], new_life),) if new_life else ())
 
 
 def request_size(keys: Sequence[Key], values: Sequence[bytes]) -> int:

@@ -2,7 +2,7 @@
 
 A snapshot is a head and slices of the entries, tombstones among them, each an encoding behind its length:
 
-    4 bytes length | Head(seq, epoch, primary, stamp_max, count) | 4 bytes length | Slice(keys, values, ...) | ...
+    4 bytes length | Head(seq, epoch, ...) | 4 bytes length | Slice(keys, values, ...) | ...
 
 `slices` takes the columns of the view at once, so that all slices are of one moment; encoding them can take its time.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from heliograph.errors import PeerError
 from heliograph.model.clock import SITE_BITS
 from heliograph.model.decoding import decode
 from heliograph.model.ids import Epoch, Seq
+from heliograph.model.keys import Key
 
 SLICE_ENTRIES = 10_000
 """Entries of a slice: few enough that encoding one does not hold up the loop for long."""
@@ -35,15 +37,20 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
     primary: str
     stamp_max: int
     count: int
+    life: int
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):
-    """Some entries, column by column. An empty value stands for a tombstone; sites has a byte an entry."""
+    """Some entries, column by column. An empty value stands for a tombstone; sites has a byte an entry.
+
+    removed: of each tombstone, in the order of the keys, the sequence that it was left at.
+    """
 
     keys: list[Any]
     values: list[bytes]
     stamps: list[int]
     sites: bytes
+    removed: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -56,7 +63,8 @@ def slices(view: BucketView) -> Iterator[bytes]:
     keys = list(view.versions)
     values = list(map(view.values.get, keys, repeat(b"")))
     versions = list(view.versions.values())
-    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys))
+    removed = {key: seq for key, seq in view.tombstones.items() if key not in view.values}
+    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life)
 
     def pieces() -> Iterator[bytes]:
         yield _framed(head)
@@ -68,6 +76,7 @@ def slices(view: BucketView) -> Iterator[bytes]:
                     values[some],
                     [version >> SITE_BITS for version in versions[some]],
                     bytes([version & _SITE_MASK for version in versions[some]]),
+                    [removed[key] for key in keys[some] if key in removed],
                 )
             )
 
@@ -85,6 +94,8 @@ def open_snapshot(data: bytes) -> BucketView:
     head = decode(_decode_head, next(parts, b""), "snapshot")
     view = BucketView()
     view.seq, view.epoch, view.primary, view.stamp_max = Seq(head.seq), Epoch(head.epoch), head.primary, head.stamp_max
+    view.life = head.life
+    removed: list[tuple[Key, int]] = []
     for part in parts:
         entries = decode(_decode_slice, part, "snapshot")
         if len({len(entries.keys), len(entries.values), len(entries.stamps), len(entries.sites)}) != 1:
@@ -94,7 +105,12 @@ def open_snapshot(data: bytes) -> BucketView:
             view.versions.update(zip(entries.keys, versions, strict=True))
         except TypeError as exc:
             raise PeerError("malformed snapshot: a key is no str, int or bytes") from exc
+        tombstones = [key for key, value in zip(entries.keys, entries.values, strict=True) if not value]
+        if len(tombstones) != len(entries.removed):
+            raise PeerError("malformed snapshot: tombstones without the sequences that they were left at")
+        removed += zip(tombstones, entries.removed, strict=True)
         view.values.update((key, value) for key, value in zip(entries.keys, entries.values, strict=True) if value)
+    view.tombstones = {key: Seq(seq) for key, seq in sorted(removed, key=itemgetter(1))}
     if len(view.versions) != head.count:
         raise PeerError(f"malformed snapshot: it has {len(view.versions)} entries and counts {head.count}")
     return view

@@ -1,32 +1,49 @@
 """A copy of one bucket: its log applied in order, in memory.
 
 Invariants: `seq` is the last record applied; every key with a value has a version; a key with a version and no value is
-a tombstone, which takes part in the same comparison as a value (architecture §3); `stamp_max` is no smaller than the
-stamp of any applied event.
+a tombstone, which takes part in the same comparison as a value (architecture §3), and `tombstones` has it; `stamp_max`
+is no smaller than the stamp of any applied event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from heliograph.errors import invariant
-from heliograph.model.batch import DESTROY, Columns, Record, decode_columns
+from heliograph.model.batch import (
+    CLEARED,
+    COLLECTED,
+    DESTROY,
+    EXPIRED,
+    INVALIDATED,
+    Columns,
+    Record,
+    Removal,
+    decode_columns,
+)
 from heliograph.model.ids import NO_SEQ, Epoch, Seq
-from heliograph.model.keys import Key
+from heliograph.model.keys import NO_VALUE, Key
 
 
 class BucketView:
-    """Entries of one bucket as of `seq`. The log holds accepted events only, so applying decides nothing."""
+    """Entries of one bucket as of `seq`. The log holds accepted events only, so applying decides nothing.
 
-    __slots__ = ("epoch", "primary", "seq", "stamp_max", "values", "versions")
+    tombstones: key -> the sequence of the record that removed it, the oldest first. A key that has a value again may
+    still stand there; it is no tombstone.
+    life: of the region, see `Removal`.
+    """
+
+    __slots__ = ("epoch", "life", "primary", "seq", "stamp_max", "tombstones", "values", "versions")
 
     def __init__(self) -> None:
         self.values: dict[Key, bytes] = {}
         self.versions: dict[Key, int] = {}
+        self.tombstones: dict[Key, Seq] = {}
         self.seq: Seq = NO_SEQ
         self.epoch = Epoch(0)
         self.primary = ""
         self.stamp_max = 0
+        self.life = 0
 
     def apply(self, seq: Seq, record: Record) -> None:
         """Apply the next record of the log. Raises PeerError when its columns are malformed."""
@@ -37,12 +54,14 @@ class BucketView:
             self.merge(columns, newest)
 
     def advance(self, seq: Seq, record: Record) -> None:
-        """Note that `record` is the last one applied, without its events."""
+        """Take `record` as the last one applied, with its removals and without its events."""
         invariant(seq > self.seq, "a record is applied twice or out of order", seq, self.seq)
         self.seq = seq
         self.epoch = Epoch(max(self.epoch, record.epoch))
         if record.primary:
             self.primary = record.primary
+        for removal in record.removals:
+            self._remove(removal)
 
     def merge(self, columns: Columns, newest: Mapping[Key, int]) -> None:
         """Apply accepted events; `newest` are the versions that they leave, see `Columns.newest`."""
@@ -51,8 +70,46 @@ class BucketView:
         if DESTROY not in columns.ops:
             self.values.update(zip(columns.keys, columns.values, strict=True))
             return
+        destroyed = []
         for op, key, value in zip(columns.ops, columns.keys, columns.values, strict=True):
             if op == DESTROY:
                 self.values.pop(key, None)
+                destroyed.append(key)
             else:
                 self.values[key] = value
+        self._bury(destroyed)
+
+    def has_tombstones(self, through: int) -> bool:
+        """Say whether the log left tombstones up to and including a sequence."""
+        return next(iter(self.tombstones.values()), through + 1) <= through
+
+    def _remove(self, removal: Removal) -> None:
+        values = self.values
+        if removal.kind == EXPIRED:
+            self._bury([key for key in removal.keys if values.pop(key, None) is not None])
+        elif removal.kind == INVALIDATED:
+            values.update([(key, NO_VALUE) for key in removal.keys if key in values])
+        elif removal.kind == CLEARED:
+            self._bury(values)
+            self.values = {}
+            self.life = max(self.life, removal.number)
+        elif removal.kind == COLLECTED:
+            self._collect(removal.number)
+
+    def _bury(self, keys: Iterable[Key]) -> None:
+        """Note that keys lose their values with the last record applied."""
+        tombstones, seq = self.tombstones, self.seq
+        for key in keys:
+            tombstones.pop(key, None)  # a key comes last again, so that the oldest stay first
+            tombstones[key] = seq
+
+    def _collect(self, through: int) -> None:
+        collected = []
+        for key, seq in self.tombstones.items():
+            if seq > through:
+                break
+            collected.append(key)
+        for key in collected:
+            del self.tombstones[key]
+            if key not in self.values:
+                del self.versions[key]

@@ -40,7 +40,7 @@ class PutAll(Message, frozen=True):
     argument: bytes = b""
 
 
-Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_if"]
+Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_if", "invalidate"]
 
 
 class Change(Message, frozen=True):
@@ -57,6 +57,18 @@ class Change(Message, frozen=True):
     expected: bytes = b""
     forwarded: bool = False
     argument: bytes = b""
+
+
+class Clear(Message, frozen=True):
+    """Take away every entry of a bucket, at this site only. Answer: `Done`.
+
+    total_num_buckets: as of `Keys`.
+    """
+
+    region: str
+    bucket: int
+    total_num_buckets: int
+    forwarded: bool = False
 
 
 class ApplyParts(Message, frozen=True):
@@ -319,7 +331,7 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
 
 
 Request = (
-    PutAll | Change | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | Exchange
+    PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | Exchange
     | StatusQuery | Apply | SenderCommand | ReceiverCommand | GatewayQuery
 )  # fmt: skip
 Reply = (

@@ -1,4 +1,4 @@
-"""Entry commands: put, get, remove, with keys and values as text (gfsh.md §4.4 to §4.6).
+"""Entry commands: put, get, remove (also of all), with keys and values as text (gfsh.md §4.4 to §4.6).
 
 Any server does them, for a server that is not the primary forwards. What the caller gets wrong about an entry shows
 inside an OK result (`Result : false`), but a missing region fails `remove`.
@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from heliograph.errors import RegionNotFoundError, UnavailableError, UnreachableError, UsageError
-from heliograph.link.messages import Change, Changed, Done, GetAll, PutAll, Reply, Request, Values
+from heliograph.link.messages import Change, Changed, Clear, Done, GetAll, PutAll, Reply, Request, Values
 from heliograph.locator.cluster import Cluster
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import check_region_name
@@ -74,6 +74,14 @@ class EntryAdmin:
         if not changed.done:
             return _refused(key, "the key does not exist in the region")
         return Result(data={"Result": "true", "Key": key})
+
+    async def clear(self, region: str) -> Result:
+        """Remove every entry, at this site only. Raises RegionNotFoundError."""
+        attributes = await self._region(region)
+        buckets = attributes.total_num_buckets
+        for bucket in range(buckets):
+            await self._ask(Clear(attributes.name, bucket, buckets), Done, repeatable=False)
+        return Result(data={"Result": "true", "Region": attributes.name})
 
     async def _region(self, name: str) -> RegionAttributes:
         item = await self._cluster.registry.get(region_key(check_region_name(name)))

@@ -24,6 +24,7 @@ from heliograph.bucket.primary import (
     first_record,
     parts_size,
 )
+from heliograph.bucket.removing import ClearRequest, InvalidateRequest, RemovalRequest
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import Log, LogEntry
@@ -47,6 +48,8 @@ from heliograph.net.seam import Clock
 
 PENDING_BYTES_MAX = 64 * 1024 * 1024
 """A bucket holds no more than this while the engine is slow; beyond it writes are refused, not buffered."""
+PENDING_REMOVALS_MAX = 65_536
+"""The same of requests that take away without an event."""
 SETTLE_S = 5.0
 """How long one attempt to settle an append of unknown outcome may take before it is begun again."""
 
@@ -128,11 +131,26 @@ class BucketCopy:
 
     def change(self, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes, waiter: Waiter) -> None:
         """Do a conditional operation. Raises NotPrimaryError, UnreachableError."""
-        self._submit(ChangeRequest(waiter, op, key, value, expected, argument))
+        if op == "invalidate":
+            self._remove(InvalidateRequest(waiter, key))
+        else:
+            self._submit(ChangeRequest(waiter, op, key, value, expected, argument))
 
     def apply_parts(self, parts: Sequence[Part], waiter: Waiter) -> None:
         """Judge and append parts from another site. Raises NotPrimaryError, UnreachableError."""
         self._submit(ApplyRequest(waiter, parts, parts_size(parts)))
+
+    def clear(self, waiter: Waiter) -> None:
+        """Take away every entry of the bucket. Raises NotPrimaryError, UnreachableError."""
+        self._remove(ClearRequest(waiter))
+
+    def _remove(self, request: RemovalRequest) -> None:
+        if self._primary is not None and len(self._primary.removals) >= PENDING_REMOVALS_MAX:
+            raise UnreachableError(
+                f"bucket {self.bucket} of {self.region} has {PENDING_REMOVALS_MAX} removals waiting for the engine: "
+                "this one was refused, try again later"
+            )
+        self._submit(request)
 
     def _submit(self, request: Request) -> None:
         primary = self._primary
@@ -221,7 +239,7 @@ class BucketCopy:
             self._sink(self.bucket, seq, previous, draft.record)
         if not self._accepting:
             self._retire()
-        elif primary.pending and not self._pump_due:
+        elif primary.waiting and not self._pump_due:
             self._pump_due = True
             self._loop.call_soon(self._pump)
 
@@ -241,7 +259,7 @@ class BucketCopy:
         _reject([request for request, _ in draft.outcomes], error)
         if not self._accepting:
             self._retire()
-        elif primary.pending:
+        elif primary.waiting:
             self._loop.call_soon(self._pump)
 
     def expire(self, timeout_s: float) -> None:

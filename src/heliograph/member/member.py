@@ -509,6 +509,10 @@ class Member:
         """Do a conditional operation at the bucket's primary."""
         return self._operations.change(region, op, key, value, expected, argument)
 
+    def clear(self, region: str) -> Coroutine[Any, Any, None]:
+        """Take away every entry of a region at this site."""
+        return self._operations.clear(region)
+
     def get_all(self, region: str, keys: list[Key]) -> Coroutine[Any, Any, list[bytes]]:
         """Return the values of keys; empty where there is no entry."""
         return self._operations.get_all(region, keys)

@@ -174,6 +174,24 @@ class Operations:
         await self._shown(region, bucket, changed.seq)
         return changed
 
+    async def clear(self, region: str) -> None:
+        """Take away every entry of the region at this site, each bucket at once.
+
+        When some of it fails the rest is ended first, and then the first error raised.
+        """
+        clears = [self.clear_bucket(region, bucket) for bucket in sorted(self._all_buckets(region))]
+        for error in await asyncio.gather(*clears, return_exceptions=True):
+            if error is not None:
+                raise error
+
+    async def clear_bucket(self, region: str, bucket: int) -> None:
+        """Take away every entry of a bucket."""
+        request = messages.Clear(region, bucket, self.region(region).attributes.total_num_buckets, True)
+        done = await self._routed(
+            region, bucket, request, Done, lambda copy, waiter: copy.clear(waiter), repeatable=False
+        )
+        await self._shown(region, bucket, done.seq)
+
     def apply_parts(self, region: str, bucket: int, parts: tuple[Part, ...]) -> Awaitable[Done]:
         """Have the bucket's primary judge and append parts from another site."""
         copy = self.region(region).copies.get(bucket)

@@ -12,7 +12,7 @@ from heliograph.link import frames, messages
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import Operations
 from heliograph.member.waiters import OneWrite
-from heliograph.model.keys import VALUE_BYTES_MAX, buckets_of, check_argument, check_keys
+from heliograph.model.keys import NO_VALUE, VALUE_BYTES_MAX, buckets_of, check_argument, check_keys
 from heliograph.net.link import BaseHandler, Link
 
 Answer = messages.Reply | Awaitable[messages.Reply]
@@ -27,6 +27,7 @@ class MemberService(BaseHandler):
         self._answers: dict[type, Callable[[Any], Answer]] = {
             messages.PutAll: self._put_all,
             messages.Change: self._change,
+            messages.Clear: self._clear,
             messages.ApplyParts: self._apply_parts,
             messages.GetAll: self._get_all,
             messages.Keys: self._keys,
@@ -74,6 +75,8 @@ class MemberService(BaseHandler):
             _check_value(request.value)
         elif request.value:
             raise UsageError(f"{request.op} takes no value")
+        if request.op == "invalidate" and request.argument:
+            raise UsageError("invalidate takes no callback argument: it is no event that could carry one")
         check_argument(request.argument)
         copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
         if copy is None:
@@ -88,6 +91,21 @@ class MemberService(BaseHandler):
         )
         primary = self._operations.region(request.region).primary_of(request.bucket)
         return messages.Changed(changed.done, changed.old, changed.seq, primary)
+
+    def _clear(self, request: messages.Clear) -> Answer:
+        self._check_bucket(request.region, request.bucket)
+        if request.total_num_buckets != self._operations.region(request.region).attributes.total_num_buckets:
+            raise self._other_buckets(request.region)
+        copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
+        if copy is None:
+            return self._clear_elsewhere(request)
+        waiter = OneWrite(asyncio.get_running_loop())
+        copy.clear(waiter)
+        return cast(Answer, waiter.future)
+
+    async def _clear_elsewhere(self, request: messages.Clear) -> messages.Reply:
+        await self._operations.clear_bucket(request.region, request.bucket)
+        return messages.Done(0, self._operations.region(request.region).primary_of(request.bucket))
 
     def _apply_parts(self, request: messages.ApplyParts) -> Answer:
         self._check_bucket(request.region, request.bucket)
@@ -154,5 +172,7 @@ class MemberService(BaseHandler):
 
 
 def _check_value(value: bytes) -> None:
+    if value == NO_VALUE:
+        raise UsageError("None can't be a value: invalidate the entry, or remove it")
     if not 0 < len(value) <= VALUE_BYTES_MAX:
         raise UsageError(f"a value of {len(value)} bytes is refused: 1 to {VALUE_BYTES_MAX} bytes are allowed")

@@ -6,6 +6,8 @@ are properties of a part, not of an event (architecture §3, §5). A part's colu
 on their way: the bytes that the first primary appended are the bytes that every other site appends.
 
     Record(epoch, parts | primary)  -->  Part(origin, recipients, birth, count, columns)  -->  Columns(ops, keys, ...)
+
+What a site takes away by itself is no event: a record holds it as *removals*, which no other site ever hears of.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from heliograph.model.keys import ARGUMENT_BYTES_MAX, INT_MAX, KEY_BYTES_MAX, KE
 # The operations of a batch, one byte an event; the numbers are GemFire's (semantics.md §1).
 CREATE, UPDATE, DESTROY = 0, 1, 2
 _HAS_VALUE = bytes(op != DESTROY for op in range(256))
+
+# The kinds of a removal.
+EXPIRED, INVALIDATED, CLEARED, COLLECTED = 0, 1, 2, 3
 _SITES = frozenset(range(SITE_ID_MAX + 1))
 
 Stamps = int | list[int]
@@ -98,17 +103,36 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
         return len(self.columns) + len(self.argument)
 
 
+class Removal(msgspec.Struct, array_like=True, frozen=True):
+    """What the primary takes away of its bucket without an event (architecture §3, semantics.md §1).
+
+    It has no version: an entry that goes keeps its own, as a tombstone, so that what is older than the entry, or its
+    duplicate, does not bring it back.
+
+    kind: EXPIRED = the `keys` go; INVALIDATED = the `keys` lose their values and stay; CLEARED = every entry goes;
+    COLLECTED = the tombstones go.
+    number: of CLEARED the life of the region that begins with it, 0 when the same one goes on; of COLLECTED the
+    sequence up to which tombstones were left by the log.
+    """
+
+    kind: int
+    keys: list[Any] = []
+    number: int = 0
+
+
 class Record(msgspec.Struct, array_like=True, frozen=True):
     """One message of a bucket's log.
 
     epoch: of the primary that appended it.
     parts: the accepted batches, in the order in which they are applied; none in a control record.
     primary: the name of the member that became primary with this record; empty in an event record.
+    removals: what the primary took away, before the parts.
     """
 
     epoch: int
     parts: tuple[Part, ...]
     primary: str = ""
+    removals: tuple[Removal, ...] = ()
 
     @property
     def count(self) -> int:
@@ -147,7 +171,11 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(data: bytes) -> Record:
     """Decode a record of the log. Raises PeerError when it is malformed."""
-    return decode(_decode_record, data, "log record")
+    record = decode(_decode_record, data, "log record")
+    for removal in record.removals:
+        if not EXPIRED <= removal.kind <= COLLECTED or not KEY_TYPES.issuperset(map(type, removal.keys)):
+            raise PeerError("malformed log record: a removal is of no known kind, or a key no str, int or bytes")
+    return record
 
 
 def check_head(part: Part) -> None:

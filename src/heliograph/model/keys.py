@@ -32,7 +32,8 @@ decode_value = _decoder.decode
 
 _encode = _encoder.encode
 KEY_TYPES = frozenset({str, bytes, int})
-_NONE = _encode(None)
+NO_VALUE = _encode(None)
+"""The encoding that stands for the value of an entry that was invalidated; no entry is ever put with it."""
 
 
 def check_keys(keys: Sequence[object]) -> None:
@@ -100,7 +101,7 @@ def encode_values(values: Iterable[Any]) -> list[bytes]:
         encoded = list(map(_encode, values))
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise UsageError(f"a value can't be stored: {exc}; values are what msgpack carries") from exc
-    if _NONE in encoded:
+    if NO_VALUE in encoded:
         raise UsageError("None can't be a value: use remove() to delete an entry")
     if encoded and (size := max(map(len, encoded))) > VALUE_BYTES_MAX:
         raise UsageError(f"a value of {size} bytes is too large: a value may have {VALUE_BYTES_MAX} bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from heliograph.errors import UsageError
 from heliograph.gfsh.commands.regions import region_path
 from heliograph.gfsh.grammar import BOOLEAN, command
 from heliograph.gfsh.session import Session
@@ -37,10 +38,18 @@ def get(session: Session, region: str, key: str) -> Result:
 
 @command("remove")
 @_region
-@_key
+@click.option("--key", help="The key, a text.")
+@click.option(
+    "--all", "every", type=BOOLEAN, default=False,
+    help="Remove every entry, at this site only, instead of one. [default: false]",
+)  # fmt: skip
 @click.pass_obj
-def remove(session: Session, region: str, key: str) -> Result:
-    """Remove an entry."""
+def remove(session: Session, region: str, key: str | None, every: bool) -> Result:
+    """Remove an entry, or all."""
+    if every != (key is None):
+        raise UsageError("remove needs either --key or --all")
+    if key is None:
+        return session.client.call("DELETE", f"{region_path(region)}/entries")
     return session.client.call("DELETE", f"{region_path(region)}/entry", query={"key": key})
 
 
