@@ -251,12 +251,11 @@ def test_awaited(cache: heliograph.Cache) -> None:
     asyncio.run(main())
 
 
-def test_no_locator_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heliograph.member.member.JOIN_S", 0.1)
+def test_no_locator_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(UnavailableError, match=rf"no locator answers at 127\.0\.0\.1\[{port}\]"):
-        heliograph.Cache("app9", locators=f"127.0.0.1[{port}]")
+        heliograph.Cache("app9", locators=f"127.0.0.1[{port}]", locator_wait_time=0)
 
 
 def test_data_outlive_the_cache(tmp_path: Path) -> None:

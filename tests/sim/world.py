@@ -157,7 +157,7 @@ class SimSite:
         clocks = [SimClock(ahead_ms=ahead_ms) for ahead_ms in plan.clocks_ms]
         self.locator = LocatorSlot(self, f"{plan.dsid}-locator", clocks[0])
         self.members = [
-            MemberSlot(self, f"{plan.dsid}-{letter}", clock) for letter, clock in zip("abc", clocks[1:], strict=False)
+            MemberSlot(self, f"{plan.dsid}-{letter}", clock) for letter, clock in zip("abcd", clocks[1:], strict=False)
         ]
 
     @property

@@ -19,7 +19,6 @@ from heliograph.gfsh.output import Printer
 from heliograph.gfsh.session import Session
 from heliograph.link.frames import PREFACE, Kind, frame_header
 from heliograph.link.hello import NO_SITE, Hello, encode_hello
-from heliograph.member import member
 from heliograph.model.ids import Address
 from heliograph.model.keys import VALUE_BYTES_MAX
 from tests.system.sites import HOST, Site, Sites
@@ -144,11 +143,10 @@ def test_an_address_of_a_server_instead_of_a_locator(pair: Sites) -> None:
         heliograph.connect(str(port_of(pair.all[0], "server"))).__enter__()
 
 
-def test_a_server_without_a_locator_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member, "JOIN_S", 0.5)
+def test_a_server_without_a_locator_does_not_start() -> None:
     address = nobody()
     with pytest.raises(UnavailableError, match=r"no locator answers at .*check the address") as told:
-        heliograph.Cache("lonely", locators=str(address), bind_address=HOST, server_port=0).__enter__()
+        heliograph.Cache("lonely", locators=str(address), bind_address=HOST, server_port=0, locator_wait_time=0)
     assert str(address) in str(told.value)
 
 

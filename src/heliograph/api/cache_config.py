@@ -30,7 +30,8 @@ class CacheOptions(TypedDict, total=False):
     locators: the site's locators, see `Addresses`. With none, one is started in this process:
     start_locator: where it listens; 0.0.0.0[10334] when not said, port 0 for a free one.
     directory: where its engine keeps its files, a directory named like the cache when not said.
-    server_port, bind_address, hostname_for_clients: see `MemberConfig`. groups: names, or a text with commas.
+    server_port, bind_address, hostname_for_clients, redundancy_zone, locator_wait_time: see `MemberConfig`.
+    groups: names, or a text with commas.
     timeout_s: how long an operation may take.
     distributed_system_id and what follows it: of the locator in this process, see `LocatorConfig`.
     """
@@ -42,6 +43,8 @@ class CacheOptions(TypedDict, total=False):
     bind_address: str
     hostname_for_clients: str
     groups: str | Iterable[str]
+    redundancy_zone: str
+    locator_wait_time: int
     timeout_s: float
     distributed_system_id: int
     remote_locators: Addresses

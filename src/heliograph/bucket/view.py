@@ -22,7 +22,7 @@ from heliograph.model.batch import (
     decode_columns,
 )
 from heliograph.model.ids import NO_SEQ, Epoch, Seq
-from heliograph.model.keys import NO_VALUE, Key
+from heliograph.model.keys import NO_VALUE, Key, key_bytes
 
 
 class BucketView:
@@ -44,6 +44,11 @@ class BucketView:
         self.primary = ""
         self.stamp_max = 0
         self.life = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the keys and values, counted anew each time."""
+        return key_bytes(list(self.values)) + sum(map(len, self.values.values()))
 
     def apply(self, seq: Seq, record: Record) -> None:
         """Apply the next record of the log. Raises PeerError when its columns are malformed."""

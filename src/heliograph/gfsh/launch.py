@@ -2,7 +2,7 @@
 
 gfsh ── spawn ──> heliograph.gfsh.daemon ── fork, then exit     (so that nobody has to reap the daemon)
  │ stdin: DaemonConfig          └──> the daemon ── pipe: Spawned, then Ready | Refused
- └─── reads the pipe until Ready, Refused, its end, or `START_TIMEOUT_S`
+ └─── reads the pipe until Ready, Refused, its end, or `DaemonConfig.start_timeout_s`
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from heliograph.gfsh.processes import (
     read_state,
     remove_files,
 )
+from heliograph.member.config import LOCATOR_WAIT_S
 from heliograph.model.members import MemberKind
 
 START_TIMEOUT_S = 60.0
@@ -45,6 +46,12 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     ready_fd: int
     options: dict[str, Any]
+
+    @property
+    def start_timeout_s(self) -> float:
+        """How long it may take until it is ready; a server may have to wait for a locator besides."""
+        waits_s: int = self.options.get("locator_wait_time", LOCATOR_WAIT_S) if self.kind == "server" else 0
+        return START_TIMEOUT_S + waits_s
 
     @property
     def log_file(self) -> Path:
@@ -79,7 +86,7 @@ def start(kind: MemberKind, name: str, directory: Path, options: dict[str, Any])
     """Start a daemon and return its state when it is ready.
 
     Raises UsageError when one runs in the directory already, UnavailableError with the daemon's own words when it
-    could not start or was not ready within `START_TIMEOUT_S`; then nothing is left running.
+    could not start or was not ready within `start_timeout_s`; then nothing is left running.
     """
     directory.mkdir(parents=True, exist_ok=True)
     _clear_stale(directory, kind)
@@ -136,7 +143,7 @@ def _await_ready(pipe_fd: int, config: DaemonConfig, log_start: int) -> None:
     """Return when the daemon is ready; otherwise see to it that it is gone, and raise."""
     pid: int | None = None
     try:
-        for report in _reports(pipe_fd, time.monotonic() + START_TIMEOUT_S):
+        for report in _reports(pipe_fd, config.start_timeout_s):
             if isinstance(report, Ready):
                 return
             if isinstance(report, Spawned):
@@ -153,13 +160,14 @@ def _await_ready(pipe_fd: int, config: DaemonConfig, log_start: int) -> None:
         raise
 
 
-def _reports(pipe_fd: int, deadline: float) -> Iterator[Spawned | Ready | Refused]:
-    """Yield the daemon's reports until the pipe ends. Raises UnavailableError at the deadline."""
+def _reports(pipe_fd: int, timeout_s: float) -> Iterator[Spawned | Ready | Refused]:
+    """Yield the daemon's reports until the pipe ends. Raises UnavailableError when that takes too long."""
+    deadline = time.monotonic() + timeout_s
     buffered = b""
     while True:
         readable, _, _ = select.select([pipe_fd], [], [], max(0.0, deadline - time.monotonic()))
         if not readable:
-            raise UnavailableError(f"the daemon was not ready within {START_TIMEOUT_S:g} s, so it was stopped")
+            raise UnavailableError(f"the daemon was not ready within {timeout_s:g} s, so it was stopped")
         data = os.read(pipe_fd, 65536)
         if not data:
             return

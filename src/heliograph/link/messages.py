@@ -268,6 +268,62 @@ class Outcome(Message, frozen=True):
     message: str
 
 
+class CopiesQuery(Message, frozen=True):
+    """Ask a member about its copies of some regions' buckets. Answer: `Copies`. sizes: their bytes are counted too."""
+
+    regions: tuple[str, ...]
+    sizes: bool = False
+
+
+class RegionCopies(msgspec.Struct, frozen=True, array_like=True):
+    """A member's copies of one region: the buckets that are loaded, those that take writes here, and, where asked for,
+    the bytes of keys and values of each loaded one.
+    """
+
+    loaded: tuple[int, ...]
+    accepting: tuple[int, ...]
+    sizes: tuple[int, ...] = ()
+
+
+class Copies(Message, frozen=True):
+    """A member's copies, region by region; a region that it has not taken up is missing."""
+
+    regions: dict[str, RegionCopies]
+
+
+class Rebalance(Message, frozen=True):
+    """Ask the oldest server to give every server its share of the buckets, or what that would move. Answer:
+    `Rebalanced`.
+
+    include, exclude: regions; none included means all.
+    action: `simulate` changes nothing; `cancel` leaves buckets where they are by now.
+    """
+
+    action: Literal["start", "simulate", "cancel"]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class Moves(msgspec.Struct, frozen=True, array_like=True):
+    """What is to be moved in a region and those colocated with it: copies that are missing, copies that are elsewhere,
+    primaries among them or besides; bytes are those of keys and values.
+    """
+
+    region: str
+    created: int
+    created_bytes: int
+    moved: int
+    moved_bytes: int
+    primaries: int
+
+
+class Rebalanced(Message, frozen=True):
+    """What a rebalance moves or would move, region by region. servers: how many take part."""
+
+    regions: list[Moves]
+    servers: int
+
+
 class GatewayQuery(Message, frozen=True):
     """Ask a member for the state of its gateway senders and receiver. Answer: `Gateways`."""
 
@@ -332,11 +388,11 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
 
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | Exchange
-    | StatusQuery | Apply | SenderCommand | ReceiverCommand | GatewayQuery
+    | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand | GatewayQuery
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | SiteView | JoinView | Receivers | Exchange | Status | Outcome
-    | Gateways | Failure
+    | Copies | Rebalanced | Gateways | Failure
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

@@ -122,6 +122,11 @@ class Session:
         """Say whether the link has ended, by either end."""
         return self.state is State.CLOSED
 
+    @property
+    def asked(self) -> bool:
+        """Say whether the peer waits for an answer of ours."""
+        return bool(self._asking)
+
     # --- calls of our own end ---------------------------------------------------------------------------------------
 
     def greet(self) -> None:

@@ -7,6 +7,9 @@ import msgspec
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, check_name
 
+LOCATOR_WAIT_S = 30
+LOCATOR_WAIT_S_MAX = 600
+
 
 class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A member's own settings; what the site shares is cluster configuration. Raises UsageError.
@@ -14,6 +17,8 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     server_port: where members and clients connect; 0 takes a free port.
     bind_address: the interface to listen on; empty means loopback and every other one.
     hostname_for_clients: the name others are told; empty means the bind address, else the loopback address.
+    redundancy_zone: no two copies of a bucket are put on servers of one zone; empty means a zone of its own.
+    locator_wait_time: seconds that it looks for a locator that answers, so that it may be started before one.
     write_timeout_ms: how long a write may wait for the engine before it fails with UnavailableError.
     """
 
@@ -24,6 +29,8 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     bind_address: str = ""
     hostname_for_clients: str = ""
     groups: tuple[str, ...] = ()
+    redundancy_zone: str = ""
+    locator_wait_time: int = LOCATOR_WAIT_S
     write_timeout_ms: int = 15_000
 
     def __post_init__(self) -> None:
@@ -34,3 +41,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise UsageError(f"server-port {self.server_port}: use 0 to 65535 (0 takes a free port)")
         for group in self.groups:
             check_name("group", group)
+        if self.redundancy_zone:
+            check_name("redundancy zone", self.redundancy_zone)
+        if not 0 <= self.locator_wait_time <= LOCATOR_WAIT_S_MAX:
+            raise UsageError(f"locator-wait-time {self.locator_wait_time}: use 0 to {LOCATOR_WAIT_S_MAX} seconds")

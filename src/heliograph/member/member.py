@@ -11,7 +11,7 @@ import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from heliograph.member.config import MemberConfig
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.membership import Membership
 from heliograph.member.operations import Operations
+from heliograph.member.placer import Placer
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
 from heliograph.member.snapshots import SnapshotStore
@@ -50,23 +51,26 @@ from heliograph.model.members import MemberInfo
 from heliograph.model.registry import (
     REGISTRY,
     RegionEntry,
-    encode_entry,
-    placement_key,
 )
 from heliograph.net.link import LinkServer, serve_links
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
-from heliograph.placement.buckets import place, servers_by_age
+from heliograph.placement.buckets import servers_by_age
 
-JOIN_S = 10.0
-"""How long a starting member looks for a locator that answers."""
+LOCATOR_S = 10.0
+"""How long one locator may take to answer a starting member."""
 READY_S = 60.0
 """How long a starting member, or a change of configuration, may take to load its copies."""
 TICK_S = 0.5
 VERIFY_S = 2.0
 """Between two looks at whether this member's primaries still are that."""
 SNAPSHOTS = "snapshots"
+HAND_OVER_S = 20.0
+"""How long a stopping member may take to hand its primaries over."""
+HAND_OVER_LOOK_S = 0.02
+TELL_S = 2.0
+"""How long telling the others that this member leaves may take."""
 DRAIN_S = 5.0
 """How long a stopping member waits for the answers to its last appends."""
 
@@ -84,6 +88,8 @@ class Member:
     _server: LinkServer
     _watcher: StateWatcher
     _membership: Membership
+    _placer: Placer
+    _service: MemberService
     gateways: Gateways
 
     def __init__(
@@ -113,6 +119,7 @@ class Member:
         self.on_failed: Callable[[], None] = lambda: None
         """Called when this member begins to stop by itself."""
         self._ready = False
+        self._leaving = False
         self._stopping: asyncio.Task[None] | None = None
         self._regions: dict[str, HostedRegion] = {}
         self._destroyed: list[HostedRegion] = []
@@ -140,7 +147,9 @@ class Member:
         self._joined_ms = self.clock.now_ms()
         self._exits.push_async_callback(self._links.close, "this member stops")
         try:
-            join = await self._ask_locators(messages.JoinQuery(self.name), messages.JoinView, JOIN_S)
+            join = await self._ask_locators(
+                messages.JoinQuery(self.name), messages.JoinView, self.config.locator_wait_time
+            )
             self.site = join.dsid
             engine = await self._connect(join.engine_url)
             self._exits.push_async_callback(engine.close)
@@ -162,9 +171,10 @@ class Member:
         await self._watcher.refresh()  # before anyone can ask for a region
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
         exits.push_async_callback(self._tasks.close)
-        service = MemberService(self.name, self._operations, self._commands())
+        self._placer = Placer(self.name, self._registry, self._links, self._regions, self._dirty.set)
+        self._service = MemberService(self.name, self._operations, self._commands())
         self._server = await serve_links(
-            self._network, self.config.bind_address, self.config.server_port, self._hello, lambda _hello: service
+            self._network, self.config.bind_address, self.config.server_port, self._hello, lambda _hello: self._service
         )
         exits.push_async_callback(self._server.close)
         self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000, self.fail)
@@ -179,16 +189,18 @@ class Member:
             self._membership.give_signs_of_life(),
             self._tick(),
             self._verify(),
+            self._placer.run(),
             snapshotter.run(),
         ):
             self.spawn(coroutine)
         exits.push_async_callback(_end, self.spawn(self._arrange_always()))
+        exits.push_async_callback(self._hand_over)
         self._dirty.set()
         await self._until(lambda: all(region.settled for region in self._regions.values()), "load the site's regions")
         _log.info("member ready name=%s site=%d address=%s", self.name, self.site, self.address)
 
     async def stop(self) -> None:
-        """Leave in order: store the cursors, finish what is in flight, hand the primaries over, close."""
+        """Leave in order: hand the primaries over, store the cursors, finish what is in flight, close."""
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._exits.aclose())
         await self._stopping
@@ -202,6 +214,45 @@ class Member:
         if self._ready:
             self._stopping = asyncio.get_running_loop().create_task(self._exits.aclose())
             self.on_failed()
+
+    async def _hand_over(self) -> None:
+        """Have others take over the primaries of this member while it still serves, if there are others.
+
+        Then it turns clients and members away, and answers what it was asked before. All that is bounded; what is not
+        handed over in time is taken over when this member is gone.
+        """
+        if not self._ready or self.failure is not None:
+            return
+        self._leaving = True
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TELL_S):
+                told = await self._membership.tell_news()
+            deadline = began + HAND_OVER_S
+            while told and self._others_stay() and self._leads():
+                if loop.time() > deadline:
+                    _log.warning("primaries left behind name=%s", self.name)
+                    break
+                await asyncio.sleep(HAND_OVER_LOOK_S)
+        _log.info("handed over name=%s seconds=%.3f", self.name, loop.time() - began)
+        self._service.turn_away()
+        deadline = loop.time() + DRAIN_S
+        while self._server.busy and loop.time() < deadline:  # noqa: ASYNC110  (links of any number)
+            await asyncio.sleep(HAND_OVER_LOOK_S)
+
+    def _others_stay(self) -> bool:
+        members = self._watcher.state.members.values()
+        return any(member.kind == "server" and member.name != self.name and not member.leaving for member in members)
+
+    def _leads(self) -> bool:
+        """Say whether this member is the primary of something, or should be."""
+        placed = any(
+            bucket.primary == self.name
+            for placement, _ in self._watcher.state.placements.values()
+            for bucket in placement.buckets
+        )
+        return placed or any(not copy.retired for region in self._regions.values() for copy in region.copies.values())
 
     async def _end_regions(self) -> None:
         ending = [*self._regions.values(), *self._destroyed]
@@ -252,7 +303,7 @@ class Member:
         while True:
             for locator in self.config.locators:
                 try:
-                    return await self._links.call(locator, message, kind, timeout_s=within_s)
+                    return await self._links.call(locator, message, kind, timeout_s=min(max(within_s, 1.0), LOCATOR_S))
                 except HeliographError as exc:
                     error = exc
             if loop.time() > deadline or not error.retriable:
@@ -273,6 +324,9 @@ class Member:
             groups=self.config.groups,
             receiver=self.gateways.receiver_info(),
             running_senders=self.gateways.running_senders(),
+            redundancy_zone=self.config.redundancy_zone,
+            leaving=self._leaving,
+            order=self._membership.order,
         )
 
     # --- becoming what the registry says
@@ -311,9 +365,7 @@ class Member:
 
     async def _arrange(self, state: SiteState) -> None:
         members = {**state.members, self.name: self._info()}
-        servers = [member.name for member in servers_by_age(list(members.values()))]
-        if servers[0] == self.name:
-            await self._place(state, servers)
+        await self._placer.place(state, servers_by_age(list(members.values())))
         for name in list(self._regions):
             region = self._regions[name]
             if name not in state.regions or region.generation != state.regions[name].generation:
@@ -342,31 +394,6 @@ class Member:
         """A copy here started from a snapshot that holds the log up to `seq`."""
         self.gateways.on_restored(region, bucket, seq)
         self._dirty.set()  # another may have become primary meanwhile
-
-    async def _place(self, state: SiteState, servers: list[str]) -> None:
-        """The oldest server's duty: write down where buckets should be.
-
-        Every registry call lets the watcher bring in a newer state, so what is walked through is what there was.
-        """
-        regions, placements = state.regions, state.placements
-        for name, entry in regions.items():
-            current, revision = placements.get(name, (None, 0))
-            wanted = place(entry.attributes, servers, current)
-            if wanted == current:
-                continue
-            value = encode_entry(wanted)
-            try:
-                if current is None:
-                    revision = await self._registry.create(placement_key(name), value)
-                else:
-                    revision = await self._registry.update(placement_key(name), value, revision=revision)
-            except ConflictError:
-                _log.info("placement changed meanwhile region=%s", name)
-                continue
-            state.placements[name] = (wanted, revision)
-        for name in placements.keys() - regions.keys():
-            await self._registry.delete(placement_key(name))
-            state.placements.pop(name, None)
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until a condition holds after an arranging that began after this call. Raises UnavailableError after
@@ -448,6 +475,8 @@ class Member:
     def _commands(self) -> dict[type, Callable[[Any], Any]]:
         return {
             messages.Apply: self._apply,
+            messages.CopiesQuery: lambda query: self._placer.copies(query),
+            messages.Rebalance: lambda request: self._placer.rebalance(request),
             messages.SenderCommand: lambda request: self.gateways.command(request),
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
             messages.GatewayQuery: lambda _request: self.gateways.status(),

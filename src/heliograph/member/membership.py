@@ -9,7 +9,7 @@ from collections.abc import Callable
 from heliograph.engine.seam import Item, Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.model.members import MemberInfo
-from heliograph.model.registry import decode_entry, encode_entry, member_key
+from heliograph.model.registry import JOINS, decode_entry, encode_entry, member_key
 
 CRASHED_S = 3.0
 """How much longer than `member-timeout` a name is waited for whose last holder crashed."""
@@ -39,6 +39,8 @@ class Membership:
         self._info = info
         self._timeout_s = timeout_s
         self._on_lost = on_lost
+        self.order = 0
+        """Of this member's joining, as the registry counts."""
         self._told: MemberInfo | None = None
         self._revision = 0
         self._over = False
@@ -50,6 +52,7 @@ class Membership:
 
         The entry of a member that crashed moments ago stands until its time is up, so that is waited for.
         """
+        self.order = await self._registry.put(JOINS, b"")
         info = self._info()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s + CRASHED_S
@@ -71,10 +74,11 @@ class Membership:
             await asyncio.sleep(self._timeout_s / SIGNS_PER_TIMEOUT)
             await self._tell()
 
-    async def tell_news(self) -> None:
-        """Renew the entry at once if what it says is no longer true."""
+    async def tell_news(self) -> bool:
+        """Renew the entry at once if what it says is no longer true; say whether it is."""
         if self._info() != self._told:
             await self._tell()
+        return self._info() == self._told
 
     async def _tell(self) -> None:
         async with self._turn:

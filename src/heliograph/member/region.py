@@ -87,11 +87,7 @@ class HostedRegion:
         """Take up a placement: gain and drop copies, begin take-overs, step down. Work goes on in tasks."""
         self.placement = placement
         name = self._host.name
-        held = {
-            number
-            for number, bucket in enumerate(placement.buckets)
-            if name == bucket.primary or name in bucket.secondaries
-        }
+        held = {number for number, bucket in enumerate(placement.buckets) if name in bucket.holders}
         for number in self.copies.keys() - held:
             self._end_takeover(number)
             self.copies[number].step_down()
@@ -129,7 +125,8 @@ class HostedRegion:
     async def _take_over(self, copy: BucketCopy) -> None:
         """Become primary of one bucket, however often the engine can't be reached."""
         try:
-            await self._loaded.wait()
+            if not copy.readable:
+                await self._loaded.wait()
             async with self._takeover_slots:
                 while True:
                     try:

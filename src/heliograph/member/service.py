@@ -24,6 +24,7 @@ class MemberService(BaseHandler):
     def __init__(self, name: str, operations: Operations, commands: dict[type, Callable[[Any], Answer]]) -> None:
         self._name = name
         self._operations = operations
+        self._commands = commands
         self._answers: dict[type, Callable[[Any], Answer]] = {
             messages.PutAll: self._put_all,
             messages.Change: self._change,
@@ -34,6 +35,14 @@ class MemberService(BaseHandler):
             messages.Size: self._size,
             **commands,
         }
+
+    def turn_away(self) -> None:
+        """Refuse operations from now on, which sends clients and members elsewhere: this member leaves."""
+
+        def refuse(_request: object) -> Answer:
+            raise NotPrimaryError(f"{self._name} stops: ask another member")
+
+        self._answers = {kind: refuse for kind in self._answers if kind not in self._commands} | self._commands
 
     def on_request(self, link: Link, message: messages.Request) -> Answer:
         """Answer a request, or raise what is wrong with it."""

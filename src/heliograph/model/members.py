@@ -27,8 +27,11 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A live member. It stands in the registry under `members.<name>` with a time to live.
 
     incarnation: differs every time the name is started again.
-    joined_ms: when it joined, ms since the Unix epoch by the engine's order; age decides who is oldest.
+    joined_ms: when it joined, ms since the Unix epoch, as its own clock says.
+    order: of its joining, as the registry counts; age decides who is oldest, whatever the clocks say.
     address: where other members and thin clients reach it.
+    redundancy_zone: no two copies of a bucket are on servers of one zone; "" is a zone of its own.
+    leaving: it stops in order, and serves until others have taken over its primaries.
     """
 
     name: str
@@ -40,22 +43,41 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
     receiver: ReceiverInfo | None = None
     running_senders: tuple[str, ...] = ()
+    redundancy_zone: str = ""
+    leaving: bool = False
+    order: int = 0
 
     @property
-    def age(self) -> tuple[int, str]:
+    def age(self) -> tuple[int, int, str]:
         """Sort key: the oldest member is the smallest."""
-        return (self.joined_ms, self.name)
+        return (self.order, self.joined_ms, self.name)
 
 
 class BucketPlacement(msgspec.Struct, frozen=True, array_like=True):
-    """Who holds a bucket: the member that should be primary ("" when nobody can) and the redundant copies."""
+    """Who holds a bucket: the member that should be primary ("" when nobody can) and the redundant copies.
+
+    loading: members that have been given a copy and are not known to have loaded it; nothing is moved to them yet.
+    """
 
     primary: str
     secondaries: tuple[str, ...] = ()
+    loading: tuple[str, ...] = ()
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Every member that has a copy, or is loading one."""
+        return (*((self.primary,) if self.primary else ()), *self.secondaries, *self.loading)
+
+
+Buckets = tuple[BucketPlacement, ...]
 
 
 class RegionPlacement(msgspec.Struct, frozen=True):
-    """Placement of a region, in the registry under `placement.<region>`; one `BucketPlacement` a bucket."""
+    """Placement of a region and those that are colocated with it, in the registry under `placement.<region>`.
+
+    buckets: where each one is now. goal: where each one is on its way to, empty when all are there.
+    """
 
     region: str
-    buckets: tuple[BucketPlacement, ...]
+    buckets: Buckets
+    goal: Buckets = ()

@@ -4,6 +4,7 @@
 |---|---|
 | `dsid` | the site's distributed-system-id, as digits; versions in the log rest on it, so it can't change |
 | `members.<name>` | `MemberInfo`, with a time to live of `member-timeout` |
+| `joins` | empty; the revision of its last write is the newest member's place in the order of age |
 | `config.region.<name>` | `RegionEntry` |
 | `config.sender.<id>` | `GatewaySenderAttributes` |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
@@ -25,7 +26,7 @@ from heliograph.model.decoding import MALFORMED
 
 REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
-GENERATIONS = "generations"
+GENERATIONS, JOINS = "generations", "joins"
 SITE_ID = "dsid"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
 

@@ -5,7 +5,8 @@
 
 A link ends in one of two ways, both through `_shut`: `close` says why, sends what is still to be sent and waits for it
 for `CLOSE_TIMEOUT_S`; a silent or lost peer is cut off. Requests that wait for an answer then fail with
-UnavailableError (the outcome of a write is unknown), and `on_closed` is called once, when the transport is gone.
+UnavailableError (the outcome of a write is unknown), unless the peer said that it had answered all that it took up
+(UnreachableError), and `on_closed` is called once, when the transport is gone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
-from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
+from heliograph.errors import HeliographError, PeerError, UnavailableError, UnreachableError, UsageError
 from heliograph.link import messages, session
 from heliograph.link.failures import error_of, failure_of
 from heliograph.link.hello import Hello, Side
@@ -117,11 +118,12 @@ class Link(asyncio.Protocol):
     def request(self, message: messages.Request) -> asyncio.Future[messages.Reply]:
         """Ask the peer. The future gives its reply, or raises the error that the peer named.
 
-        It raises UnavailableError when the link closes first. Cancel it freely: a late reply is dropped.
+        It raises UnavailableError when the link closes first, UnreachableError where that means that the peer did
+        certainly nothing. Cancel it freely: a late reply is dropped.
         """
         future: asyncio.Future[messages.Reply] = self._loop.create_future()
         if self.closed:
-            future.set_exception(UnavailableError(f"the link to {self.peer} is closed: {self._reason}"))
+            future.set_exception(UnreachableError(f"the link to {self.peer} is closed: {self._reason}"))
             return future
         try:
             self._requests[self._session.request(message)] = future
@@ -174,9 +176,18 @@ class Link(asyncio.Protocol):
             self._heard_at = self._loop.time()
             self._resume_if_free()
 
+    @property
+    def asked(self) -> bool:
+        """Say whether the peer waits for an answer of ours."""
+        return self._session.asked
+
     def close(self, reason: str = "") -> None:
-        """Close the link and tell the peer why. A second close does nothing."""
-        self._shut(UnavailableError(reason or f"closed by {self._session.hello}"), orderly=True)
+        """Close the link and tell the peer why. A second close does nothing.
+
+        Where all was answered that the peer has asked, what it asks meanwhile is certainly not done, and it is told so.
+        """
+        kind = UnavailableError if self.asked else UnreachableError
+        self._shut(kind(reason or f"closed by {self._session.hello}"), orderly=True)
 
     @property
     def opened(self) -> bool:
@@ -326,10 +337,10 @@ class Link(asyncio.Protocol):
 
     def _on_peer_closed(self, event: session.PeerClosed) -> None:
         error = error_of(event.failure)
-        kind = UnavailableError if isinstance(error, UnavailableError) else PeerError
+        kind = next((kind for kind in (UnreachableError, UnavailableError) if isinstance(error, kind)), PeerError)
         opened = self._opened.done()
         told = kind(f"{self.peer_address} {'closed' if opened else 'refused'} the link: {error}")
-        self._shut(told, orderly=opened and kind is UnavailableError)
+        self._shut(told, orderly=opened and kind is not PeerError, by_peer=True)
 
     # --- sending, waiting, ending -----------------------------------------------------------------------------------
 
@@ -372,7 +383,9 @@ class Link(asyncio.Protocol):
         look_at = max(min(now + self._keep_alive.interval_s, silence_ends), now + LOOK_MIN_S)
         self._timer = self._loop.call_at(look_at, self._on_interval)
 
-    def _shut(self, error: HeliographError, *, orderly: bool = False, abort: bool = False) -> None:
+    def _shut(
+        self, error: HeliographError, *, orderly: bool = False, abort: bool = False, by_peer: bool = False
+    ) -> None:
         """End the link because of `error`; without `abort` what is still to be sent gets `CLOSE_TIMEOUT_S` for it.
 
         orderly: one of the two ends had no more use for it, which is no news.
@@ -381,7 +394,7 @@ class Link(asyncio.Protocol):
             return
         self._session.close(error)
         self._flush()
-        self._end(error, orderly=orderly)
+        self._end(error, orderly=orderly, by_peer=by_peer)
         if not self._connected:
             self._release_if_done()
         elif abort:
@@ -390,8 +403,11 @@ class Link(asyncio.Protocol):
             self._transport.close()
             self._timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
-    def _end(self, error: HeliographError, *, orderly: bool = False) -> None:
-        """Become closed: nothing is sent any more, and whoever waits for the peer learns that it won't answer."""
+    def _end(self, error: HeliographError, *, orderly: bool = False, by_peer: bool = False) -> None:
+        """Become closed: nothing is sent any more, and whoever waits for the peer learns that it won't answer.
+
+        Only the peer can say (UnreachableError) that what it did not answer was not done.
+        """
         self.closed = True
         self._reason = str(error)
         self._stop_timer()
@@ -400,9 +416,10 @@ class Link(asyncio.Protocol):
         if not self._opened.done():
             self._opened.set_exception(error)
             self._opened.exception()  # marks it as seen: an answering end has nobody who waits for it
+        kind = UnreachableError if by_peer and isinstance(error, UnreachableError) else UnavailableError
         for future in self._requests.values():
             if not future.done():
-                future.set_exception(UnavailableError(f"the link to {self.peer} closed: {error}"))
+                future.set_exception(kind(f"the link to {self.peer} closed: {error}"))
         self._requests.clear()
         for task in self._tasks:
             task.cancel()

@@ -118,6 +118,11 @@ class LinkServer:
         self._server = await network.listen(host, port, self._new_link)
 
     @property
+    def busy(self) -> bool:
+        """Say whether a request has not been answered yet."""
+        return any(link.asked for link in self.links)
+
+    @property
     def port(self) -> int:
         """The port that is listened on."""
         return self._server.port

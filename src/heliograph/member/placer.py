@@ -1,0 +1,219 @@
+"""The oldest server's duty: write down where buckets should be, and have them get there.
+
+Every server has a placer; the one of the oldest acts. What it goes by is in the registry, so whoever is the oldest next
+goes on where it stopped. As long as buckets are on their way it asks every server now and then what it has loaded; a
+server that does not answer only keeps what waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from heliograph.engine.seam import Registry
+from heliograph.errors import ConflictError, HeliographError, NotPrimaryError, UsageError
+from heliograph.link.messages import Copies, CopiesQuery, Moves, Rebalance, Rebalanced, RegionCopies
+from heliograph.member.region import HostedRegion
+from heliograph.member.state import SiteState
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.members import Buckets, MemberInfo, RegionPlacement
+from heliograph.model.registry import RegionEntry, encode_entry, placement_key
+from heliograph.net.links import Links
+from heliograph.placement.buckets import Seen, Server, follow_up, staying
+from heliograph.placement.rebalance import moves, rebalance
+
+LOOK_S = 0.1
+"""Between two looks at what is loaded while buckets are on their way."""
+ANSWER_S = 1.0
+SIZES_S = 10.0
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Placer:
+    """See the module. on_news: called when it is worth placing again."""
+
+    def __init__(
+        self,
+        name: str,
+        registry: Registry,
+        links: Links,
+        regions: Mapping[str, HostedRegion],
+        on_news: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._registry = registry
+        self._links = links
+        self._regions = regions
+        self._on_news = on_news
+        self._servers: Sequence[MemberInfo] = ()
+        """Of the last placing, the oldest first; empty while another server is the oldest."""
+        self._state = SiteState()
+        self._seen: dict[str, Copies] = {}
+        self._open = asyncio.Event()
+        """Buckets are on their way."""
+
+    # --- placing
+
+    async def place(self, state: SiteState, servers: Sequence[MemberInfo]) -> None:
+        """Write down the next step of every region. servers: the oldest first; it does nothing unless that is this one.
+
+        Every registry call lets the watcher bring in a newer state, so what is walked through is what there was.
+        """
+        if servers[0].name != self._name:
+            self._servers = ()
+            self._open.clear()
+            return
+        self._servers, self._state = servers, state
+        regions, placements = state.regions, state.placements
+        live = {server.name for server in servers}
+        under_way = False
+        for name, entry in regions.items():
+            current, revision = placements.get(name, (None, 0))
+            wanted = follow_up(entry.attributes, staying(servers), live, current, self._seen_of([name]))
+            under_way = under_way or bool(wanted.goal)
+            if wanted != current:
+                await self._write(state, wanted, None if current is None else revision)
+        if under_way:
+            self._open.set()
+        else:
+            self._open.clear()
+        for name in placements.keys() - regions.keys():
+            await self._registry.delete(placement_key(name))
+            state.placements.pop(name, None)
+
+    async def _write(self, state: SiteState, placement: RegionPlacement, revision: int | None) -> bool:
+        """Replace a placement, unless it has changed meanwhile; then the next look finds the new one."""
+        key, value = placement_key(placement.region), encode_entry(placement)
+        try:
+            if revision is None:
+                revision = await self._registry.create(key, value)
+            else:
+                revision = await self._registry.update(key, value, revision=revision)
+        except ConflictError:
+            _log.info("placement changed meanwhile region=%s", placement.region)
+            return False
+        state.placements[placement.region] = (placement, revision)
+        return True
+
+    def _seen_of(self, regions: Sequence[str]) -> dict[str, Seen]:
+        """Return what servers said of buckets: what holds for all of some regions."""
+        seen = {}
+        for server, copies in self._seen.items():
+            told = [copies.regions[name] for name in regions if name in copies.regions]
+            if len(told) == len(regions):
+                loaded, accepting = (
+                    _common(each) for each in zip(*((c.loaded, c.accepting) for c in told), strict=True)
+                )
+                seen[server] = Seen(loaded, accepting)
+        return seen
+
+    # --- looking at copies
+
+    async def run(self) -> None:
+        """Look at the servers' copies while buckets are on their way, until cancelled."""
+        while True:
+            await self._open.wait()
+            await asyncio.sleep(LOOK_S)
+            names = tuple(self._state.regions)
+            self._seen = await self._ask(CopiesQuery(names), ANSWER_S)
+            self._on_news()
+
+    async def _ask(self, query: CopiesQuery, timeout_s: float) -> dict[str, Copies]:
+        """Ask every server; who does not answer is left out."""
+
+        async def one(server: MemberInfo) -> Copies | None:
+            if server.name == self._name:
+                return self.copies(query)
+            try:
+                return await self._links.call(server.address, query, Copies, timeout_s=timeout_s)
+            except HeliographError as exc:
+                _log.info("copies not seen server=%s error=%s", server.name, exc)
+                return None
+
+        servers = list(self._servers)
+        answers = await asyncio.gather(*map(one, servers))
+        return {server.name: copies for server, copies in zip(servers, answers, strict=True) if copies is not None}
+
+    def copies(self, query: CopiesQuery) -> Copies:
+        """Say what this server has."""
+        hosted = (self._regions[name] for name in query.regions if name in self._regions)
+        return Copies({region.name: _copies_of(region, sizes=query.sizes) for region in hosted})
+
+    # --- rebalancing
+
+    async def rebalance(self, request: Rebalance) -> Rebalanced:
+        """Begin to give every server its share, or say what that would move; or leave what is under way.
+
+        Raises NotPrimaryError when another server is the oldest, UsageError when there is no such region,
+        UnavailableError.
+        """
+        if not self._servers:
+            raise NotPrimaryError(f"{self._name} is not the oldest server any more: ask again")
+        regions = _chosen(request, self._state.regions)
+        servers = staying(self._servers)
+        sizes = await self._sizes(regions)
+        done = [await self._rebalance(request, entry.attributes, servers, sizes) for entry in regions.values()]
+        self._on_news()
+        return Rebalanced(done, len(servers))
+
+    async def _rebalance(
+        self,
+        request: Rebalance,
+        region: RegionAttributes,
+        servers: Sequence[Server],
+        sizes: Mapping[str, Mapping[int, int]],
+    ) -> Moves:
+        size = [sizes[region.name].get(bucket, 0) for bucket in range(region.total_num_buckets)]
+        while True:
+            current, revision = self._state.placements.get(region.name, (None, 0))
+            if current is None:
+                return Moves(region.name, 0, 0, 0, 0, 0)
+            goal: Buckets = ()
+            if request.action != "cancel":
+                goal = rebalance(region, servers, current.goal or current.buckets, size)
+            wanted = RegionPlacement(region.name, current.buckets, goal)
+            told = moves(region.name, current.buckets, goal or current.buckets, size)
+            if request.action == "simulate" or wanted == current or await self._write(self._state, wanted, revision):
+                return told
+            await asyncio.sleep(LOOK_S)  # until the watcher has brought the newer one
+
+    async def _sizes(self, regions: Iterable[str]) -> dict[str, dict[int, int]]:
+        """Return the bytes of every bucket, as any server that has loaded it counts them."""
+        names = tuple(regions)
+        answers = await self._ask(CopiesQuery(names, sizes=True), SIZES_S)
+        sizes: dict[str, dict[int, int]] = {name: {} for name in names}
+        for copies in answers.values():
+            for name, told in copies.regions.items():
+                sizes[name].update(zip(told.loaded, told.sizes, strict=True))
+        return sizes
+
+
+def _common(sets: Iterable[Iterable[int]]) -> frozenset[int]:
+    first, *others = map(frozenset, sets)
+    return first.intersection(*others)
+
+
+def _copies_of(region: HostedRegion, *, sizes: bool) -> RegionCopies:
+    loaded = [copy for _, copy in sorted(region.copies.items()) if copy.readable]
+    return RegionCopies(
+        tuple(copy.bucket for copy in loaded),
+        tuple(copy.bucket for copy in loaded if copy.accepting),
+        tuple(copy.view.size for copy in loaded) if sizes else (),
+    )
+
+
+def _chosen(request: Rebalance, regions: Mapping[str, RegionEntry]) -> dict[str, RegionEntry]:
+    """Return the regions that are meant. Raises UsageError when one does not exist, or none is left."""
+    include = [name.removeprefix("/") for name in request.include]
+    exclude = {name.removeprefix("/") for name in request.exclude}
+    unknown = sorted({*include, *exclude} - regions.keys())
+    if unknown:
+        raise UsageError(f"region {', '.join(unknown)} does not exist at this site")
+    chosen = {name: regions[name] for name in include or sorted(regions) if name not in exclude}
+    if not chosen:
+        raise UsageError("there is no region to rebalance")
+    return chosen
