@@ -218,9 +218,9 @@ class SimSite:
             if not slot.member._regions[REGION].settled:
                 found.append(f"{slot.name} is not what its placement wants")
             found += [
-                f"{sender.id} at {slot.name} has {sender.queued} events queued"
+                f"{sender.id} at {slot.name} has {sender.queued} events queued, {sender.uncounted_buckets} not counted"
                 for sender in slot.member.gateways.status().senders
-                if sender.queued
+                if not sender.drained
             ]
         return found
 

@@ -208,7 +208,7 @@ class Site:
         """Say whether nothing waits in the queues, and every serial sender is run by somebody."""
         instances = self.senders()
         served = {each.id for each in instances if each.type == "Parallel" or each.policy == "Primary"}
-        return served == {each.id for each in instances} and not any(each.queued for each in instances)
+        return served == {each.id for each in instances} and all(each.drained for each in instances)
 
 
 @dataclass

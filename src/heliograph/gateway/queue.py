@@ -217,9 +217,13 @@ class BucketQueue:
 
     @property
     def queued_events(self) -> int:
-        """Events not acknowledged yet, as far as they are known here; at least 1 while the log holds more."""
-        events = self.held_events + self._missed_events
-        return max(events, 1) if self.behind else events
+        """Events not acknowledged yet, as far as they are known here; see `uncounted`."""
+        return self.held_events + self._missed_events
+
+    @property
+    def uncounted(self) -> bool:
+        """Say whether the log holds records after the window, and nobody knows yet whether events are in them."""
+        return self.behind and not self.queued_events
 
     @property
     def oldest_unsent_ms(self) -> int | None:

@@ -10,7 +10,7 @@ from typing import Self
 
 from heliograph.errors import UnavailableError
 from heliograph.link.hello import Hello
-from heliograph.link.messages import GatewayQuery, Gateways
+from heliograph.link.messages import GatewayQuery, Gateways, SenderStatus
 from heliograph.model.ids import Address
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork
@@ -40,9 +40,9 @@ class GatewayWatch:
             for address in self._servers[site]
         ]
 
-    async def queued(self, site: int) -> int:
-        """Return how many events wait in the site's gateway senders for the other sites' word."""
-        return sum(sender.queued for gateways in await self.gateways(site) for sender in gateways.senders)
+    async def senders(self, site: int) -> list[SenderStatus]:
+        """Return the state of the site's gateway senders at every server. Raises UnavailableError."""
+        return [sender for gateways in await self.gateways(site) for sender in gateways.senders]
 
     async def all_connected(self, *, timeout_s: float) -> None:
         """Wait until every gateway sender is connected. Raises UnavailableError, naming one that is not."""

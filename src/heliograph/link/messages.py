@@ -331,7 +331,9 @@ class GatewayQuery(Message, frozen=True):
 class SenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway sender's state at one member; the field values are those of gfsh.md §6.5 and §6.9.
 
-    queued: events accepted and not yet acknowledged by the remote site, as this member counts them.
+    queued: events accepted and not yet acknowledged by the remote site, as this member counts them; a stopped sender
+    keeps its queue and counts nothing.
+    uncounted_buckets: buckets of which the member does not know yet whether something is queued.
     error: why nothing moves now, empty when all is well.
     """
 
@@ -345,6 +347,12 @@ class SenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     receiver: str
     error: str = ""
     counters: dict[str, int] = {}
+    uncounted_buckets: int = 0
+
+    @property
+    def drained(self) -> bool:
+        """Say whether all that is known of the queue is acknowledged, and all of it is known."""
+        return not self.queued and not self.uncounted_buckets
 
 
 class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):

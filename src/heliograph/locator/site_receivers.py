@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import GatewayQuery, Gateways, ReceiverAction, ReceiverCommand
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
-from heliograph.locator.site_senders import status_text
+from heliograph.locator.site_senders import queued_text, status_text
 from heliograph.model.attributes import GatewayReceiverAttributes, check_gateway_at_site, subject_of
 from heliograph.model.registry import CONFIG_RECEIVER, decode_entry
 from heliograph.model.results import Result, Table
@@ -90,7 +90,7 @@ class ReceiverAdmin:
                     str(state.remote_dsid),
                     f"{state.type} {state.policy}".rstrip(),
                     status_text(state),
-                    str(state.queued),
+                    queued_text(state),
                     state.receiver,
                 )
                 for state in answer.senders

@@ -93,5 +93,14 @@ def status_text(state: SenderStatus) -> str:
     return f"{state.status} ({state.error})" if state.error else state.status
 
 
+def queued_text(state: SenderStatus) -> str:
+    """Return how many events a sender has queued, as far as it knows."""
+    if state.status == "Not Running":
+        return "not counted"
+    if state.uncounted_buckets:
+        return f"{state.queued} ({state.uncounted_buckets} buckets being counted)"
+    return str(state.queued)
+
+
 def _unknown(sender: str) -> str:
     return f"gateway sender {sender!r} does not exist"

@@ -300,6 +300,7 @@ class GatewaySender:
             policy=self._policy(),
             status=self._state(connected=bool(receivers)),
             queued=self._buckets.queued_events if self._buckets is not None else 0,
+            uncounted_buckets=self._buckets.uncounted_buckets if self._buckets is not None else 0,
             receiver=",".join(receivers),
             error=self._error(connected=bool(receivers)),
             counters=self._counted(),
@@ -321,7 +322,8 @@ class GatewaySender:
             return error
         if self._buckets is None or self._buckets.empty:
             return (
-                f"nothing to ship from {self._host.name}: no bucket of a region with this gateway sender is its to ship"
+                f"nothing to ship from {self._host.name}: no region names this gateway sender, or other members ship all "
+                f"buckets (create or alter region with --gateway-sender-id={self.attributes.id})"
             )
         return f"connecting to site {self.attributes.remote_distributed_system_id}"
 

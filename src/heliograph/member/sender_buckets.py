@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from heliograph.engine.seam import LogEntry
 from heliograph.errors import FencedError, HeliographError, RegionNotFoundError
 from heliograph.gateway.lanes import lane_of
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
@@ -17,7 +18,7 @@ from heliograph.member.sender_dispatcher import Dispatcher
 from heliograph.member.sender_feed import Feed
 from heliograph.member.sender_host import SenderHost, monotonic_ms
 from heliograph.member.tasks import Tasks
-from heliograph.model.batch import Record
+from heliograph.model.batch import Record, decode_record
 from heliograph.model.ids import Seq
 
 STORE_INTERVAL_S = 0.25
@@ -110,8 +111,13 @@ class ShippedBuckets:
 
     @property
     def queued_events(self) -> int:
-        """Events not acknowledged yet; a bucket that is being opened counts as one, for nobody knows yet."""
-        return len(self._opening) + sum(shipped.queue.queued_events for shipped in self._shipped.values())
+        """Events not acknowledged yet, as far as they are known."""
+        return sum(shipped.queue.queued_events for shipped in self._shipped.values())
+
+    @property
+    def uncounted_buckets(self) -> int:
+        """Buckets of which nobody knows yet whether something is queued."""
+        return len(self._opening) + sum(shipped.queue.uncounted for shipped in self._shipped.values())
 
     # --- which buckets
 
@@ -166,10 +172,7 @@ class ShippedBuckets:
                     )
                 )
                 shipped = self._begin(key, subject, cursor)
-                last = await self._persistently(lambda: self._host.log.last(subject))
-                if last is not None:
-                    shipped.queue.learn_last(last.seq)
-                    self._feed.wake()
+                self._look_back(key, shipped, await self._persistently(lambda: self._host.log.last(subject)))
         except (FencedError, RegionNotFoundError) as exc:
             self._on_fenced(key, exc)
         finally:
@@ -188,6 +191,16 @@ class ShippedBuckets:
         self._followed_changed.set()
         _log.info("shipping sender=%s region=%s bucket=%d after=%d", self._sender, region, bucket, cursor.seq)
         return shipped
+
+    def _look_back(self, key: BucketKey, shipped: Shipped, last: LogEntry | None) -> None:
+        """Take what was appended before the bucket was offered to: one record at once, more from the log."""
+        if last is None:
+            return
+        if last.previous <= shipped.queue.tip:
+            self.offer(*key, last.seq, last.previous, decode_record(last.payload))
+        else:
+            shipped.queue.learn_last(last.seq)
+            self._feed.wake()
 
     def _on_fenced(self, key: BucketKey, error: HeliographError) -> None:
         """Let go of a bucket; it is assigned again, and opened anew, if it should still be shipped from here."""

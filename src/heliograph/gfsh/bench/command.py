@@ -22,14 +22,16 @@ _COUNT = click.IntRange(min=1)
 
 @command("bench wan")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-@click.option("--events", type=_COUNT, default=500_000, help="Events to put. [default: 500000]")
+@click.option(
+    "--events", type=_COUNT, default=500_000, help="Events to put, rounded up to whole put_alls. [default: 500000]"
+)
 @click.option("--value-size", type=_COUNT, default=100, help="Bytes of each value. [default: 100]")
 @click.option("--put-all", type=click.IntRange(1, 200_000), default=100, help="Entries in one put_all. [default: 100]")
 @click.option(
     "--clients", type=click.IntRange(1, CLIENTS_MAX), default=8, help="Clients that put at the same time. [default: 8]"
 )
 @click.option("--parallel", is_flag=True, help="A parallel gateway sender, as by default.")
-@click.option("--serial", is_flag=True, help="A serial gateway sender.")
+@click.option("--serial", is_flag=True, help="A serial gateway sender, with a replicated region.")
 @click.option("--servers", type=click.IntRange(1, SERVERS_MAX), default=1, help="Servers of each site. [default: 1]")
 @click.option("--batch-size", type=click.INT, help="The gateway sender's; by default its own default.")
 @click.option(

@@ -178,13 +178,13 @@ async def _drained(watch: GatewayWatch, events: int) -> float:
     """Wait until the far site has acknowledged all events, and return when that was."""
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
     while True:
-        senders = [sender for gateways in await watch.gateways(NEAR) for sender in gateways.senders]
+        senders = await watch.senders(NEAR)
         now = time.monotonic()
-        queued = sum(sender.queued for sender in senders)
         acknowledged = sum(sender.counters["eventsAcknowledged"] for sender in senders)
-        if not queued and acknowledged >= events:
+        if acknowledged >= events and all(sender.drained for sender in senders):
             return now
         if now > deadline:
+            queued = sum(sender.queued for sender in senders)
             raise UnavailableError(
                 f"{queued} events still queued {DRAIN_TIMEOUT_S:g} s after the last put, {acknowledged} of {events} "
                 f"acknowledged: {'; '.join(sender.error for sender in senders if sender.error)}"

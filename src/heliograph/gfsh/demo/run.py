@@ -124,10 +124,10 @@ async def _settle(regions: Mapping[int, aio.Region], watch: GatewayWatch, progre
     queues = progress.add_task("queues", total=None)
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while True:
-        queued = sum([await watch.queued(site) for site in regions])
-        progress.update(queues, description=f"queues: {queued} events on their way")
+        senders = [sender for site in regions for sender in await watch.senders(site)]
+        progress.update(queues, description=f"queues: {sum(each.queued for each in senders)} events on their way")
         in_time = time.monotonic() < deadline
-        if queued and in_time:
+        if in_time and not all(sender.drained for sender in senders):
             await asyncio.sleep(_POLL_S)
             continue
         # A queue that was seen empty may have filled again from another site: only equal contents end the wait.
