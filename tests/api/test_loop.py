@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -46,6 +48,29 @@ def test_a_running_event_loop_of_the_callers_own_is_no_obstacle(loop: LoopThread
         return loop.run(name_of_thread())
 
     assert asyncio.run(main()) == "heliograph client of x"
+
+
+def test_a_forked_process_is_told_to_open_its_own(loop: LoopThread) -> None:
+    """Of all threads only the one that forks goes on in the child: a call would wait for ever."""
+    loop.run(nothing())
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: a fork beside threads is the point
+        child = os.fork()
+    if not child:
+        try:
+            for call in (lambda: loop.run(nothing()), lambda: loop.close(nothing)):
+                try:
+                    call()
+                except UsageError as exc:
+                    os.write(writing, f"{exc}\n".encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        assert told.read().count("open one of your own after the fork") == 2
+    assert os.waitpid(child, 0) == (child, 0)
+    loop.run(nothing())
 
 
 def test_a_call_that_would_wait_for_itself_is_refused(loop: LoopThread) -> None:

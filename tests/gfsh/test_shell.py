@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 from heliograph.gfsh.output import Printer
 from heliograph.gfsh.session import Session
-from heliograph.gfsh.shell import RedactedHistory, candidates, history_file, run_text
+from heliograph.gfsh.shell import RedactedHistory, candidates, history_file, run_shell, run_text
 
 
 def offered(line: str) -> list[str]:
@@ -68,6 +71,20 @@ def test_the_history_holds_no_password(tmp_path: Path) -> None:
 def test_the_history_is_kept_in_the_state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert history_file() == tmp_path / "heliograph" / "history"
+
+
+def test_where_no_history_can_be_kept_the_shell_says_so_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    out = io.StringIO()
+    session = Session(Printer(out=out))
+    with create_pipe_input() as typed, create_app_session(input=typed, output=DummyOutput()):
+        typed.send_text("echo hello\nexit\n")
+        run_shell(session)
+    assert "the history of this session is not kept" in out.getvalue()
+    assert "hello" in out.getvalue()
 
 
 @pytest.mark.timeout(60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._closed = False
+        self._pid = os.getpid()
         self._guard = threading.Lock()  # no call is handed over once `close` has begun
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._loop = self._runner.get_loop()
@@ -35,16 +37,18 @@ class LoopThread:
         """Run a coroutine in the loop and wait for its result in the calling thread.
 
         An interrupted wait (KeyboardInterrupt) cancels the coroutine. Raises UsageError after `close`, when `close`
-        cut the call short, and when called from the loop's own thread, which would wait for itself.
+        cut the call short, when called from the loop's own thread, which would wait for itself, and in a forked
+        process, which has no such thread.
         """
+        try:
+            self._check_thread()  # before the guard, which a fork may have copied while it was held
+        except UsageError:
+            coroutine.close()
+            raise
         with self._guard:
-            try:
-                self._check_thread()
-                if self._closed:
-                    raise UsageError(f"{self._name} is closed")
-            except UsageError:
+            if self._closed:
                 coroutine.close()
-                raise
+                raise UsageError(f"{self._name} is closed")
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
@@ -57,7 +61,7 @@ class LoopThread:
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a last coroutine, cancel what still runs, and end the thread. A second close does nothing.
 
-        Raises UsageError when called from the loop's own thread.
+        Raises UsageError when called from the loop's own thread, and in a forked process.
         """
         self._check_thread()
         with self._guard:
@@ -72,6 +76,8 @@ class LoopThread:
             self._thread.join()
 
     def _check_thread(self) -> None:
+        if os.getpid() != self._pid:
+            raise UsageError(f"{self._name} was opened by process {self._pid}: open one of your own after the fork")
         if threading.current_thread() is self._thread:
             raise UsageError(
                 f"{self._name}: a blocking call in its own event loop waits for itself: use heliograph.aio"

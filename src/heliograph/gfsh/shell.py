@@ -10,7 +10,7 @@ import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from heliograph.errors import HeliographError
 from heliograph.gfsh.dispatch import run_line
@@ -18,7 +18,7 @@ from heliograph.gfsh.grammar import Boolean
 from heliograph.gfsh.session import Session
 from heliograph.gfsh.tokens import redact, script_lines
 from heliograph.gfsh.tree import Tree, commands
-from heliograph.model.results import failed
+from heliograph.model.results import Result, failed
 
 PROMPT = "gfsh>"
 CONTINUED = "     >"
@@ -83,10 +83,8 @@ def _values(option: click.Option) -> tuple[str, ...]:
 
 def run_shell(session: Session) -> None:
     """Read and run commands until `exit`, `quit` or the end of input."""
-    path = history_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
     prompt: PromptSession[str] = PromptSession(
-        history=RedactedHistory(str(path)), completer=CommandCompleter(), complete_while_typing=False
+        history=_history(session), completer=CommandCompleter(), complete_while_typing=False
     )
     while not session.leaving:
         try:
@@ -98,6 +96,18 @@ def run_shell(session: Session) -> None:
         except EOFError:
             return
         run_text(session, text)
+
+
+def _history(session: Session) -> History:
+    """Return the history kept in a file; where none can be, one for this session alone."""
+    path = history_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as exc:
+        session.printer.show(Result(info=[f"the history of this session is not kept: {exc}"]))
+        return InMemoryHistory()
+    return RedactedHistory(str(path))
 
 
 def run_text(session: Session, text: str) -> None:

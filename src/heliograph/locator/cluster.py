@@ -38,7 +38,7 @@ COMMAND_S = 30.0
 QUERY_S = 5.0
 """How long a member may take to say how it is."""
 STORED = "Cluster configuration for group 'cluster' is updated."
-NO_SERVERS = "no members found: no server of this site runs; start one first"
+NO_SERVERS = "no members found: no server of this site has given a sign of life lately; start one first"
 
 _log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Reply)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from heliograph.errors import UsageError
+from heliograph.model.attributes import check_batch_time_interval
 from heliograph.model.ids import check_name
 
 
@@ -32,8 +33,8 @@ class SenderAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             raise UsageError("alter gateway-sender needs batch-size or batch-time-interval")
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"batch-size {self.batch_size}: use 1 or more")
-        if self.batch_time_interval is not None and self.batch_time_interval < -1:
-            raise UsageError(f"batch-time-interval {self.batch_time_interval}: use 0 or more ms, or -1 to never wait")
+        if self.batch_time_interval is not None:
+            check_batch_time_interval(self.batch_time_interval)
 
 
 class EntryValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

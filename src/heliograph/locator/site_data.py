@@ -40,7 +40,7 @@ class EntryAdmin:
             return _refused(key, str(exc))
         bucket = bucket_of(key, attributes.total_num_buckets)
         if not if_not_exists:
-            await self._ask(PutAll(attributes.name, bucket, [key], [encoded]), Done, repeatable=True)
+            await self._ask(PutAll(attributes.name, bucket, [key], [encoded]), Done, repeatable=False)
             return Result(data={"Result": "true", "Key": key, "Value": value})
         request = Change(attributes.name, bucket, "put_if_absent", key, encoded)
         changed = await self._ask(request, Changed, repeatable=False)
@@ -99,7 +99,9 @@ class EntryAdmin:
                 error = exc
             except UnavailableError as exc:
                 if not repeatable:
-                    raise
+                    raise UnavailableError(
+                        f"it is unknown whether the write was done: {exc}; read the entry before you repeat it"
+                    ) from exc
                 error = exc
         raise UnavailableError(f"no server does it: {error}") from error
 
