@@ -47,7 +47,7 @@ def receiver(**options: Any) -> GatewayReceiverAttributes:
         (sender, {"remote_distributed_system_id": 256}, "distributed-system-id 256 is out of range"),
         (sender, {"batch_size": 0}, "batch-size 0: use 1 or more, or -1"),
         (sender, {"batch_size": -2}, "batch-size -2: use 1 or more, or -1"),
-        (sender, {"batch_time_interval": -2}, "batch-time-interval -2: use 0 or more ms, or -1"),
+        (sender, {"batch_time_interval": -2}, "batch-time-interval -2: use 0 to 3600000 ms, or -1"),
         (sender, {"enable_batch_conflation": True}, "enable-batch-conflation=true is not available yet"),
         (sender, {"alert_threshold": 1}, "alert-threshold is not available yet"),
         (sender, {"disk_store_name": "wan"}, "disk store 'wan' does not exist"),

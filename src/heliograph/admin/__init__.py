@@ -2,8 +2,9 @@
 
 Every route answers a `model.results.Result` as JSON, whatever the status code: 200 for OK; 400 for what the caller must
 change, 404 for a name that does not exist, 409 when another command changed the same thing at the same time, 502 when
-every member refused, 503 when something can't be reached now. Unknown body fields and unknown query parameters are
-refused. All paths stand under `/api/v1`; the OpenAPI page is `/schema`.
+every member refused, 503 when the same may succeed later because something can't be reached now, 500 when something is
+broken. Unknown body fields and unknown query parameters are refused. All paths stand under `/api/v1`; the OpenAPI page
+is `/schema`.
 
 | method | path | body | query |
 |---|---|---|---|

@@ -19,7 +19,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from heliograph import __version__
 from heliograph.admin import BASE
 from heliograph.admin.page import SchemaPage
-from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UnavailableError, UsageError
+from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UsageError
 from heliograph.link.messages import ReceiverAction, SenderAction
 from heliograph.locator.cluster import Targets
 from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration
@@ -27,14 +27,13 @@ from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
 from heliograph.model.results import Result, failed
 
-OK, MEMBERS_FAILED, INTERNAL = 200, 502, 500
+OK, MEMBERS_FAILED, LATER, INTERNAL = 200, 502, 503, 500
 STATUS_OF: tuple[tuple[type[HeliographError], int], ...] = (
     (RegionNotFoundError, 404),
     (UsageError, 400),
     (ConflictError, 409),
-    (UnavailableError, 503),
 )
-"""The first class that an error belongs to gives its status; any other one is `INTERNAL`."""
+"""The first class that an error belongs to gives its status; any other one that may pass by itself is `LATER`."""
 
 _log = logging.getLogger(__name__)
 
@@ -255,7 +254,8 @@ def _respond(result: Result, status: int) -> Answer:
 
 
 def _on_error(_: Request[Any, Any, Any], error: HeliographError) -> Answer:
-    status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), INTERNAL)
+    otherwise = LATER if error.retriable else INTERNAL
+    status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), otherwise)
     return _respond(failed(str(error)), status)
 
 

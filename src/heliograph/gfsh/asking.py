@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from collections.abc import Sequence
 from typing import TypeVar
 
-from heliograph.errors import PeerError
+from heliograph.errors import PeerError, UnavailableError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Reply, Request
 from heliograph.model.ids import Address
@@ -14,6 +16,8 @@ from heliograph.net.link import call_once
 from heliograph.net.real import RealNetwork
 
 ASK_TIMEOUT_S = 5.0
+
+_log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Reply)
 
 
@@ -27,3 +31,13 @@ def ask(address: Address, message: Request, kind: type[T]) -> T:
     if not isinstance(reply, kind):
         raise PeerError(f"{address} answered {type(reply).__name__} to {type(message).__name__}")
     return reply
+
+
+def ask_any(addresses: Sequence[Address], message: Request, kind: type[T]) -> T:
+    """Ask processes in turn until one answers. Raises what the last one failed with."""
+    for address in addresses[:-1]:
+        try:
+            return ask(address, message, kind)
+        except (UnavailableError, PeerError) as exc:
+            _log.debug("not answered address=%s error=%s", address, exc)
+    return ask(addresses[-1], message, kind)

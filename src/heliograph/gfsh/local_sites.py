@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 
@@ -128,14 +129,18 @@ class LocalSites:
     def __init__(self, links: Mapping[int, tuple[int, ...]], servers: Mapping[int, int], say: Say) -> None:
         self._say = say
         self._directory = Path(tempfile.mkdtemp(prefix="heliograph-"))
-        locators = {site: Address(HOST, free_ports(1)) for site in links}
+        widths = {site: max(1, servers[site]) for site in links}
+        ends = accumulate(1 + 2 * width for width in widths.values())  # a locator's, the servers', the receivers'
+        first = free_ports(sum(1 + 2 * width for width in widths.values()))
+        ports = dict(zip(links, (first, *(first + end for end in ends)), strict=False))
+        locators = {site: Address(HOST, port) for site, port in ports.items()}
         self._sites = {
             site: LocalSite(
                 number=site,
                 directory=self._directory / f"site{site}",
                 locator=locators[site],
-                server_port=free_ports(max(1, servers[site])),
-                receiver_port=free_ports(max(1, servers[site])),
+                server_port=ports[site] + 1,
+                receiver_port=ports[site] + 1 + widths[site],
                 server_count=servers[site],
                 neighbours=tuple(locators[other] for other in remotes),
                 say=say,

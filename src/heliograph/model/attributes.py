@@ -18,6 +18,8 @@ from heliograph.model.ids import NO_SITE_ID, check_name, check_region_name, chec
 TOTAL_NUM_BUCKETS_DEFAULT = 16
 TOTAL_NUM_BUCKETS_MAX = 4096
 REDUNDANT_COPIES_MAX = 3
+BATCH_TIME_INTERVAL_MAX_MS = 3_600_000
+"""A batch that never fills leaves after an hour at the latest; longer is a slip of the hand."""
 DEFAULT_STORE = "DEFAULT"
 
 REGION_TYPES: dict[str, tuple[str, int, bool]] = {
@@ -91,6 +93,14 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return REGION_TYPES[self.type][1] if self.redundant_copies is None else self.redundant_copies
 
 
+def check_batch_time_interval(interval_ms: int) -> None:
+    """Raise UsageError unless a batch may wait so long."""
+    if not -1 <= interval_ms <= BATCH_TIME_INTERVAL_MAX_MS:
+        raise UsageError(
+            f"batch-time-interval {interval_ms}: use 0 to {BATCH_TIME_INTERVAL_MAX_MS} ms, or -1 to never wait"
+        )
+
+
 OrderPolicy = Literal["key", "partition"]
 
 
@@ -124,8 +134,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
         check_site_id(self.remote_distributed_system_id)
         if self.batch_size < 1 and self.batch_size != -1:
             raise UsageError(f"batch-size {self.batch_size}: use 1 or more, or -1 for no limit")
-        if self.batch_time_interval < -1:
-            raise UsageError(f"batch-time-interval {self.batch_time_interval}: use 0 or more ms, or -1 to never wait")
+        check_batch_time_interval(self.batch_time_interval)
         if self.enable_batch_conflation:
             raise UsageError("enable-batch-conflation=true is not available yet: leave it out")
         if self.alert_threshold:

@@ -37,7 +37,9 @@ def translated(action: str) -> Iterator[None]:
         raise UnavailableError(f"the engine could not {action}: {reason} (code {exc.err_code})") from exc
     except (nats.errors.Error, OSError, TimeoutError) as exc:
         reason = str(exc) or type(exc).__name__
-        raise UnavailableError(f"the engine gave no answer to: {action} ({reason})") from exc
+        if isinstance(exc, nats.errors.OutboundBufferLimitError):
+            reason = "there is no connection to it"
+        raise UnavailableError(f"the engine gave no answer to: {action} ({reason}); is it running?") from exc
     finally:
         if task is not None and task.cancelling() > cancels:
             raise asyncio.CancelledError

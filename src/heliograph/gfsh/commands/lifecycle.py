@@ -127,7 +127,7 @@ def _connected_locator(session: Session) -> tuple[Address, ...]:
 
 def _joining(fields: dict[str, Any]) -> dict[str, Any]:
     """Check and drop what a server that joins a site has from the site's locator. Raises UsageError."""
-    from heliograph.gfsh.asking import ask
+    from heliograph.gfsh.asking import ask_any
     from heliograph.link.messages import SiteQuery, SiteView
 
     for option in ("start_locator", "remote_locators", "http_service_port", "http_service_bind_address"):
@@ -136,8 +136,8 @@ def _joining(fields: dict[str, Any]) -> dict[str, Any]:
                 f"--{option.replace('_', '-')} is for a locator, and this server joins a site that has one"
             )
     dsid = fields.pop("distributed_system_id", None)
-    if dsid is not None and dsid != (site := ask(fields["locators"][0], SiteQuery(), SiteView).dsid):
-        raise UsageError(f"--distributed-system-id={dsid}: the site of {fields['locators'][0]} is {site}")
+    if dsid is not None and dsid != (site := ask_any(fields["locators"], SiteQuery(), SiteView).dsid):
+        raise UsageError(f"--distributed-system-id={dsid}: the site of {_text(fields['locators'])} is {site}")
     return fields
 
 
