@@ -1,5 +1,7 @@
 # Every target sets itself up: a virtual environment in .venv with all that heliograph and its tests need.
-PYTHON ?= python3
+# The first of these that is there and new enough.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 SEEDS ?= 2000
 FIRST_SEED ?= 0
@@ -28,6 +30,7 @@ clean:
 	rm -rf .venv
 
 .venv/ready: pyproject.toml
+	$(if $(PYTHON),,$(error heliograph needs Python 3.11 or newer: install it, or name it with make PYTHON=...))
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
