@@ -322,7 +322,7 @@ class GatewaySender:
             return error
         if self._buckets is None or self._buckets.empty:
             return (
-                f"nothing to ship from {self._host.name}: no region names this gateway sender, or others ship its buckets "
+                f"nothing to ship from {self._host.name}: no region names it, or others ship its buckets "
                 f"(create or alter region with --gateway-sender-id={self.attributes.id})"
             )
         return f"connecting to site {self.attributes.remote_distributed_system_id}"
