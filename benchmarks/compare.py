@@ -1,10 +1,10 @@
-"""Compare `helio bench wan` with a reference program, run in turns on the same machine.
+"""Compare `helio bench wan` with the bare path (`bare_path.py`), run in turns on the same machine.
 
-    python benchmarks/compare.py REFERENCE [--runs=3] [--events=500000] [--put-all=100] [--clients=16] [--json]
-                                           [-- more options of helio bench wan]
+    python benchmarks/compare.py [--runs=3] [--events=500000] [--put-all=100] [--clients=16] [--json]
+                                 [--reference=SCRIPT] [-- more options of helio bench wan]
 
-REFERENCE is a Python script that takes --events, --put-all and --clients and prints one JSON object with
-`wan_events_per_second` (as `helio bench wan --json` does). Runs alternate, so that a machine that grows slower or
+Another SCRIPT takes --events, --put-all and --clients too, and prints one JSON object with `wan_events_per_second`, as
+`helio bench wan --json` does. Runs alternate, so that a machine that grows slower or
 faster meanwhile favours neither; medians count, and the ratio is ours divided by theirs. helio runs with its
 clients inside the sending member (`--embedded`), as the reference does.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 FIGURES = ("put_events_per_second", "wan_events_per_second")
+BARE_PATH = Path(__file__).with_name("bare_path.py")
 Run = dict[str, Any]
 
 
@@ -58,10 +59,10 @@ def table(result: dict[str, Any]) -> str:
 def main() -> None:
     """Run both programs in turns and print the comparison."""
     parser = argparse.ArgumentParser(
-        description="Compare `helio bench wan --embedded` with a reference program.",
+        description="Compare `helio bench wan --embedded` with the bare path.",
         epilog="What follows -- goes to helio bench wan.",
     )
-    parser.add_argument("reference", type=Path, help="script that prints one JSON object")
+    parser.add_argument("--reference", type=Path, default=BARE_PATH, help="another script than the bare path")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--put-all", type=int, default=100)

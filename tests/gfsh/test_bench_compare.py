@@ -1,4 +1,4 @@
-"""benchmarks/compare.py: medians, ratios, and a program that fails."""
+"""benchmarks/compare.py: medians, ratios, and a program that fails; and the bare path that it compares with."""
 
 from __future__ import annotations
 
@@ -37,3 +37,8 @@ def test_the_last_line_of_a_program_is_its_result(script: ModuleType) -> None:
 def test_a_program_that_fails_ends_the_comparison(script: ModuleType) -> None:
     with pytest.raises(SystemExit, match="exit status 3"):
         script.measure([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_the_bare_path_moves_everything(script: ModuleType) -> None:
+    moved = script.measure([sys.executable, str(script.BARE_PATH), "--events=1050", "--put-all=100", "--clients=4"])
+    assert (moved["events"] >= 1100, moved["converged"]) == (True, True)
