@@ -37,6 +37,19 @@ class UnreachableError(UnavailableError):
     """Whom to ask can't be reached: what was to be asked did certainly not happen."""
 
 
+class OverloadedError(UnreachableError):
+    """A member has as much under way as it may hold: the write was not done, wait and try again."""
+
+
+class DiskStoreFullError(HeliographError):
+    """A disk store has reached its limit: the write was not done. The operator raises the limit, or lets queues drain.
+
+    Reads, removals and gateway senders go on, and writes are taken again by themselves once there is room.
+    """
+
+    retriable = True
+
+
 class FencedError(HeliographError):
     """Another member is primary: an append was refused by the log, the caller steps down."""
 

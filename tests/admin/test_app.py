@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 
 from heliograph import admin
 from heliograph.admin.app import make_app
+from heliograph.errors import DiskStoreFullError
 from heliograph.link.messages import Apply
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.results import Result
@@ -196,3 +197,24 @@ def test_the_schema_is_served_as_yaml_too(http: Http) -> None:
     response = http.client.get("/schema/openapi.yaml")
     assert response.status_code == 200
     assert "title: heliograph admin API" in response.text
+
+
+def test_disk_stores(http: Http) -> None:
+    http.ok("POST", "/disk-stores", {"name": "wan", "max_disk": 4})
+    http.ok("POST", "/regions", {"name": "customer", "disk_store": "wan"})
+    http.ok("PATCH", "/disk-stores/DEFAULT", {"max_disk": 9})
+    assert http.ok("GET", "/disk-stores").tables[0].rows == [("DEFAULT", "9", "4.0", "0"), ("wan", "4", "4.0", "1")]
+    assert http.ok("GET", "/disk-stores/wan").data["Writes"] == "refused"
+    assert http.refused("POST", "/disk-stores", {"name": "x", "dir": "/data"})[0] == 400
+    assert http.refused("DELETE", "/disk-stores/wan")[0] == 400
+    http.ok("DELETE", "/regions/customer")
+    http.ok("DELETE", "/disk-stores/wan")
+    assert http.refused("GET", "/disk-stores/wan") == (400, "disk store 'wan' does not exist")
+    http.ok("DELETE", "/disk-stores/wan", if_exists=True)
+
+
+def test_a_put_into_a_full_disk_store_is_told_as_what_it_is(http: Http) -> None:
+    http.ok("POST", "/regions", {"name": "plain"})
+    http.servers.broken["s1"] = DiskStoreFullError("disk store DEFAULT is full")
+    refused = http.refused("PUT", "/regions/plain/entry", {"value": "v"}, key="k")
+    assert refused == (503, "disk store DEFAULT is full")

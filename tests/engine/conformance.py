@@ -16,8 +16,8 @@ A, B, C = (f"log.DEFAULT.region.0.{bucket}" for bucket in range(3))
 SETTLE_S = 20.0
 
 
-async def a_log(world: World, *, max_bytes: int | None = None, exposed: bool = False) -> Log:
-    return await (await world.client(exposed=exposed)).open_log("DEFAULT", max_bytes=max_bytes)
+async def a_log(world: World, *, exposed: bool = False) -> Log:
+    return await (await world.client(exposed=exposed)).open_log("DEFAULT")
 
 
 async def a_registry(world: World) -> Registry:
@@ -304,23 +304,49 @@ async def too_large_a_payload_is_refused(world: World) -> None:
     assert (last.seq, len(last.payload)) == (seqs[-1], APPEND_BYTES_MAX)
 
 
-async def a_full_log_refuses_and_still_reads(world: World) -> None:
-    log = await a_log(world, max_bytes=4000)
-    last, count = NO_SEQ, 0
-    try:
-        while True:
-            last = await log.append(A, bytes(500), expected=last, batch_id=f"b{count}")
-            count += 1
-    except UsageError as exc:
-        assert "limit" in str(exc)  # noqa: PT017
-    assert 1 < count < 9
-    assert len(await read(log, A)) == count
-    with pytest.raises(UsageError, match="limit"):
-        await append_settled(log, A, bytes(500), expected=last, batch_id="more", deadline_s=SETTLE_S)
+async def usage_grows_and_falls_with_what_is_kept(world: World) -> None:
+    client = await world.client()
+    log, other, blobs = await client.open_log("DEFAULT"), await client.open_log("other"), await client.open_blobs("b")
+    assert (await log.usage(), await blobs.usage()) == (0, 0)
+    last, payload = NO_SEQ, bytes(100_000)
+    for number in range(10):
+        last = await log.append(A, payload, expected=last, batch_id=f"b{number}")
+    assert 10 * len(payload) < await log.usage() < 11 * len(payload)
+    assert await other.usage() == 0
     await log.truncate(A, below=last)
-    await log.append(A, bytes(500), expected=last, batch_id="more")
-    larger = await a_log(world, max_bytes=100_000)
-    await larger.append(B, bytes(10_000), expected=NO_SEQ, batch_id="raised")
+    assert len(payload) <= await log.usage() < 2 * len(payload)
+    await blobs.put("one", payload)
+    await blobs.put("other", payload)
+    assert 2 * len(payload) <= await blobs.usage() < 3 * len(payload)
+    await blobs.delete("one")
+    await blobs.delete("other")
+    assert await blobs.usage() == 0
+
+
+async def a_forgotten_subject_begins_anew(world: World) -> None:
+    log = await a_log(world)
+    await fill(log, A, 3)
+    of_b = await fill(log, B, 2)
+    assert await log.subjects() == [A, B]
+    await log.forget(A)
+    await log.forget(C)
+    assert await log.subjects() == [B]
+    assert await log.last(A) is None
+    assert [entry.seq for entry in await read(log, A, B)] == of_b
+    assert await log.append(A, b"again", expected=NO_SEQ, batch_id="again") > of_b[-1]
+
+
+async def stores_are_apart(world: World) -> None:
+    client = await world.client()
+    log, wan = await client.open_log("DEFAULT"), await client.open_log("wan")
+    assert await client.stores() == ["DEFAULT", "wan"]
+    subject = "log.wan.region.0.0"
+    await fill(log, A, 2)
+    assert await wan.append(subject, b"x", expected=NO_SEQ, batch_id="b") == 1
+    assert await wan.subjects() == [subject]
+    assert [entry.payload for entry in await read(wan, subject)] == [b"x"]
+    await client.open_registry("site")
+    assert await (await world.client()).stores() == ["DEFAULT", "wan"]
 
 
 async def blobs_come_back_whole(world: World) -> None:
@@ -336,6 +362,7 @@ async def blobs_come_back_whole(world: World) -> None:
     assert await blobs.names() == ["empty", "region.0.1"]
     await blobs.delete("region.0.1")
     await blobs.delete("region.0.1")
+    await blobs.delete("never there")
     assert await blobs.get("region.0.1") is None
     assert await blobs.names() == ["empty"]
 
@@ -361,6 +388,8 @@ SCENARIOS = [
     while_the_engine_is_away_everything_fails_at_once,
     closing_fails_what_is_pending,
     too_large_a_payload_is_refused,
-    a_full_log_refuses_and_still_reads,
+    usage_grows_and_falls_with_what_is_kept,
+    a_forgotten_subject_begins_anew,
+    stores_are_apart,
     blobs_come_back_whole,
 ]

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration, StoreAlteration
+from heliograph.model.attributes import (
+    DiskStoreAttributes,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+)
 from tests.gfsh.support import FakeAdmin, Program
 
 SENDER = "/gateway-senders/ny"
@@ -32,6 +37,21 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         ("POST", "/regions",
          RegionAttributes(name="c", redundant_copies=1, total_num_buckets=8), {"if_not_exists": True}),
     ),
+    (
+        "create region --name=c --disk-store=wan",
+        ("POST", "/regions", RegionAttributes(name="c", disk_store="wan"), {"if_not_exists": False}),
+    ),
+    (
+        "create disk-store --name=wan --max-disk=100",
+        ("POST", "/disk-stores", DiskStoreAttributes(name="wan", max_disk=100), {}),
+    ),
+    (
+        "alter disk-store --name=DEFAULT --max-disk=0",
+        ("PATCH", "/disk-stores/DEFAULT", StoreAlteration(max_disk=0), {}),
+    ),
+    ("destroy disk-store --name=wan --if-exists", ("DELETE", "/disk-stores/wan", None, {"if_exists": True})),
+    ("list disk-stores", ("GET", "/disk-stores", None, {})),
+    ("describe disk-store --name=wan", ("GET", "/disk-stores/wan", None, {})),
     (
         "alter region --name=c --gateway-sender-id=a",
         ("PATCH", "/regions/c", RegionAlteration(gateway_sender_ids=("a",)), {}),
@@ -99,7 +119,14 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("create region --name=c --type=local", "region type 'LOCAL' is not offered"),
         ("create region --name=c --type=REPLICATE --redundant-copies=1", "redundant-copies is for PARTITION"),
         ("create region --type=REPLICATE", "Missing option '--name'"),
-        ("create region --name=c --disk-store=d", "No such option '--disk-store'"),
+        ("create region --name=c --disk-store=a/b", "can't name a disk store"),
+        ("create disk-store --name=wan --dir=/data", "--dir is not offered: a disk store is in the site's engine"),
+        ("create disk-store --name=wan --max-disk=-1", "max-disk -1: use 1 to 2147483647 MB, or 0 for no limit"),
+        ("alter disk-store --name=wan", "Missing option '--max-disk'"),
+        (
+            "create gateway-sender --id=ny --remote-distributed-system-id=2 --disk-store-name=wan",
+            "a gateway sender's queue is the log of its regions",
+        ),
         ("create gateway-receiver --start-port=6000", "start-port 6000 is above end-port 5500"),
         ("create gateway-sender --id=ny", "Missing option '--remote-distributed-system-id'"),
         ("create gateway-sender --id=ny --remote-distributed-system-id=2 --group=g", "No such option '--group'"),

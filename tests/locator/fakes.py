@@ -104,6 +104,8 @@ class FakeServers:
                 return messages.Changed(not old, old, 1)
             case messages.GatewayQuery():
                 return self.gateways.get(name, messages.Gateways([], None))
+            case messages.DiskStoreQuery(names=names):
+                return messages.DiskStores([3 << 20 for _ in names], [1 << 20 for _ in names])
             case messages.StatusQuery():
                 return messages.Status("Server", name, Address("h", 1), 7, 0, "0", "/dir", "/dir/log", {"Site": "1"})
             case messages.Apply(subject=subject, change=change):

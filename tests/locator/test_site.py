@@ -12,9 +12,14 @@ from heliograph.errors import ConflictError, RegionNotFoundError, UnavailableErr
 from heliograph.link import messages
 from heliograph.link.messages import ReceiverStatus, SenderStatus
 from heliograph.locator.cluster import STORED, Targets
-from heliograph.locator.requests import RegionAlteration, SenderAlteration
+from heliograph.locator.requests import RegionAlteration, SenderAlteration, StoreAlteration
 from heliograph.locator.site import SiteAdmin
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.attributes import (
+    DiskStoreAttributes,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+)
 from heliograph.model.ids import NO_SITE_ID, Address
 from heliograph.model.keys import encode_value
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
@@ -27,6 +32,7 @@ from heliograph.model.registry import (
     placement_key,
     region_key,
     sender_key,
+    store_key,
 )
 from heliograph.model.results import Result
 from tests.locator.fakes import FakeRegistry, FakeServers, join, member, unreachable
@@ -480,3 +486,56 @@ def test_list_and_describe_members() -> None:
             await site.admin.members.describe("none")
 
     on_site(scenario, member("locator", kind="locator"), *SERVERS)
+
+
+# --- disk stores ----------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_store_is_made_for_regions_and_goes_when_none_uses_it() -> None:
+    async def scenario(site: Site) -> None:
+        stores, regions = site.admin.stores, site.admin.regions
+        wan = DiskStoreAttributes(name="wan", max_disk=5)
+        in_wan = RegionAttributes(name="orders", disk_store="wan")
+        with pytest.raises(UsageError, match="names disk store 'wan', which does not exist: create it first"):
+            await regions.create(in_wan)
+        result = await stores.create(wan)
+        assert rows(result)[0] == ("s1", "OK", "disk-store wan created on s1")
+        with pytest.raises(UsageError, match="disk-store wan exists already: alter disk-store changes its max-disk"):
+            await stores.create(wan)
+        await regions.create(in_wan)
+        described = await stores.describe("wan")
+        assert described.data == {
+            "Disk Store Name": "wan", "Max Disk (MB)": "5", "Log (MB)": "3.0", "Snapshots (MB)": "1.0",
+            "Writes": "taken",
+        }  # fmt: skip
+        assert rows(described) == [("orders", "partition", "")]
+        assert ("Region", "disk-store", "wan") in rows(await regions.describe("orders"))
+        with pytest.raises(UsageError, match="disk store wan is used by orders: destroy these regions first"):
+            await stores.destroy("wan")
+        await regions.destroy("orders")
+        await stores.destroy("wan")
+        assert store_key("wan") not in site.registry.entries
+        with pytest.raises(UsageError, match="disk store 'wan' does not exist"):
+            await stores.destroy("wan")
+
+    on_site(scenario)
+
+
+def test_the_limit_of_a_disk_store_can_be_changed_that_of_default_too() -> None:
+    async def scenario(site: Site) -> None:
+        stores = site.admin.stores
+        with pytest.raises(UsageError, match="disk store DEFAULT exists always"):
+            await stores.create(DiskStoreAttributes(name="DEFAULT", max_disk=1))
+        assert rows(await stores.list()) == [("DEFAULT", "none", "4.0", "0")]
+        for max_disk in (7, 4):
+            await stores.alter("DEFAULT", StoreAlteration(max_disk=max_disk))
+            assert rows(await stores.list()) == [("DEFAULT", str(max_disk), "4.0", "0")]
+        assert (await stores.describe("DEFAULT")).data["Writes"] == "refused"
+        with pytest.raises(UsageError, match="does not exist"):
+            await stores.alter("wan", StoreAlteration(max_disk=1))
+        with pytest.raises(UsageError, match="disk store DEFAULT can't be destroyed"):
+            await stores.destroy("DEFAULT")
+        site.servers.broken = {name: unreachable(name) for name in ("s1", "s2")}
+        assert rows(await stores.list()) == [("DEFAULT", "4", "unknown", "0")]
+
+    on_site(scenario)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from heliograph.bucket.primary import RECORD_BYTES_MAX
-from heliograph.engine.seam import Log, bucket_subject
+from heliograph.engine.seam import bucket_subject
 from heliograph.engine.sim.engine import connect_engine
 from heliograph.engine.sim.loop import run
 from heliograph.engine.sim.server import SimEngine
 from heliograph.link.messages import Changed, Done
+from heliograph.member.backlog import Backlog
 from heliograph.member.copy import BucketCopy
-from heliograph.member.snapshots import SnapshotStore
+from heliograph.member.stores import Store, Stores
 from heliograph.member.tasks import Tasks
 from heliograph.member.waiters import OneWrite
 from heliograph.model.attributes import DEFAULT_STORE
@@ -33,13 +34,13 @@ SUBJECT = bucket_subject(DEFAULT_STORE, REGION, 0, 0)
 class Host:
     """A member as its copies see it. sunk: (bucket, sequence) of every record that a copy of it took."""
 
-    log: Log
-    snapshots: SnapshotStore
+    store: Store
 
     def __init__(self, engine: SimEngine, name: str) -> None:
         self.name = name
         self.site = SITE
         self.record_bytes_max = RECORD_BYTES_MAX
+        self.backlog = Backlog()
         self.clock: Clock = SimClock()
         self.client = connect_engine(engine)
         self.sunk: list[tuple[int, Seq]] = []
@@ -62,7 +63,7 @@ class Host:
 
     def copy(self) -> BucketCopy:
         """A copy of bucket 0 that nobody feeds but the test."""
-        return BucketCopy(REGION, 0, SUBJECT, self, self._sink)
+        return BucketCopy(REGION, 0, SUBJECT, store=self.store, host=self, sink=self._sink)
 
     def region_sink(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
         self._sink(bucket, seq, previous, record)
@@ -80,8 +81,7 @@ class Members:
 
     async def join(self, name: str) -> Host:
         host = Host(self.engine, name)
-        host.log = await host.client.open_log(DEFAULT_STORE)
-        host.snapshots = SnapshotStore(await host.client.open_blobs("snapshots"))
+        host.store = await Stores(host.client, 1).open(DEFAULT_STORE)
         self.hosts.append(host)
         return host
 

@@ -7,9 +7,8 @@ import pytest
 from heliograph.bucket import primary
 from heliograph.engine.seam import APPEND_BYTES_MAX
 from heliograph.engine.sim.faults import Fault
-from heliograph.errors import NotPrimaryError, UnavailableError, UsageError
+from heliograph.errors import NotPrimaryError, OverloadedError, UnavailableError, UsageError
 from heliograph.link.messages import Changed, Done
-from heliograph.member import copy as copy_module
 from heliograph.member.copy import BucketCopy
 from heliograph.member.waiters import OneWrite
 from heliograph.model.batch import Columns, Part, encode_columns
@@ -23,7 +22,7 @@ async def primary_at(host: Host) -> BucketCopy:
 
 
 async def follow(host: Host, copy: BucketCopy) -> None:
-    async for entries in host.log.follow([SUBJECT], after=copy.view.seq):
+    async for entries in host.store.log.follow([SUBJECT], after=copy.view.seq):
         for entry in entries:
             copy.on_entry(entry)
 
@@ -83,17 +82,21 @@ def test_only_a_primary_takes_writes() -> None:
     simulate(scenario)
 
 
-def test_a_slow_engine_is_not_waited_for_with_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy_module, "PENDING_BYTES_MAX", 10)
-
+def test_a_slow_engine_is_not_waited_for_with_more_than_the_limit() -> None:
     async def scenario(members: Members) -> None:
-        copy = await primary_at(await members.join("a"))
+        host = await members.join("a")
+        host.backlog.limit_bytes = 18
+        copy = await primary_at(host)
         writes = [put(copy, "k", b"123456")]
         await asyncio.sleep(0)  # this one is under way, the next two wait
         writes += [put(copy, "k", b"123456") for _ in range(2)]
-        with pytest.raises(UnavailableError, match="try again later"):
+        with pytest.raises(OverloadedError, match="18 bytes of writes wait for the engine"):
             put(copy, "k", b"123456")
+        with pytest.raises(OverloadedError):
+            copy.change("remove", "k", b"", b"", b"", OneWrite(asyncio.get_running_loop()))
         await asyncio.gather(*writes)
+        assert host.backlog.used_bytes == 0
+        await put(copy, "k", b"123456")
 
     simulate(scenario)
 

@@ -13,7 +13,13 @@ from heliograph.member.copy import BucketCopy
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.member.stores import Store, Stores
+from heliograph.model.attributes import (
+    DEFAULT_STORE,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+)
 from heliograph.model.batch import Part
 from heliograph.model.registry import lease_key
 from tests.gateway.builders import THERE
@@ -23,10 +29,11 @@ from tests.member.wan import SENDER, Host, World, simulate
 class Copies(HostedRegion):
     """A region with one bucket whose primary is here, as far as gateways look at it."""
 
-    def __init__(self, sender: str) -> None:
+    def __init__(self, sender: str, store: Store) -> None:
         self.attributes = RegionAttributes(name="r", gateway_sender_ids=(sender,))
         self.generation = 0
         self.primary = True
+        self.store = store
         self._attached = {}
 
     def accepting(self) -> list[BucketCopy]:
@@ -47,7 +54,6 @@ async def gateways_at(host: Host, state: SiteState, *hosted: HostedRegion) -> Ga
         hostname=host.name,
         network=host.network,
         rng=random.Random(1),
-        log=host.log,
         registry=host.registry,
         regions=regions,
         state=lambda: state,
@@ -102,7 +108,7 @@ def test_a_bucket_that_its_sender_let_go_of_is_given_to_it_again() -> None:
     async def scenario(world: World) -> None:
         attributes = GatewaySenderAttributes(id=SENDER, remote_distributed_system_id=THERE, parallel=True)
         state = SiteState(senders={SENDER: attributes})
-        region = Copies(SENDER)
+        region = Copies(SENDER, await Stores(world.local.client, 1).open(DEFAULT_STORE))
         gateways = await gateways_at(world.local, state, region)
         buckets = gateways._senders[SENDER]._buckets
         assert buckets is not None

@@ -45,11 +45,11 @@ class Server:
 
     def __init__(self, host: Host, network: SimNetwork, state: SiteState) -> None:
         self.host = host
-        self.region = HostedRegion(ATTRIBUTES, 0, host, host.region_sink)
+        self.region = HostedRegion(ATTRIBUTES, 0, store=host.store, host=host, sink=host.region_sink)
         self.regions = {REGION: self.region}
         self.network = network.host(host.name)
         self.peers = Links(self.network, self._hello)
-        self.operations = Operations(host.name, self.regions, lambda: state, self.peers, TIMEOUT_S)
+        self.operations = Operations(host.name, self.regions, lambda: state, self.peers, host.backlog, TIMEOUT_S)
 
     async def serve(self) -> Address:
         service = MemberService(self.host.name, self.operations, {})

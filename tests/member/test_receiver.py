@@ -262,6 +262,28 @@ def test_a_sender_that_overwhelms_the_site_is_read_more_slowly(monkeypatch: pyte
     simulate(scenario)
 
 
+def test_senders_that_overwhelm_the_site_together_are_read_more_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver_module, "ALL_BYTES_MAX", 1_000_000)
+
+    async def scenario(world: World) -> None:
+        receiver = await world.receiver()
+        links = [await connect(world, receiver) for _ in range(4)]
+        world.apply_s = 1.0
+        body = batch((0, part("k" * 30_000)))
+        most = 0
+        for number in range(50):
+            for link, _ in links:
+                link.send_batch(number, body)
+            await asyncio.sleep(0.001)
+            most = max(most, receiver._size)
+        assert 1_000_000 < most <= 1_000_000 + 4 * len(body)
+        await world.until(lambda: all(len(sender.answers) == 50 for _, sender in links))
+        assert receiver._size == 0
+        assert not receiver._held
+
+    simulate(scenario)
+
+
 def test_a_silent_connection_is_closed() -> None:
     async def scenario(world: World) -> None:
         receiver = await world.receiver(maximum_time_between_pings=1_000)

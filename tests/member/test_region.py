@@ -18,7 +18,7 @@ BUCKETS = 2
 
 def region_at(host: Host, **attributes: object) -> HostedRegion:
     given = {"name": REGION, "type": "PARTITION_REDUNDANT", "total_num_buckets": BUCKETS, **attributes}
-    return HostedRegion(RegionAttributes(**given), 0, host, host.region_sink)  # type: ignore[arg-type]
+    return HostedRegion(RegionAttributes(**given), 0, store=host.store, host=host, sink=host.region_sink)  # type: ignore[arg-type]
 
 
 def placed(primary: str, *secondaries: str) -> RegionPlacement:
@@ -191,15 +191,15 @@ def test_whatever_the_engine_answers_the_log_is_followed_again(
 
         other = region_at(host)
         with monkeypatch.context() as patch:
-            patch.setattr(host.log, "read", refused)
-            patch.setattr(host.log, "follow", refused)
+            patch.setattr(host.store.log, "read", refused)
+            patch.setattr(host.store.log, "follow", refused)
             other.arrange(placed("a", "b"))
             await asyncio.sleep(5)
             assert not other.copies[0].readable
         await put(one.copies[0], "k")
         await until(lambda: other.copies[0].view.values == {"k": b"v"})
         with monkeypatch.context() as patch:
-            patch.setattr(host.log, "last", lambda subject: anext(refused([subject], after=Seq(0))))
+            patch.setattr(host.store.log, "last", lambda subject: anext(refused([subject], after=Seq(0))))
             other.arrange(placed("b", "a"))
             await asyncio.sleep(5)
             assert not other.accepting()

@@ -6,12 +6,13 @@ import pytest
 
 from heliograph.errors import ClockSkewError, RegionNotFoundError, UsageError
 from heliograph.member.sender import GatewaySender
+from heliograph.member.sender_feed import Feed
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import NO_SEQ, Address, Seq
 from heliograph.model.members import ReceiverInfo
 from heliograph.model.registry import Cursor, cursor_key, encode_entry
 from tests.gateway.builders import HERE, THERE, record_of
-from tests.member.wan import BUCKETS, SENDER, World, simulate
+from tests.member.wan import BUCKETS, OTHER_STORE, SENDER, World, simulate
 
 
 def activate_all(sender: GatewaySender, region: str = "r", epoch: int = 1) -> None:
@@ -138,13 +139,14 @@ def test_queued_counts_events_only_however_much_is_unknown() -> None:
     simulate(scenario)
 
 
-def test_a_single_record_before_the_sender_takes_no_pass_through_the_log() -> None:
+def test_a_single_record_before_the_sender_takes_no_pass_through_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Feed, "wake", None)
+    monkeypatch.setattr(Feed, "on_missed", None)
+
     async def scenario(world: World) -> None:
         await world.receiver()
         await world.append("r", 0, "k")
         sender = await world.sender()
-        assert sender._buckets is not None
-        sender._buckets._feed.wake = sender._buckets._feed.on_missed = None  # type: ignore[assignment,method-assign]
         sender.activate("r", 0, 1, begin=NO_SEQ)
         await world.until(lambda: world.arrived("r", 0) == ["k"])
 
@@ -762,6 +764,35 @@ def test_a_followed_backlog_larger_than_the_memory_arrives_whole() -> None:
         await settled(world, sender)
         for bucket in range(BUCKETS):
             seqs = [part.birth_seq for part in world.applied["r", bucket]]
+            assert seqs == sorted(seqs)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_regions_of_several_disk_stores_are_shipped_by_one_sender(parallel: bool) -> None:
+    """Live, read again after their memory was full, and (serial) followed where the member holds no copy."""
+
+    async def scenario(world: World) -> None:
+        world.stores["orders"] = OTHER_STORE
+        world.regions.add("orders")
+        sender = await world.sender(parallel=parallel, maximum_queue_memory=1)
+        if parallel:
+            activate_all(sender, "r")
+            activate_all(sender, "orders")
+        else:
+            world.host_of(sender).unhosted |= {("r", 0), ("orders", 1)}
+            sender.may_hold(True)
+        big = Part(HERE, (), 0, 0, 1, b"x" * 100_000)
+        for number in range(60):
+            for region in ("r", "orders"):
+                await world.append_record(region, number % BUCKETS, record_of(big))
+        world.remote_regions.add("orders")
+        await world.receiver()
+        await settled(world, sender)
+        for key in [(region, bucket) for region in ("r", "orders") for bucket in range(BUCKETS)]:
+            await world.until(lambda key=key: len(world.applied.get(key, ())) >= 15)  # type: ignore[misc]
+            seqs = [part.birth_seq for part in world.applied[key]]
             assert seqs == sorted(seqs)
 
     simulate(scenario)

@@ -52,6 +52,8 @@ def test_the_snapshots_of_a_destroyed_region_are_not_those_of_the_next_of_its_na
         await store.store("r", 0, 3, view_at(9))
         await store.store("r", 1, 2, view_at(12))
         assert await store.newest("r", 1) == {2: 12}
+        assert await store.regions() == {("r", 0), ("r", 1)}
+        await store.forget("r", 0)
         assert await blobs.names() == ["r.1.2.12"]
 
     simulate(scenario)

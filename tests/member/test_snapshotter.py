@@ -28,7 +28,7 @@ def _early(monkeypatch: pytest.MonkeyPatch) -> None:
 async def snapshotting(host: Host, region: HostedRegion) -> Registry:
     """Snapshot and cut what the host is primary of, and return the registry with the cursors."""
     registry = await host.client.open_registry("site")
-    host.spawn(Snapshotter(host.snapshots, host.log, registry, lambda: [region]).run())
+    host.spawn(Snapshotter(registry, lambda: [region]).run())
     return registry
 
 
@@ -138,7 +138,7 @@ def test_a_log_without_the_snapshot_that_it_was_cut_for_is_not_taken_for_all() -
         await snapshotting(host, region)
         await write(region, 30)
         await until(lambda: head(members) == region.copies[0].snapshot_seq)
-        blobs = await host.client.open_blobs("snapshots")
+        blobs = await host.client.open_blobs("snapshots-DEFAULT")
         kept = {name: await blobs.get(name) for name in await blobs.names()}
         for name in kept:
             await blobs.delete(name)
@@ -167,7 +167,7 @@ def test_it_is_unknown_whether_a_write_was_done_whose_record_was_cut_before_it_c
         await until(lambda: other.settled)
         assert "lost" in other.copies[0].view.values, "it was done"
         await write(other, 5)
-        await members.hosts[1].log.truncate(SUBJECT, below=other.copies[0].view.seq)
+        await members.hosts[1].store.log.truncate(SUBJECT, below=other.copies[0].view.seq)
         with pytest.raises(UnavailableError, match="unknown whether the write was done"):
             await lost
 

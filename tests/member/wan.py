@@ -37,6 +37,7 @@ from heliograph.net.sim import SimNetwork
 from tests.gateway.builders import HERE, THERE, keys_of, part_of, record_of
 
 SENDER = "s"
+OTHER_STORE = "other"
 BUCKETS = 4
 WAIT_S = 60.0
 
@@ -54,7 +55,7 @@ def simulate(main: Callable[[World], Coroutine[Any, Any, None]], *, seed: int = 
 class Host:
     """A member of site 1 as its gateway senders see it."""
 
-    log: Log
+    logs: dict[str, Log]
     registry: Registry
 
     def __init__(self, world: World, name: str) -> None:
@@ -71,12 +72,16 @@ class Host:
         raise AssertionError("a gateway sender's task failed") from error
 
     async def open(self) -> Self:
-        self.log = await self.client.open_log(DEFAULT_STORE)
+        self.logs = {store: await self.client.open_log(store) for store in (DEFAULT_STORE, OTHER_STORE)}
         self.registry = await self.client.open_registry("site")
         return self
 
+    def log_of(self, region: str) -> Log:
+        return self.logs[self._world.stores.get(region, DEFAULT_STORE)]
+
     def subject(self, region: str, bucket: int) -> str:
-        return bucket_subject(DEFAULT_STORE, region, self.generation(region), bucket)
+        store = self._world.stores.get(region, DEFAULT_STORE)
+        return bucket_subject(store, region, self.generation(region), bucket)
 
     def generation(self, region: str) -> int:
         return self._world.generations.get(region, 0)
@@ -150,6 +155,8 @@ class World:
         self.network = SimNetwork()
         self.regions = {"r"}
         self.generations: dict[str, int] = {}
+        self.stores: dict[str, str] = {}
+        """Region -> disk store, where that is not DEFAULT."""
         self.remote_regions = {"r"}
         self.refusals: dict[tuple[str, int], HeliographError] = {}
         self.applied: dict[tuple[str, int], list[Part]] = {}
@@ -204,7 +211,8 @@ class World:
         previous = self._lasts.get((region, bucket), NO_SEQ)
         subject = self.local.subject(region, bucket)
         payload = encode_record(record)
-        seq = await self.local.log.append(subject, payload, expected=previous, batch_id=f"{region}.{bucket}.{previous}")
+        batch_id = f"{region}.{bucket}.{previous}"
+        seq = await self.local.log_of(region).append(subject, payload, expected=previous, batch_id=batch_id)
         self._lasts[region, bucket] = seq
         for sender in self.senders:
             if live and (region, bucket) not in self._hosts[sender].unhosted:

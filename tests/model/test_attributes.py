@@ -50,7 +50,11 @@ def receiver(**options: Any) -> GatewayReceiverAttributes:
         (sender, {"batch_time_interval": -2}, "batch-time-interval -2: use 0 to 3600000 ms, or -1"),
         (sender, {"enable_batch_conflation": True}, "enable-batch-conflation=true is not available yet"),
         (sender, {"alert_threshold": 1}, "alert-threshold is not available yet"),
-        (sender, {"disk_store_name": "wan"}, "disk store 'wan' does not exist"),
+        (
+            sender,
+            {"disk_store_name": "wan"},
+            "disk-store-name 'wan': a gateway sender's queue is the log of its regions",
+        ),
         (sender, {"maximum_queue_memory": 0}, "maximum-queue-memory 0: use 1 MB or more"),
         (sender, {"dispatcher_threads": 0}, "dispatcher-threads 0: use 1 to 64"),
         (sender, {"dispatcher_threads": 65}, "dispatcher-threads 65: use 1 to 64"),

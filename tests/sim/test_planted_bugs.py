@@ -114,7 +114,7 @@ def plant_cut_without_regard_to_cursors(monkeypatch: pytest.MonkeyPatch) -> None
     async def newest_snapshot(self: Snapshotter, region: object, copy: BucketCopy) -> Seq:
         return copy.snapshot_seq
 
-    monkeypatch.setattr(Snapshotter, "_needed_from", newest_snapshot)
+    monkeypatch.setattr(Snapshotter, "_passed", newest_snapshot)
 
 
 def plant_gaps_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:

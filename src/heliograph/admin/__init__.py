@@ -2,9 +2,9 @@
 
 Every route answers a `model.results.Result` as JSON, whatever the status code: 200 for OK; 400 for what the caller must
 change, 404 for a name that does not exist, 409 when another command changed the same thing at the same time, 502 when
-every member refused, 503 when the same may succeed later because something can't be reached now, 500 when something is
-broken. Unknown body fields and unknown query parameters are refused. All paths stand under `/api/v1`; the OpenAPI page
-is `/schema`.
+every member refused, 503 when the same may succeed later because something can't be reached or a disk store is full
+now, 500 when something is broken. Unknown body fields and unknown query parameters are refused. All paths stand under
+`/api/v1`; the OpenAPI page is `/schema`.
 
 | method | path | body | query |
 |---|---|---|---|
@@ -21,6 +21,11 @@ is `/schema`.
 | PUT | /regions/{name}/entry | EntryValue | key, if_not_exists |
 | DELETE | /regions/{name}/entry | | key |
 | DELETE | /regions/{name}/entries | | |
+| GET | /disk-stores | | |
+| POST | /disk-stores | DiskStoreAttributes | |
+| GET | /disk-stores/{name} | | |
+| PATCH | /disk-stores/{name} | StoreAlteration | |
+| DELETE | /disk-stores/{name} | | if_exists |
 | POST | /gateway-senders | GatewaySenderAttributes | |
 | GET | /gateway-senders/{sender} | | member, group |
 | PATCH | /gateway-senders/{sender} | SenderAlteration | |
@@ -39,6 +44,7 @@ flags are `true` or `false`. A key is a query parameter because any text can be 
 Bodies are the structs of `model.attributes`, and from `locator.requests`:
 
 * `RegionAlteration`: `gateway_sender_ids` (list of ids; an empty list removes all senders);
+* `StoreAlteration`: `max_disk` (MB, 0 for no limit);
 * `SenderAlteration`: `batch_size`, `batch_time_interval` (at least one of them);
 * `EntryValue`: `value` (text).
 """

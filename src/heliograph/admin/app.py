@@ -22,9 +22,14 @@ from heliograph.admin.page import SchemaPage
 from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UsageError
 from heliograph.link.messages import ReceiverAction, SenderAction
 from heliograph.locator.cluster import Targets
-from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration
+from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration, StoreAlteration
 from heliograph.locator.site import SiteAdmin
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.attributes import (
+    DiskStoreAttributes,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+)
 from heliograph.model.results import Result, failed
 
 OK, MEMBERS_FAILED, LATER, INTERNAL = 200, 502, 503, 500
@@ -128,6 +133,38 @@ class RegionRoutes(Controller):
         return answer(await site.entries.clear(name))
 
 
+class StoreRoutes(Controller):
+    """Disk stores."""
+
+    path = "/disk-stores"
+    tags = ("disk stores",)
+
+    @get("/", status_code=OK)
+    async def list_stores(self, site: Site) -> Answer:
+        """List the disk stores."""
+        return answer(await site.stores.list())
+
+    @post("/", status_code=OK)
+    async def create_store(self, site: Site, data: JSONBody[DiskStoreAttributes]) -> Answer:
+        """Create a disk store."""
+        return answer(await site.stores.create(data))
+
+    @get("/{name:str}", status_code=OK)
+    async def describe_store(self, site: Site, name: FromPath[str]) -> Answer:
+        """Show one disk store."""
+        return answer(await site.stores.describe(name))
+
+    @patch("/{name:str}", status_code=OK)
+    async def alter_store(self, site: Site, name: FromPath[str], data: JSONBody[StoreAlteration]) -> Answer:
+        """Change a disk store's limit."""
+        return answer(await site.stores.alter(name, data))
+
+    @delete("/{name:str}", status_code=OK)
+    async def destroy_store(self, site: Site, name: FromPath[str], if_exists: Flag = False) -> Answer:
+        """Destroy a disk store that no region uses."""
+        return answer(await site.stores.destroy(name, if_exists=if_exists))
+
+
 class SenderRoutes(Controller):
     """Gateway senders."""
 
@@ -210,7 +247,7 @@ class ReceiverRoutes(Controller):
 
 def make_app(site: SiteAdmin) -> Litestar:
     """Return the application that administers `site`."""
-    routes = [SiteRoutes, RegionRoutes, SenderRoutes, ReceiverRoutes]
+    routes = [SiteRoutes, RegionRoutes, StoreRoutes, SenderRoutes, ReceiverRoutes]
     return Litestar(
         [Router(BASE, route_handlers=routes, guards=[refuse_unknown_query])],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},

@@ -16,7 +16,9 @@ from heliograph.errors import UsageError
 from heliograph.locator.config import LocatorConfig
 from heliograph.member.member import Member
 from heliograph.model.attributes import (
+    DEFAULT_STORE,
     TOTAL_NUM_BUCKETS_DEFAULT,
+    DiskStoreAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -91,17 +93,24 @@ class Cache(Opened):
         gateway_sender_ids: str | Iterable[str] = (),
         redundant_copies: int | None = None,
         total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT,
+        disk_store: str = DEFAULT_STORE,
     ) -> Region:
-        """Create a region. Its gateway senders have to exist. Raises UsageError."""
+        """Create a region. Its gateway senders and its disk store have to exist. Raises UsageError."""
         attributes = {
             "name": check_region_name(name),
             "type": type,
             "gateway_sender_ids": read_names("gateway_sender_ids", gateway_sender_ids),
             "redundant_copies": redundant_copies,
             "total_num_buckets": total_num_buckets,
+            "disk_store": disk_store,
         }
         await self.member.configure(checked(RegionAttributes, "create_region", attributes))
         return self.region(name)
+
+    async def create_disk_store(self, name: str, *, max_disk: int = 0) -> None:
+        """Create a disk store for regions to name; `max_disk` in MB, 0 for no limit. Raises UsageError."""
+        attributes = {"name": name, "max_disk": max_disk}
+        await self.member.configure(checked(DiskStoreAttributes, "create_disk_store", attributes))
 
     async def create_gateway_sender(
         self,

@@ -9,7 +9,7 @@ from heliograph.api import cache as awaited
 from heliograph.api.cache_config import CacheOptions
 from heliograph.api.sync import Face
 from heliograph.api.sync_region import Region
-from heliograph.model.attributes import TOTAL_NUM_BUCKETS_DEFAULT
+from heliograph.model.attributes import DEFAULT_STORE, TOTAL_NUM_BUCKETS_DEFAULT
 from heliograph.model.ids import Address
 
 
@@ -50,17 +50,23 @@ class Cache(Face):
         gateway_sender_ids: str | Iterable[str] = (),
         redundant_copies: int | None = None,
         total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT,
+        disk_store: str = DEFAULT_STORE,
     ) -> Region:
-        """Create a region. Its gateway senders have to exist. Raises UsageError."""
+        """Create a region. Its gateway senders and its disk store have to exist. Raises UsageError."""
         creation = self._cache.create_region(
             name,
             type,
             gateway_sender_ids=gateway_sender_ids,
             redundant_copies=redundant_copies,
             total_num_buckets=total_num_buckets,
+            disk_store=disk_store,
         )
         self._loop.run(creation)
         return self.region(name)
+
+    def create_disk_store(self, name: str, *, max_disk: int = 0) -> None:
+        """Create a disk store for regions to name; `max_disk` in MB, 0 for no limit. Raises UsageError."""
+        self._loop.run(self._cache.create_disk_store(name, max_disk=max_disk))
 
     def create_gateway_sender(
         self,

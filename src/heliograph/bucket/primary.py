@@ -111,12 +111,14 @@ class Draft:
     record: None when no event was accepted, so nothing needs appending.
     merges: what the view takes over once the record is in the log.
     defect: what no drafting should raise; every request has failed with it.
+    size: bytes of its requests, as these reckon them.
     """
 
     record: Record | None
     merges: list[Merge]
     outcomes: list[tuple[Request, Outcome]]
     defect: Exception | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -149,13 +151,20 @@ class BucketPrimary:
     expirations: Expirations | None = None
     _removed_last: bool = False
 
-    def submit(self, request: Request) -> None:
-        """Take a request for the next record of its kind."""
+    def submit(self, request: Request) -> int:
+        """Take a request for the next record of its kind; returns its bytes."""
         if isinstance(request, RemovalRequest):
             self.removals.append(request)
-            return
+            return 0
+        size = request.size
         self.pending.append(request)
-        self.pending_bytes += request.size
+        self.pending_bytes += size
+        return size
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the requests that are pending or in flight."""
+        return self.pending_bytes if self.in_flight is None else self.pending_bytes + self.in_flight.size
 
     @property
     def waiting(self) -> bool:
@@ -172,15 +181,17 @@ class BucketPrimary:
         if self.removals and not (self._removed_last and self.pending):
             return self._draft_removals(now_ms)
         self._removed_last = False
+        pending_bytes = self.pending_bytes
         requests = self._take()
+        size = pending_bytes - self.pending_bytes
         if not requests:
             return None
         try:
             parts, merges, outcomes = _Drafting(self.view, self.site, now_ms, self.counters).run(requests)
         except Exception as exc:  # whatever it is, who waits has to hear of it
-            return Draft(None, [], [(request, exc) for request in requests], exc)
+            return Draft(None, [], [(request, exc) for request in requests], exc, size)
         record = Record(self.epoch, parts) if parts else None
-        result = Draft(record, merges, outcomes)
+        result = Draft(record, merges, outcomes, size=size)
         if record is not None:
             self.in_flight = result
         return result
@@ -229,7 +240,7 @@ class BucketPrimary:
             return False
         requests = cast("list[EventRequest]", [request for request, _ in self.withdraw().outcomes])
         self.pending.extendleft(reversed(requests))
-        self.pending_bytes += sum(request.size for request in requests)
+        self.pending_bytes += draft.size
         self.alone = len(requests)
         return True
 

@@ -1,11 +1,11 @@
-"""How a definition (of a region, a gateway sender, the gateway receiver) gets into the registry, whoever writes it."""
+"""How a definition (of a disk store, a region, a gateway) gets into the registry, whoever writes it."""
 
 from __future__ import annotations
 
 import msgspec
 
 from heliograph.engine.seam import Registry
-from heliograph.model.attributes import Attributes, GatewayReceiverAttributes, RegionAttributes
+from heliograph.model.attributes import Attributes, DiskStoreAttributes, GatewayReceiverAttributes, RegionAttributes
 from heliograph.model.registry import (
     CONFIG_RECEIVER,
     RegionEntry,
@@ -14,6 +14,7 @@ from heliograph.model.registry import (
     generation_key,
     region_key,
     sender_key,
+    store_key,
 )
 
 
@@ -21,6 +22,8 @@ def definition_key(attributes: Attributes) -> str:
     """Return the key that a definition stands at."""
     if isinstance(attributes, RegionAttributes):
         return region_key(attributes.name)
+    if isinstance(attributes, DiskStoreAttributes):
+        return store_key(attributes.name)
     return CONFIG_RECEIVER if isinstance(attributes, GatewayReceiverAttributes) else sender_key(attributes.id)
 
 

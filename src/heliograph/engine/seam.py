@@ -48,8 +48,9 @@ class Log(Protocol):
 
         A plain function, so that the hot path needs no task. One attempt, no retry. The future fails with
         FencedError when the subject's last sequence is another one, with UnavailableError when the answer was lost or
-        the engine can't be reached (the outcome is unknown: see `engine.append.append_settled`), and with UsageError
-        when the payload exceeds `append_bytes_max` or the log's limit is reached (nothing was written).
+        the engine can't be reached (the outcome is unknown: see `engine.append.append_settled`), with UsageError when
+        the payload exceeds `append_bytes_max`, and with DiskStoreFullError when the engine has no room for it (in both
+        cases nothing was written).
         """
         ...
 
@@ -78,6 +79,18 @@ class Log(Protocol):
         """Drop the subject's messages with a sequence < `below`, but never its last one (architecture §2)."""
         ...
 
+    async def usage(self) -> int:
+        """Return the bytes that the log takes on disk, once, as the engine counts them. Raises UnavailableError."""
+        ...
+
+    async def subjects(self) -> list[str]:
+        """Return the subjects that have messages, sorted. Raises UnavailableError."""
+        ...
+
+    async def forget(self, subject: str) -> None:
+        """Drop all of a subject's messages: its last sequence falls back to 0, so only where nobody writes any more."""
+        ...
+
 
 class Blobs(Protocol):
     """Named byte strings of any size (snapshots)."""
@@ -96,6 +109,10 @@ class Blobs(Protocol):
 
     async def names(self) -> list[str]:
         """Return the names of all blobs, sorted."""
+        ...
+
+    async def usage(self) -> int:
+        """Return the bytes that the blobs take on disk, once, as the engine counts them. Raises UnavailableError."""
         ...
 
 
@@ -158,8 +175,12 @@ class Registry(Protocol):
 class Engine(Protocol):
     """A connection to a site's engine. Several logs (disk stores), blob stores and registries live in one engine."""
 
-    async def open_log(self, store: str, *, replicas: int = 1, max_bytes: int | None = None) -> Log:
+    async def open_log(self, store: str, *, replicas: int = 1) -> Log:
         """Open the disk store, created when it is new: it holds the subjects `log.<store>.>`."""
+        ...
+
+    async def stores(self) -> list[str]:
+        """Return the names of the disk stores that have a log, sorted. Raises UnavailableError."""
         ...
 
     async def open_registry(self, name: str, *, replicas: int = 1) -> Registry:

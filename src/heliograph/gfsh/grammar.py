@@ -197,6 +197,21 @@ def attributes(
     return decorate
 
 
+def refused(reasons: Mapping[str, str]) -> Callable[[F], F]:
+    """Have a command refuse options that GemFire's has, and that mean nothing here: option -> why not."""
+
+    def refuse(_: click.Context, param: click.Parameter, value: object) -> None:
+        if value is not None:
+            raise UsageError(f"{param.opts[0]} is not offered: {reasons[param.opts[0]]}")
+
+    def decorate(function: F) -> F:
+        for name in reasons:
+            function = click.option(name, hidden=True, expose_value=False, callback=refuse)(function)
+        return function
+
+    return decorate
+
+
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given."""
     return {name: value for name, value in options.items() if value is not None}

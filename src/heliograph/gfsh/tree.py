@@ -22,6 +22,7 @@ MODULES = (
     "heliograph.gfsh.commands.members",
     "heliograph.gfsh.commands.regions",
     "heliograph.gfsh.commands.data",
+    "heliograph.gfsh.commands.stores",
     "heliograph.gfsh.commands.senders",
     "heliograph.gfsh.commands.receivers",
     "heliograph.gfsh.demo.command",

@@ -372,6 +372,19 @@ class Gateways(Message, frozen=True):
     receiver: ReceiverStatus | None
 
 
+class DiskStoreQuery(Message, frozen=True):
+    """Ask a member how large disk stores are. Answer: `DiskStores`."""
+
+    names: list[str]
+
+
+class DiskStores(Message, frozen=True):
+    """Bytes of the logs, and of the snapshots, of the disk stores asked for."""
+
+    logs: list[int]
+    snapshots: list[int]
+
+
 class Failure(Message, frozen=True):
     """A request failed. `error` is the name of an error class of `heliograph.errors`."""
 
@@ -396,11 +409,11 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
 
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | Exchange
-    | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand | GatewayQuery
+    | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand | GatewayQuery | DiskStoreQuery
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | SiteView | JoinView | Receivers | Exchange | Status | Outcome
-    | Copies | Rebalanced | Gateways | Failure
+    | Copies | Rebalanced | Gateways | DiskStores | Failure
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

@@ -20,6 +20,7 @@ from heliograph.link.messages import Apply, Outcome, Reply, Request
 from heliograph.locator.view import decoded
 from heliograph.model.attributes import (
     Attributes,
+    DiskStoreAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
     exists_already,
@@ -27,7 +28,15 @@ from heliograph.model.attributes import (
 )
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
-from heliograph.model.registry import CONFIG_REGIONS, CONFIG_SENDERS, CURSORS, MEMBERS, RegionEntry, encode_entry
+from heliograph.model.registry import (
+    CONFIG_REGIONS,
+    CONFIG_SENDERS,
+    CONFIG_STORES,
+    CURSORS,
+    MEMBERS,
+    RegionEntry,
+    encode_entry,
+)
 from heliograph.model.results import Result, Table
 from heliograph.placement.buckets import servers_by_age
 
@@ -101,6 +110,10 @@ class Cluster:
         """Return the regions by name. Raises UnavailableError."""
         entries = decoded(await self.registry.items(CONFIG_REGIONS), CONFIG_REGIONS, RegionEntry)
         return {name: entry.attributes for name, entry in entries.items()}
+
+    async def stores(self) -> dict[str, DiskStoreAttributes]:
+        """Return the disk stores that are defined, by name. Raises UnavailableError."""
+        return decoded(await self.registry.items(CONFIG_STORES), CONFIG_STORES, DiskStoreAttributes)
 
     async def senders(self) -> dict[str, GatewaySenderAttributes]:
         """Return the gateway senders by id. Raises UnavailableError."""

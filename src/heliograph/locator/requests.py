@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.attributes import check_batch_time_interval
+from heliograph.model.attributes import check_batch_time_interval, check_max_disk
 from heliograph.model.ids import check_name
 
 
@@ -35,6 +35,15 @@ class SenderAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             raise UsageError(f"batch-size {self.batch_size}: use 1 or more")
         if self.batch_time_interval is not None:
             check_batch_time_interval(self.batch_time_interval)
+
+
+class StoreAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`alter disk-store`: the limit that the store has from now on, in MB; 0 for none. Raises UsageError."""
+
+    max_disk: int
+
+    def __post_init__(self) -> None:
+        check_max_disk(self.max_disk)
 
 
 class EntryValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin
 from heliograph.locator.site_regions import RegionAdmin
 from heliograph.locator.site_senders import SenderAdmin
+from heliograph.locator.site_stores import StoreAdmin
 
 
 class SiteAdmin:
@@ -21,6 +22,7 @@ class SiteAdmin:
         cluster = Cluster(registry, caller, dsid)
         self.members = MemberAdmin(cluster)
         self.regions = RegionAdmin(cluster)
+        self.stores = StoreAdmin(cluster)
         self.entries = EntryAdmin(cluster)
         self.senders = SenderAdmin(cluster)
         self.receivers = ReceiverAdmin(cluster)

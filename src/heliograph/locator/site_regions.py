@@ -9,9 +9,11 @@ from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import RegionAlteration
 from heliograph.model.attributes import (
+    DEFAULT_STORE,
     TOTAL_NUM_BUCKETS_DEFAULT,
     RegionAttributes,
     check_region_senders,
+    check_region_store,
     subject_of,
 )
 from heliograph.model.ids import check_region_name
@@ -41,6 +43,7 @@ class RegionAdmin:
                         f"{existing.data_policy} there, {region.data_policy} here"
                     )
                 return Result(info=[f"Skipping: region {region.name} exists already."])
+            check_region_store(region, await self._cluster.stores())
             check_region_senders(region, await self._cluster.senders())
             return await self._cluster.create(region)
 
@@ -87,6 +90,8 @@ class RegionAdmin:
         rows: list[Row] = [("Region", "type", region.type)]
         if region.gateway_sender_ids:
             rows.append(("Region", "gateway-sender-id", ",".join(region.gateway_sender_ids)))
+        if region.disk_store != DEFAULT_STORE:
+            rows.append(("Region", "disk-store", region.disk_store))
         if region.copies:
             rows.append(("Partition", "redundant-copies", str(region.copies)))
         if region.total_num_buckets != TOTAL_NUM_BUCKETS_DEFAULT:

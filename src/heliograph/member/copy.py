@@ -27,33 +27,35 @@ from heliograph.bucket.primary import (
 from heliograph.bucket.removing import ClearRequest, InvalidateRequest, RemovalRequest
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
-from heliograph.engine.seam import Log, LogEntry
+from heliograph.engine.seam import LogEntry
 from heliograph.errors import (
     FencedError,
     HeliographError,
     LogCutError,
     NotPrimaryError,
+    OverloadedError,
     SettledTooLateError,
     UnavailableError,
-    UnreachableError,
     invariant,
 )
 from heliograph.link.messages import Changed, Condition, Done
-from heliograph.member.snapshots import SnapshotStore
+from heliograph.member.backlog import Backlog
+from heliograph.member.stores import Store
 from heliograph.member.waiters import Waiter
 from heliograph.model.batch import Part, Record, decode_record, encode_record
 from heliograph.model.ids import NO_SEQ, Epoch, Seq
 from heliograph.model.keys import Key
 from heliograph.net.seam import Clock
 
-PENDING_BYTES_MAX = 64 * 1024 * 1024
-"""A bucket holds no more than this while the engine is slow; beyond it writes are refused, not buffered."""
 PENDING_REMOVALS_MAX = 65_536
-"""The same of requests that take away without an event."""
+"""Of requests that take away without an event a bucket holds no more while the engine is slow."""
 SETTLE_S = 5.0
 """How long one attempt to settle an append of unknown outcome may take before it is begun again."""
 
 _log = logging.getLogger(__name__)
+
+REMOVALS = frozenset({"remove", "remove_if"})
+"""Operations that a full disk store does too: they make room."""
 
 RecordSink = Callable[[int, Seq, Seq, Record], None]
 """Called with (bucket, seq, previous, record) for every record this copy appends or applies."""
@@ -65,8 +67,7 @@ class CopyHost(Protocol):
     name: str
     site: int
     clock: Clock
-    log: Log
-    snapshots: SnapshotStore
+    backlog: Backlog
     record_bytes_max: int
     """Beyond it a record takes no further request."""
 
@@ -86,10 +87,13 @@ class CopyHost(Protocol):
 class BucketCopy:
     """A bucket's view at this member, and its primary while this member is that."""
 
-    def __init__(self, region: str, bucket: int, subject: str, host: CopyHost, sink: RecordSink) -> None:
+    def __init__(
+        self, region: str, bucket: int, subject: str, *, store: Store, host: CopyHost, sink: RecordSink
+    ) -> None:
         self.region = region
         self.bucket = bucket
         self.subject = subject
+        self.store = store
         self.view = BucketView()
         self.following = True
         """Records of the log are applied as they come; never while this member may be writing."""
@@ -105,6 +109,7 @@ class BucketCopy:
         self._sink = sink
         self._primary: BucketPrimary | None = None
         self._accepting = False
+        self._held_bytes = 0
         self._pump_due = False
         self._drafted_at = 0.0
         self._applied_waiters: list[tuple[Seq, asyncio.Future[None]]] = []
@@ -125,28 +130,35 @@ class BucketCopy:
     def put(self, keys: list[Key], values: list[bytes], argument: bytes, size: int, waiter: Waiter) -> None:
         """Put entries that add `size` bytes to a record; the waiter hears when they are in the log and in the view.
 
-        Raises NotPrimaryError, UnreachableError.
+        Raises NotPrimaryError, OverloadedError, DiskStoreFullError.
         """
+        self._check_room()
         self._submit(PutRequest(waiter, self.bucket, keys, values, size, argument))
 
     def change(self, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes, waiter: Waiter) -> None:
-        """Do a conditional operation. Raises NotPrimaryError, UnreachableError."""
+        """Do a conditional operation. Raises NotPrimaryError, OverloadedError, and DiskStoreFullError if it writes."""
         if op == "invalidate":
             self._remove(InvalidateRequest(waiter, key))
-        else:
-            self._submit(ChangeRequest(waiter, op, key, value, expected, argument))
+            return
+        self._host.backlog.check() if op in REMOVALS else self._check_room()
+        self._submit(ChangeRequest(waiter, op, key, value, expected, argument))
 
     def apply_parts(self, parts: Sequence[Part], waiter: Waiter) -> None:
-        """Judge and append parts from another site. Raises NotPrimaryError, UnreachableError."""
+        """Judge and append parts from another site. Raises NotPrimaryError, DiskStoreFullError.
+
+        However much waits for the engine, they are taken, in the order of the calls: the gateway receiver bounds them.
+        """
+        if self.store.space.full:
+            raise self.store.refuse()
         self._submit(ApplyRequest(waiter, parts, parts_size(parts)))
 
     def clear(self, waiter: Waiter) -> None:
-        """Take away every entry of the bucket. Raises NotPrimaryError, UnreachableError."""
+        """Take away every entry of the bucket. Raises NotPrimaryError, OverloadedError."""
         self._remove(ClearRequest(waiter))
 
     def _remove(self, request: RemovalRequest) -> None:
         if self._primary is not None and len(self._primary.removals) >= PENDING_REMOVALS_MAX:
-            raise UnreachableError(
+            raise OverloadedError(
                 f"bucket {self.bucket} of {self.region} has {PENDING_REMOVALS_MAX} removals waiting for the engine: "
                 "this one was refused, try again later"
             )
@@ -156,15 +168,24 @@ class BucketCopy:
         primary = self._primary
         if primary is None or not self._accepting:
             raise NotPrimaryError(f"{self._host.name} is not the primary of bucket {self.bucket} of {self.region}")
-        if primary.pending_bytes > PENDING_BYTES_MAX:
-            raise UnreachableError(
-                f"bucket {self.bucket} of {self.region} has {primary.pending_bytes} bytes waiting for the engine "
-                f"(limit {PENDING_BYTES_MAX}): the write was refused, try again later"
-            )
-        primary.submit(request)
+        size = primary.submit(request)
+        self._held_bytes += size
+        self._host.backlog.used_bytes += size
         if not self._pump_due and primary.in_flight is None:
             self._pump_due = True
             self._loop.call_soon(self._pump)
+
+    def _check_room(self) -> None:
+        self._host.backlog.check()
+        if self.store.space.full:
+            raise self.store.refuse()
+
+    def _give_back(self) -> None:
+        """Tell the backlog what waits no more."""
+        held = 0 if self._primary is None else self._primary.held_bytes
+        freed, self._held_bytes = self._held_bytes - held, held
+        if freed:
+            self._host.backlog.give_back(freed)
 
     def _pump(self) -> None:
         """Draft and append the next record; whoever submits in the same turn of the loop is in it."""
@@ -175,7 +196,7 @@ class BucketCopy:
         while (draft := primary.draft(self._host.clock.now_ms())) is not None:
             if draft.record is not None:
                 payload = encode_record(draft.record)
-                if len(payload) > self._host.log.append_bytes_max and primary.retry_alone():
+                if len(payload) > self.store.log.append_bytes_max and primary.retry_alone():
                     continue  # only the request that is too large by itself is refused
                 self._append(payload)
                 return
@@ -183,12 +204,14 @@ class BucketCopy:
                 where = (self.region, self.bucket, len(draft.outcomes))
                 _log.error("drafting failed region=%s bucket=%d requests=%d", *where, exc_info=draft.defect)
             _resolve(draft.outcomes, self.view.seq)
+            self._give_back()
 
     def _append(self, payload: bytes) -> None:
         batch_id = self._host.batch_id()
         self.tail_bytes += len(payload)
+        self.store.space.append(len(payload))
         self._drafted_at = self._loop.time()
-        future = self._host.log.append(self.subject, payload, expected=self.view.seq, batch_id=batch_id)
+        future = self.store.log.append(self.subject, payload, expected=self.view.seq, batch_id=batch_id)
 
         def answered(answer: asyncio.Future[Seq]) -> None:
             if answer.cancelled():
@@ -212,7 +235,7 @@ class BucketCopy:
         while self._primary is not None:
             try:
                 seq = await append_settled(
-                    self._host.log,
+                    self.store.log,
                     self.subject,
                     payload,
                     expected=self.view.seq,
@@ -235,6 +258,7 @@ class BucketCopy:
         previous = self.view.seq
         draft = primary.appended(seq)
         _resolve(draft.outcomes, seq)
+        self._give_back()
         if draft.record is not None:
             self._sink(self.bucket, seq, previous, draft.record)
         if not self._accepting:
@@ -257,6 +281,7 @@ class BucketCopy:
             self._depose()
             return
         _reject([request for request, _ in draft.outcomes], error)
+        self._give_back()
         if not self._accepting:
             self._retire()
         elif primary.waiting:
@@ -272,6 +297,7 @@ class BucketCopy:
         _reject([request for request, _ in primary.in_flight.outcomes], unknown)
         primary.in_flight.outcomes.clear()  # nobody waits for what is found out later
         _reject(primary.abandon(), UnavailableError(f"the engine does not answer: the write to {where} was not done"))
+        self._give_back()
 
     def give_up(self, error: Exception) -> None:
         """Fail all that waits for the engine with `error`, whatever comes of it: the member stops.
@@ -298,7 +324,7 @@ class BucketCopy:
             previous = self.view.seq
             try:
                 seq = await append_settled(
-                    self._host.log,
+                    self.store.log,
                     self.subject,
                     encode_record(record),
                     expected=previous,
@@ -321,6 +347,7 @@ class BucketCopy:
             self.following = True
             return
         _reject(primary.abandon(), self._not_primary())
+        self._give_back()
         if primary.in_flight is None:
             self._retire()
 
@@ -331,7 +358,7 @@ class BucketCopy:
         gateway senders be fenced off, until the next write. Raises UnavailableError.
         """
         primary, seq = self._primary, self.view.seq
-        last = await self._host.log.last(self.subject)
+        last = await self.store.log.last(self.subject)
         idle = primary is not None and primary is self._primary and primary.in_flight is None and self.view.seq == seq
         if idle and last is not None and last.seq > seq:
             self._depose()
@@ -345,6 +372,7 @@ class BucketCopy:
         primary, self._primary = self._primary, None
         if primary is not None:
             _reject(primary.abandon(), self._not_primary())
+            self._give_back()
         self.following = True
 
     def _not_primary(self) -> NotPrimaryError:
@@ -403,10 +431,10 @@ class BucketCopy:
                 waiter.set_result(None)
 
     async def _catch_up(self) -> None:
-        last = await self._host.log.last(self.subject)
+        last = await self.store.log.last(self.subject)
         if last is None or last.seq <= self.view.seq:
             return
-        async for entries in self._host.log.read([self.subject], after=self.view.seq):
+        async for entries in self.store.log.read([self.subject], after=self.view.seq):
             for entry in entries:
                 self.on_entry(entry)
 

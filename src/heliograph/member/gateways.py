@@ -43,7 +43,6 @@ class GatewayHost:
         hostname: str,
         network: Network,
         rng: random.Random,
-        log: Log,
         registry: Registry,
         regions: dict[str, HostedRegion],
         state: Callable[[], SiteState],
@@ -57,7 +56,6 @@ class GatewayHost:
         self.hostname = hostname
         self.network = network
         self.rng = rng
-        self.log = log
         self.registry = registry
         self.apply_parts = apply_parts
         self.find_receivers = find_receivers
@@ -65,6 +63,10 @@ class GatewayHost:
         self._regions = regions
         self._region = region
         self._state = state
+
+    def log_of(self, region: str) -> Log:
+        """Return the log that a region's buckets are in."""
+        return self._region(region).store.log
 
     def subject(self, region: str, bucket: int) -> str:
         """Return the subject of a bucket's log."""

@@ -19,11 +19,12 @@ from heliograph import __version__
 from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.definitions import create_definition, definition_key, read_definition
 from heliograph.engine.nats.engine import connect_engine
-from heliograph.engine.seam import Engine, Log, Registry
+from heliograph.engine.seam import Engine, Registry
 from heliograph.errors import ConflictError, HeliographError, UnavailableError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Outcome
+from heliograph.member.backlog import Backlog
 from heliograph.member.config import MemberConfig
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.membership import Membership
@@ -31,16 +32,19 @@ from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
-from heliograph.member.snapshots import SnapshotStore
 from heliograph.member.snapshotter import Snapshotter
 from heliograph.member.state import SiteState, StateWatcher
+from heliograph.member.stores import Stores
+from heliograph.member.sweeper import Sweeper
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import (
     DEFAULT_STORE,
     Attributes,
+    DiskStoreAttributes,
     RegionAttributes,
     check_gateway_at_site,
     check_region_senders,
+    check_region_store,
     exists_already,
     subject_of,
 )
@@ -65,7 +69,6 @@ READY_S = 60.0
 TICK_S = 0.5
 VERIFY_S = 2.0
 """Between two looks at whether this member's primaries still are that."""
-SNAPSHOTS = "snapshots"
 HAND_OVER_S = 20.0
 """How long a stopping member may take to hand its primaries over."""
 HAND_OVER_LOOK_S = 0.02
@@ -82,9 +85,9 @@ ConnectEngine = Callable[[str], Awaitable[Engine]]
 class Member:
     """One member; `start` joins the site, `stop` leaves it in order."""
 
-    log: Log
-    snapshots: SnapshotStore
+    stores: Stores
     _registry: Registry
+    _sweeper: Sweeper
     _server: LinkServer
     _watcher: StateWatcher
     _membership: Membership
@@ -105,6 +108,7 @@ class Member:
         self.name = config.name
         self.site = -1
         self.record_bytes_max = RECORD_BYTES_MAX
+        self.backlog = Backlog()
         self.clock = clock or SystemClock()
         self._network = network or RealNetwork()
         self._rng = rng or random.Random()
@@ -126,7 +130,12 @@ class Member:
         """Regions that were destroyed while writes were in flight, until those have ended."""
         self._links = Links(self._network, self._hello)
         self._operations = Operations(
-            self.name, self._regions, lambda: self._watcher.state, self._links, config.write_timeout_ms / 1000
+            self.name,
+            self._regions,
+            lambda: self._watcher.state,
+            self._links,
+            self.backlog,
+            config.write_timeout_ms / 1000,
         )
         self._dirty = asyncio.Event()
         self._arranged = asyncio.Condition()
@@ -163,9 +172,9 @@ class Member:
 
     async def _join(self, engine: Engine, join: messages.JoinView) -> None:
         exits = self._exits
-        self.log = await engine.open_log(DEFAULT_STORE, replicas=join.replicas)
-        self.record_bytes_max = min(RECORD_BYTES_MAX, self.log.append_bytes_max // 2)
-        self.snapshots = SnapshotStore(await engine.open_blobs(SNAPSHOTS, replicas=join.replicas))
+        self.stores = Stores(engine, join.replicas)
+        default = await self.stores.open(DEFAULT_STORE)
+        self.record_bytes_max = min(RECORD_BYTES_MAX, default.log.append_bytes_max // 2)
         self._registry = await engine.open_registry(REGISTRY, replicas=join.replicas)
         self._watcher = StateWatcher(self._registry, self._dirty.set)
         await self._watcher.refresh()  # before anyone can ask for a region
@@ -183,14 +192,17 @@ class Member:
         exits.push_async_callback(self._end_regions)
         exits.push_async_callback(self.gateways.close)
         await self._watcher.refresh()
-        snapshotter = Snapshotter(self.snapshots, self.log, self._registry, self._regions.values)
+        snapshotter = Snapshotter(self._registry, self._regions.values)
+        self._sweeper = Sweeper(engine, self.stores, self._registry)
         for coroutine in (
             self._watcher.run(),
             self._membership.give_signs_of_life(),
             self._tick(),
             self._verify(),
             self._placer.run(),
+            self.stores.look_always(),
             snapshotter.run(),
+            self._sweeper.run(),
         ):
             self.spawn(coroutine)
         exits.push_async_callback(_end, self.spawn(self._arrange_always()))
@@ -365,12 +377,16 @@ class Member:
 
     async def _arrange(self, state: SiteState) -> None:
         members = {**state.members, self.name: self._info()}
-        await self._placer.place(state, servers_by_age(list(members.values())))
+        servers = servers_by_age(list(members.values()))
+        self._sweeper.duty = servers[0].name == self.name
+        await self._placer.place(state, servers)
+        await self.stores.arrange(state.stores, [entry.attributes.disk_store for entry in state.regions.values()])
         for name in list(self._regions):
             region = self._regions[name]
             if name not in state.regions or region.generation != state.regions[name].generation:
                 region.close()
                 self._destroyed.append(self._regions.pop(name))
+                self._sweeper.wake()
         for name, entry in state.regions.items():
             region = self._regions.get(name) or self._host_region(entry)
             region.alter(entry.attributes)
@@ -381,7 +397,13 @@ class Member:
         await self._membership.tell_news()
 
     def _host_region(self, entry: RegionEntry) -> HostedRegion:
-        region = HostedRegion(entry.attributes, entry.generation, self, self._on_record)
+        region = HostedRegion(
+            entry.attributes,
+            entry.generation,
+            store=self.stores[entry.attributes.disk_store],
+            host=self,
+            sink=self._on_record,
+        )
         self._regions[region.name] = region
         return region
 
@@ -417,8 +439,9 @@ class Member:
         """
         await self._watcher.refresh()
         if isinstance(attributes, RegionAttributes):
+            check_region_store(attributes, self._watcher.state.stores)
             check_region_senders(attributes, self._watcher.state.senders)
-        else:
+        elif not isinstance(attributes, DiskStoreAttributes):
             check_gateway_at_site(attributes, self.site)
         revision = None
         try:
@@ -466,7 +489,7 @@ class Member:
         """Say whether a gateway that was taken up runs; a region always does."""
         if kind == "gateway-receiver" and self.gateways.port:
             return f", listening on port {self.gateways.port}"
-        if kind == "region" or name in self.gateways.running_senders():
+        if kind in ("region", "disk-store") or name in self.gateways.running_senders():
             return ""
         return ", not started"
 
@@ -479,9 +502,15 @@ class Member:
             messages.Rebalance: lambda request: self._placer.rebalance(request),
             messages.SenderCommand: lambda request: self.gateways.command(request),
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
+            messages.DiskStoreQuery: lambda request: self._disk_stores(request.names),
             messages.GatewayQuery: lambda _request: self.gateways.status(),
             messages.StatusQuery: lambda _request: self.status(),
         }
+
+    async def _disk_stores(self, names: list[str]) -> messages.DiskStores:
+        """Say how large disk stores are."""
+        usages = [await self.stores[name].usage() for name in names]
+        return messages.DiskStores([log for log, _ in usages], [snapshots for _, snapshots in usages])
 
     def status(self) -> messages.Status:
         """Return this member's state block."""
@@ -510,7 +539,6 @@ class Member:
             hostname=self._hostname,
             network=self._network,
             rng=self._rng,
-            log=self.log,
             registry=self._registry,
             regions=self._regions,
             state=lambda: self._watcher.state,

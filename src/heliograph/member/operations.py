@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -17,6 +18,7 @@ from heliograph.bucket.primary import argument_size, largest_entry, request_size
 from heliograph.errors import (
     HeliographError,
     NotPrimaryError,
+    OverloadedError,
     RegionNotFoundError,
     UnavailableError,
     UnreachableError,
@@ -24,6 +26,7 @@ from heliograph.errors import (
 )
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
+from heliograph.member.backlog import Backlog
 from heliograph.member.copy import BucketCopy
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
@@ -36,6 +39,9 @@ from heliograph.net.links import Links
 
 RETRY_S = 0.05
 """Between two looks at who is primary, while a take-over is under way."""
+
+OVERLOADED_S = 0.25
+"""Before a member that has too much under way is asked again."""
 
 GET_KEYS_MAX = 1_000
 """Keys that another member is asked for in one request."""
@@ -57,12 +63,14 @@ class Operations:
         regions: dict[str, HostedRegion],
         state: Callable[[], SiteState],
         links: Links,
+        backlog: Backlog,
         timeout_s: float,
     ) -> None:
         self._name = name
         self._regions = regions
         self._state = state
         self._links = links
+        self._backlog = backlog
         self._timeout_s = timeout_s
 
     @cached_property
@@ -139,7 +147,7 @@ class Operations:
         hosted = self.region(region)
         bucket = bucket_of(keys[0], hosted.attributes.total_num_buckets)
         copy = hosted.copies.get(bucket)
-        if copy is not None and copy.accepting:
+        if copy is not None and copy.accepting and not self._backlog.full:
             waiter = OneWrite(self._loop)
             copy.put(keys, values, argument, largest_entry(keys, values) + argument_size(argument), waiter)
             try:
@@ -214,7 +222,8 @@ class Operations:
         *,
         repeatable: bool,
     ) -> T:
-        """Do a request at the bucket's primary, wherever it moves, until the write timeout.
+        """Do a request at the bucket's primary, wherever it moves and however slow the engine is, until the write
+        timeout.
 
         repeatable: it may be sent again after its answer was lost. Raises UnavailableError.
         """
@@ -238,8 +247,21 @@ class Operations:
                     ) from exc
                 error = exc
             if self._loop.time() > deadline:
+                if isinstance(error, OverloadedError):
+                    raise error
                 raise UnavailableError(f"bucket {bucket} of {region} has no primary that answers: {error}") from error
-            await asyncio.sleep(RETRY_S)
+            if not isinstance(error, OverloadedError):
+                await asyncio.sleep(RETRY_S)
+            elif self._backlog.full:
+                await self._room(deadline)
+            else:
+                await asyncio.sleep(OVERLOADED_S)
+
+    async def _room(self, deadline: float) -> None:
+        """Wait until this member takes more, or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._backlog.room()
 
     def _address(self, member: str) -> Address:
         info = self._state().members.get(member)

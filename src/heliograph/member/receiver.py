@@ -31,6 +31,8 @@ from heliograph.net.seam import Network
 
 WORK_BYTES_MAX = 16 * 1024 * 1024
 """Of batches of one link that are being appended; above it nothing more is read from the link."""
+ALL_BYTES_MAX = 32 * 1024 * 1024
+"""Of all links together; above it nothing more is read from a link that has just brought some."""
 WORK_BATCHES_MAX = 2048
 
 _log = logging.getLogger(__name__)
@@ -63,7 +65,6 @@ class _Work:
 
     batches: int = 0
     size: int = 0
-    held: bool = False
     refusal: str = ""
 
 
@@ -94,6 +95,10 @@ class GatewayReceiver(BaseHandler):
         self._host = host
         self._server: LinkServer | None = None
         self._works: dict[Link, _Work] = {}
+        self._held: dict[Link, _Work] = {}
+        """Links that are not read from for now."""
+        self._size = 0
+        """Of the batches under way on all links, also on those that are gone."""
         self._applying: set[asyncio.Task[Done]] = set()
         self._counters = _Counters()
 
@@ -182,13 +187,15 @@ class GatewayReceiver(BaseHandler):
         counters.events += sum([part.count for _, part in batch.items])
         work.batches += 1
         work.size += len(body)
+        self._size += len(body)
         under_way = _Batch(link, batch_id, len(body), len(parts))
         for bucket, bucket_parts in parts.items():
             self._apply(under_way, batch.region, bucket, tuple(bucket_parts))
         if not parts:
             self._finish(under_way)
-        if not work.held and (work.size > WORK_BYTES_MAX or work.batches > WORK_BATCHES_MAX):
-            work.held = True
+        too_much = work.size > WORK_BYTES_MAX or work.batches > WORK_BATCHES_MAX or self._size > ALL_BYTES_MAX
+        if too_much and parts and link not in self._held:
+            self._held[link] = work
             link.pause_reading()
 
     def _apply(self, batch: _Batch, region: str, bucket: int, parts: tuple[Part, ...]) -> None:
@@ -223,14 +230,22 @@ class GatewayReceiver(BaseHandler):
             link.send_ack(batch.batch_id)
         else:
             self._refuse(link, batch.batch_id, batch.failure)
+        self._size -= batch.size
         work = self._works.get(link)
-        if work is None:
-            return  # the link is gone
-        work.batches -= 1
-        work.size -= batch.size
-        if work.held and work.size <= WORK_BYTES_MAX // 2 and work.batches <= WORK_BATCHES_MAX // 2:
-            work.held = False
-            link.resume_reading()
+        if work is not None:  # else the link is gone
+            work.batches -= 1
+            work.size -= batch.size
+        if self._held:
+            self._read_again()
+
+    def _read_again(self) -> None:
+        """Read from links again of which, and of all of which together, little is under way."""
+        if self._size > ALL_BYTES_MAX // 2:
+            return
+        for link, work in list(self._held.items()):
+            if work.size <= WORK_BYTES_MAX // 2 and work.batches <= WORK_BATCHES_MAX // 2:
+                del self._held[link]
+                link.resume_reading()
 
     def _refuse(self, link: Link, batch_id: int, failure: BaseException) -> None:
         told = failure_of(failure)
@@ -245,6 +260,7 @@ class GatewayReceiver(BaseHandler):
     def on_closed(self, link: Link, reason: str) -> None:
         """Forget a link; what it had under way is appended all the same."""
         self._works.pop(link, None)
+        self._held.pop(link, None)
         _log.info("sender gone peer=%s reason=%s", link.peer.name, reason)
 
     # --- what others are told

@@ -10,7 +10,8 @@ from contextlib import aclosing
 from heliograph.engine.seam import bucket_subject
 from heliograph.errors import HeliographError
 from heliograph.member.copy import BucketCopy, CopyHost
-from heliograph.model.attributes import DEFAULT_STORE, RegionAttributes
+from heliograph.member.stores import Store
+from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Record
 from heliograph.model.ids import NO_SEQ, Seq
 from heliograph.model.members import RegionPlacement
@@ -27,9 +28,12 @@ RegionSink = Callable[[str, int, Seq, Seq, Record], None]
 class HostedRegion:
     """One region: every server knows it, and holds those of its buckets that the placement gives to it."""
 
-    def __init__(self, attributes: RegionAttributes, generation: int, host: CopyHost, sink: RegionSink) -> None:
+    def __init__(
+        self, attributes: RegionAttributes, generation: int, *, store: Store, host: CopyHost, sink: RegionSink
+    ) -> None:
         self.attributes = attributes
         self.generation = generation
+        self.store = store
         self.copies: dict[int, BucketCopy] = {}
         self.placement: RegionPlacement | None = None
         self._host = host
@@ -53,7 +57,7 @@ class HostedRegion:
 
     def subject(self, bucket: int) -> str:
         """Return the subject of a bucket's log."""
-        return bucket_subject(DEFAULT_STORE, self.name, self.generation, bucket)
+        return bucket_subject(self.store.name, self.name, self.generation, bucket)
 
     def primary_of(self, bucket: int) -> str:
         """Return the name of the member that should be the bucket's primary, "" when none is known."""
@@ -94,7 +98,9 @@ class HostedRegion:
             if self.copies[number].retired:
                 del self.copies[number]
         for number in sorted(held - self.copies.keys()):
-            self.copies[number] = BucketCopy(self.name, number, self.subject(number), self._host, self._sink_of())
+            self.copies[number] = BucketCopy(
+                self.name, number, self.subject(number), store=self.store, host=self._host, sink=self._sink_of()
+            )
             self._loaded.clear()
         wanted = self._primaries()
         for number in held - wanted:
@@ -164,7 +170,7 @@ class HostedRegion:
                     return
                 subjects = [self.subject(number) for number in sorted(followed)]
                 after = Seq(min(self.copies[number].view.seq for number in followed))
-                async with aclosing(self._host.log.follow(subjects, after=after)) as stream:
+                async with aclosing(self.store.log.follow(subjects, after=after)) as stream:
                     async for entries in stream:
                         for entry in entries:
                             copy = self.copies.get(int(entry.subject.rpartition(".")[2]))
@@ -181,7 +187,7 @@ class HostedRegion:
             await self._restore(fresh.values())
             after = Seq(min(copy.view.seq for copy in fresh.values()))
             subjects = [copy.subject for _, copy in sorted(fresh.items())]
-            async for entries in self._host.log.read(subjects, after=after):
+            async for entries in self.store.log.read(subjects, after=after):
                 for entry in entries:
                     copy = fresh[int(entry.subject.rpartition(".")[2])]
                     if copy.following:
@@ -192,7 +198,7 @@ class HostedRegion:
 
     async def _restore(self, copies: Iterable[BucketCopy]) -> None:
         """Let copies start from their newest snapshots, where those hold more than they do."""
-        store = self._host.snapshots
+        store = self.store.snapshots
         newest = await store.newest(self.name, self.generation)
         for copy in copies:
             seq = newest.get(copy.bucket, NO_SEQ)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from heliograph.engine.seam import LogEntry
+from heliograph.engine.seam import Log, LogEntry
 from heliograph.errors import FencedError, HeliographError, RegionNotFoundError
 from heliograph.gateway.lanes import lane_of
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
@@ -55,6 +55,7 @@ class Shipped:
     """A bucket that is shipped now."""
 
     queue: BucketQueue
+    feed: Feed
     subject: str
     cursor: StoredCursor
     dispatcher: Dispatcher
@@ -87,7 +88,8 @@ class ShippedBuckets:
         self._dispatchers = dispatchers
         self._tasks = tasks
         self._cursors = Cursors(host.registry, sender)
-        self._feed = Feed(host.log, memory, tasks, self._on_taken)
+        self._feeds: dict[Log, Feed] = {}
+        """Of every disk store that a region's buckets are in."""
         self._assigned: dict[BucketKey, Assignment] = {}
         self._reached: dict[BucketKey, Seq] = {}
         """Floors of buckets whose cursor vanished: who ships them again begins there, not at the beginning."""
@@ -99,8 +101,7 @@ class ShippedBuckets:
         self._followed_changed = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to read the log and to store cursors; the tasks end with `tasks`."""
-        self._feed.start()
+        """Begin to read logs and to store cursors; the tasks end with `tasks`."""
         self._tasks.spawn(self._store_always())
         self._tasks.spawn(self._follow_always())
 
@@ -150,11 +151,11 @@ class ShippedBuckets:
         shipped = self._shipped.pop(key, None)
         if shipped is None:
             return
-        self._feed.remove(shipped.subject)
+        shipped.feed.remove(shipped.subject)
         shipped.dispatcher.remove(shipped.queue)
         shipped.queue.close()
-        self._feed.on_room()
-        self._feed.wake()  # of a refused region another queue may now be tried
+        self._on_room()
+        shipped.feed.wake()  # of a refused region another queue may now be tried
         self._followed_changed.set()
         if shipped.dirty:
             self._tasks.spawn(self._store(key, shipped))
@@ -164,30 +165,30 @@ class ShippedBuckets:
         region, bucket = key
         try:
             async with self._slots:
-                subject = self._host.subject(region, bucket)
+                log, subject = self._host.log_of(region), self._host.subject(region, bucket)
                 begin = max(assignment.begin, self._reached.get(key, assignment.begin))
                 cursor = await self._persistently(
                     lambda: self._cursors.open(
                         region, assignment.generation, bucket, epoch=assignment.epoch, begin=begin
                     )
                 )
-                shipped = self._begin(key, subject, cursor)
-                self._look_back(key, shipped, await self._persistently(lambda: self._host.log.last(subject)))
+                shipped = self._begin(key, log, subject, cursor)
+                self._look_back(key, shipped, await self._persistently(lambda: log.last(subject)))
         except (FencedError, RegionNotFoundError) as exc:
             self._on_fenced(key, exc)
         finally:
             if self._opening.get(key) is asyncio.current_task():
                 del self._opening[key]
 
-    def _begin(self, key: BucketKey, subject: str, cursor: StoredCursor) -> Shipped:
+    def _begin(self, key: BucketKey, log: Log, subject: str, cursor: StoredCursor) -> Shipped:
         """From here on the bucket is offered to; what came before is found by the log's last sequence."""
         region, bucket = key
         dispatcher = self._dispatchers[lane_of(bucket, len(self._dispatchers))]
         queue = BucketQueue(region, bucket, self._remote_dsid, cursor.seq, self._memory, self._counters)
-        shipped = Shipped(queue, subject, cursor, dispatcher)
+        shipped = Shipped(queue, self._feed_of(log), subject, cursor, dispatcher)
         self._shipped[key] = shipped
         dispatcher.add(queue)
-        self._feed.add(subject, queue)
+        shipped.feed.add(subject, queue)
         self._followed_changed.set()
         _log.info("shipping sender=%s region=%s bucket=%d after=%d", self._sender, region, bucket, cursor.seq)
         return shipped
@@ -200,7 +201,19 @@ class ShippedBuckets:
             self.offer(*key, last.seq, last.previous, decode_record(last.payload))
         else:
             shipped.queue.learn_last(last.seq)
-            self._feed.wake()
+            shipped.feed.wake()
+
+    def _feed_of(self, log: Log) -> Feed:
+        feed = self._feeds.get(log)
+        if feed is None:
+            feed = self._feeds[log] = Feed(log, self._memory, self._tasks, self._on_taken)
+            feed.start()
+        return feed
+
+    def _on_room(self) -> None:
+        """Memory, which all queues share, may be free."""
+        for feed in self._feeds.values():
+            feed.on_room()
 
     def _on_fenced(self, key: BucketKey, error: HeliographError) -> None:
         """Let go of a bucket; it is assigned again, and opened anew, if it should still be shipped from here."""
@@ -213,7 +226,9 @@ class ShippedBuckets:
             await self._followed_changed.wait()
             await asyncio.sleep(FOLLOW_SETTLE_S)
             self._followed_changed.clear()
-            self._feed.follow([s.subject for key, s in self._shipped.items() if not self._assigned[key].hosted])
+            followed = [s for key, s in self._shipped.items() if not self._assigned[key].hosted]
+            for feed in self._feeds.values():
+                feed.follow([shipped.subject for shipped in followed if shipped.feed is feed])
 
     # --- the hot path
 
@@ -226,7 +241,7 @@ class ShippedBuckets:
         if queue.offer(seq, previous, record, monotonic_ms()):
             shipped.dispatcher.on_offered(queue)
         elif queue.behind:
-            self._feed.on_missed(queue)
+            shipped.feed.on_missed(queue)
         elif shipped.dirty:
             self._moved.set()  # by a record that is not for the remote site
 
@@ -237,7 +252,7 @@ class ShippedBuckets:
             return
         shipped.queue.learn_last(seq)
         if shipped.queue.behind:
-            self._feed.on_missed(shipped.queue)
+            shipped.feed.on_missed(shipped.queue)
 
     def _on_taken(self, queue: BucketQueue) -> None:
         shipped = self._shipped[queue.region, queue.bucket]
@@ -249,9 +264,10 @@ class ShippedBuckets:
         """Queues moved: memory may be free, cursors may be behind."""
         self._moved.set()
         if reread:
-            self._feed.wake()
+            for feed in self._feeds.values():
+                feed.wake()
         else:
-            self._feed.on_room()
+            self._on_room()
 
     # --- cursors
 

@@ -31,17 +31,20 @@ class SerialBucket(NamedTuple):
 
 
 class SenderHost(Protocol):
-    """A member, as its gateway senders see it. `log` is the one of the store DEFAULT, `dsid` this site's."""
+    """A member, as its gateway senders see it. `dsid` is this site's."""
 
     name: str
     dsid: int
     network: Network
     rng: random.Random
-    log: Log
     registry: Registry
 
     def fail(self, error: BaseException, /) -> None:
         """Stop the member: a task that should live as long as the sender has failed."""
+        ...
+
+    def log_of(self, region: str) -> Log:
+        """Return the log that a region's buckets are in: that of its disk store. Raises RegionNotFoundError."""
         ...
 
     def subject(self, region: str, bucket: int) -> str:

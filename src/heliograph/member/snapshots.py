@@ -42,19 +42,26 @@ class SnapshotStore:
         self._blobs = blobs
 
     async def newest(self, region: str, generation: int) -> dict[int, Seq]:
-        """Return the newest snapshot's sequence of every bucket that has one. Raises UnavailableError.
-
-        Those of regions of the name that were destroyed before are deleted.
-        """
+        """Return the newest snapshot's sequence of every bucket that has one. Raises UnavailableError."""
         found: dict[int, Seq] = {}
-        for name in map(_Name.read, await self._blobs.names()):
-            if name is None or name.region != region:
-                continue
-            if name.generation == generation:
+        for name in await self._names():
+            if name[:2] == (region, generation):
                 found[name.bucket] = max(found.get(name.bucket, NO_SEQ), Seq(name.seq))
-            elif name.generation < generation:
-                await self._blobs.delete(str(name))
         return found
+
+    async def regions(self) -> set[tuple[str, int]]:
+        """Return the names and generations of the regions that have snapshots. Raises UnavailableError."""
+        return {(name.region, name.generation) for name in await self._names()}
+
+    async def forget(self, region: str, generation: int) -> None:
+        """Delete all snapshots of a region. Raises UnavailableError."""
+        for name in await self._names():
+            if name[:2] == (region, generation):
+                await self._blobs.delete(str(name))
+
+    async def usage(self) -> int:
+        """Return the bytes that all snapshots take. Raises UnavailableError."""
+        return await self._blobs.usage()
 
     async def load(self, region: str, generation: int, bucket: int, seq: Seq) -> tuple[BucketView, int] | None:
         """Return what a snapshot holds, and its bytes; None when it was deleted, because there is a newer one.
@@ -73,7 +80,10 @@ class SnapshotStore:
             await asyncio.sleep(0)
         stored = _Name(region, generation, bucket, seq)
         await self._blobs.put(str(stored), bytes(data))
-        for name in map(_Name.read, await self._blobs.names()):
-            if name is not None and name[:3] == stored[:3] and name.seq < seq:
+        for name in await self._names():
+            if name[:3] == stored[:3] and name.seq < seq:
                 await self._blobs.delete(str(name))
         return len(data)
+
+    async def _names(self) -> list[_Name]:
+        return [name for name in map(_Name.read, await self._blobs.names()) if name is not None]

@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from heliograph.engine.seam import Registry
 from heliograph.engine.watching import Entries, Group, Watching
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
+from heliograph.model.attributes import DiskStoreAttributes, GatewayReceiverAttributes, GatewaySenderAttributes
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.registry import (
     CONFIG,
     CONFIG_RECEIVER,
     CONFIG_REGIONS,
     CONFIG_SENDERS,
+    CONFIG_STORES,
     MEMBERS,
     PLACEMENT,
     RegionEntry,
@@ -30,6 +31,7 @@ class SiteState:
 
     members: dict[str, MemberInfo] = field(default_factory=dict)
     regions: dict[str, RegionEntry] = field(default_factory=dict)
+    stores: dict[str, DiskStoreAttributes] = field(default_factory=dict)
     senders: dict[str, GatewaySenderAttributes] = field(default_factory=dict)
     receiver: GatewayReceiverAttributes | None = None
     placements: dict[str, tuple[RegionPlacement, int]] = field(default_factory=dict)
@@ -54,10 +56,11 @@ class StateWatcher(Watching):
     def _take_config(self, entries: Entries) -> None:
         regions = _decoded(entries, CONFIG_REGIONS, RegionEntry)
         senders = _decoded(entries, CONFIG_SENDERS, GatewaySenderAttributes)
+        stores = _decoded(entries, CONFIG_STORES, DiskStoreAttributes)
         receiver = entries.get(CONFIG_RECEIVER)
         state = self.state
         state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
-        state.regions, state.senders = regions, senders
+        state.regions, state.senders, state.stores = regions, senders, stores
 
     def _take_placements(self, entries: Entries) -> None:
         placements = _decoded(entries, PLACEMENT, RegionPlacement)

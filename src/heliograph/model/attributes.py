@@ -1,4 +1,4 @@
-"""Attributes of regions, gateway senders and gateway receivers, with their defaults and rules.
+"""Attributes of disk stores, regions, gateway senders and gateway receivers, with their defaults and rules.
 
 One frozen struct each, filled alike from command options, keyword arguments and files. Names, defaults and rules are
 those of spec configuration.md §1, §2 and §4. An option that heliograph does not have yet is not listed here, so it is
@@ -7,7 +7,7 @@ refused as unknown rather than ignored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal
 
 import msgspec
@@ -50,10 +50,41 @@ def _type_refusal(given: str) -> str:
     return f"region type {given!r} is not known: use one of {', '.join(REGION_TYPES)}"
 
 
+MAX_DISK_MB = 2**31 - 1
+"""GemFire's "unlimited"."""
+MB = 1024 * 1024
+
+
+class DiskStoreAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A disk store's definition. Raises UsageError when it breaks a rule.
+
+    max_disk: MB that the log and the snapshots of the store's regions may take before writes are refused; 0: no limit.
+    """
+
+    name: str
+    max_disk: int = 0
+
+    def __post_init__(self) -> None:
+        check_name("disk store", self.name)
+        check_max_disk(self.max_disk)
+
+    @property
+    def limit_bytes(self) -> int:
+        """`max_disk` in bytes; 0: no limit."""
+        return self.max_disk * MB
+
+
+def check_max_disk(max_disk: int) -> None:
+    """Raise UsageError unless a disk store may have this limit."""
+    if not 0 <= max_disk <= MAX_DISK_MB:
+        raise UsageError(f"max-disk {max_disk}: use 1 to {MAX_DISK_MB} MB, or 0 for no limit")
+
+
 class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A region's definition. Raises UsageError when it breaks a rule.
 
     redundant_copies: None means what the type says.
+    disk_store: whose log and snapshots its buckets are in. Every region has those, so any type may name one.
     """
 
     name: str
@@ -61,9 +92,11 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     gateway_sender_ids: tuple[str, ...] = ()
     redundant_copies: int | None = None
     total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT
+    disk_store: str = DEFAULT_STORE
 
     def __post_init__(self) -> None:
         check_region_name(self.name)
+        check_name("disk store", self.disk_store)
         if self.type not in REGION_TYPES:
             raise UsageError(_type_refusal(self.type))
         if not 1 <= self.total_num_buckets <= TOTAL_NUM_BUCKETS_MAX:
@@ -140,7 +173,10 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
         if self.alert_threshold:
             raise UsageError("alert-threshold is not available yet: leave it out")
         if self.disk_store_name != DEFAULT_STORE:
-            raise UsageError(f"disk store {self.disk_store_name!r} does not exist: leave disk-store-name out")
+            raise UsageError(
+                f"disk-store-name {self.disk_store_name!r}: a gateway sender's queue is the log of its regions, in the "
+                "disk store that they name (create region --disk-store); leave disk-store-name out"
+            )
         if self.maximum_queue_memory < 1:
             raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 MB or more")
         if not 1 <= self.dispatcher_threads <= 64:
@@ -170,9 +206,10 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
             raise UsageError(f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 ms or more")
 
 
-Attributes = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
+Attributes = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes | DiskStoreAttributes
 
 _REMEDIES: dict[type[Attributes], str] = {
+    DiskStoreAttributes: "alter disk-store changes its max-disk",
     RegionAttributes: "alter region changes its gateway senders, destroy region drops it with its data",
     GatewaySenderAttributes: "alter gateway-sender changes its batches, destroy gateway-sender drops it with its queue",
     GatewayReceiverAttributes: "leave it with --if-not-exists, or destroy gateway-receiver first",
@@ -183,6 +220,8 @@ def subject_of(attributes: Attributes) -> str:
     """Return how commands and messages name what is defined."""
     if isinstance(attributes, RegionAttributes):
         return f"region {attributes.name}"
+    if isinstance(attributes, DiskStoreAttributes):
+        return f"disk-store {attributes.name}"
     return f"gateway-sender {attributes.id}" if isinstance(attributes, GatewaySenderAttributes) else "gateway-receiver"
 
 
@@ -221,6 +260,14 @@ def check_gateway_at_site(gateway: GatewaySenderAttributes | GatewayReceiverAttr
     if isinstance(gateway, GatewaySenderAttributes) and gateway.remote_distributed_system_id == site:
         raise UsageError(
             f"{subject_of(gateway)}: remote-distributed-system-id {site} is this site's own distributed-system-id"
+        )
+
+
+def check_region_store(region: RegionAttributes, stores: Container[str]) -> None:
+    """Raise UsageError when a region names a disk store that does not exist."""
+    if region.disk_store != DEFAULT_STORE and region.disk_store not in stores:
+        raise UsageError(
+            f"region {region.name} names disk store {region.disk_store!r}, which does not exist: create it first"
         )
 
 

@@ -7,6 +7,7 @@
 | `joins` | empty; the revision of its last write is the newest member's place in the order of age |
 | `config.region.<name>` | `RegionEntry` |
 | `config.sender.<id>` | `GatewaySenderAttributes` |
+| `config.store.<name>` | `DiskStoreAttributes`; the store DEFAULT has none until it is altered |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
 | `generations.<region>` | empty; the revision of its last write is the newest generation drawn |
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
@@ -29,6 +30,7 @@ MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", 
 GENERATIONS, JOINS = "generations", "joins"
 SITE_ID = "dsid"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
+CONFIG_STORES = "config.store"
 
 
 class RegionEntry(msgspec.Struct, frozen=True):
@@ -75,6 +77,11 @@ def region_key(name: str) -> str:
 def sender_key(sender: str) -> str:
     """Return the key of a gateway sender's attributes."""
     return f"{CONFIG_SENDERS}.{sender}"
+
+
+def store_key(name: str) -> str:
+    """Return the key of a disk store's attributes."""
+    return f"{CONFIG_STORES}.{name}"
 
 
 def generation_key(region: str) -> str:

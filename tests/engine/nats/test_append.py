@@ -11,7 +11,7 @@ from heliograph.engine.nats.append import Appender, read_ack
 from heliograph.engine.nats.connection import Connection, open_connection
 from heliograph.engine.nats.protocol import Message
 from heliograph.engine.nats.session import parse_servers
-from heliograph.errors import FencedError, HeliographError, UnavailableError, UsageError
+from heliograph.errors import DiskStoreFullError, FencedError, HeliographError, UnavailableError, UsageError
 from heliograph.model.ids import NO_SEQ
 from tests.engine.worlds import eventually
 
@@ -97,7 +97,8 @@ def test_an_acknowledgement_tells_the_sequence(payload: bytes, expected: int) ->
     [
         (10071, "wrong last sequence: 5", FencedError),
         (10164, "wrong last sequence", FencedError),
-        (10077, "maximum bytes exceeded", UsageError),
+        (10077, "maximum bytes exceeded", DiskStoreFullError),
+        (10047, "insufficient storage resources available", DiskStoreFullError),
         (10077, "input/output error", UnavailableError),
         (10054, "message size exceeds maximum allowed", UsageError),
         (10008, "jetstream system temporarily unavailable", UnavailableError),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliograph.engine.seam import Log
 from heliograph.gfsh.daemon import main
 from heliograph.member.sender_buckets import BucketKey, Shipped, ShippedBuckets
 from heliograph.member.sender_cursors import StoredCursor
@@ -12,14 +13,14 @@ begin = ShippedBuckets._begin
 
 
 async def open_at_the_end(buckets: ShippedBuckets, key: BucketKey, *rest) -> None:
-    last = await buckets._host.log.last(buckets._host.subject(*key))
+    last = await buckets._host.log_of(key[0]).last(buckets._host.subject(*key))
     ends[key] = last.seq if last is not None else NO_SEQ
     await open_bucket(buckets, key, *rest)
 
 
-def begin_at_the_end(buckets: ShippedBuckets, key: BucketKey, subject: str, cursor: StoredCursor) -> Shipped:
+def begin_at_the_end(buckets: ShippedBuckets, key: BucketKey, log: Log, subject: str, cursor: StoredCursor) -> Shipped:
     cursor.seq = max(cursor.seq, ends[key])
-    return begin(buckets, key, subject, cursor)
+    return begin(buckets, key, log, subject, cursor)
 
 
 ends: dict[BucketKey, Seq] = {}

@@ -14,7 +14,7 @@ async def load_nothing(region: HostedRegion) -> None:
 
 
 async def skip_to_the_end(copy: BucketCopy) -> None:
-    last = await copy._host.log.last(copy.subject)
+    last = await copy.store.log.last(copy.subject)
     if last is not None:
         copy.view.seq = max(copy.view.seq, last.seq)
 

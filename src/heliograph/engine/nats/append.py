@@ -14,7 +14,7 @@ import msgspec
 from heliograph.engine.nats.connection import Connection
 from heliograph.engine.nats.protocol import Message
 from heliograph.engine.seam import APPEND_BYTES_MAX
-from heliograph.errors import FencedError, HeliographError, UnavailableError, UsageError
+from heliograph.errors import DiskStoreFullError, FencedError, HeliographError, UnavailableError, UsageError
 from heliograph.model.ids import Seq
 
 APPEND_TIMEOUT_S = 5.0
@@ -27,7 +27,9 @@ BATCH = b"Heliograph-Batch"
 WRONG_LAST_SEQUENCE = {10071, 10164}
 MESSAGE_TOO_LARGE = 10054
 STORE_FAILED = 10077
-_LIMITS = ("maximum bytes exceeded", "maximum messages exceeded")
+NO_ROOM = {10002, 10023, 10028, 10047}
+"""The account's or the server's limits of storage are reached."""
+_LIMITS = ("maximum bytes exceeded", "maximum messages exceeded", "no space left on device")
 
 
 class _Error(msgspec.Struct):
@@ -155,6 +157,6 @@ def _append_error(error: _Error) -> HeliographError:
         return FencedError(f"the log refused the append: {error.description}")
     if error.err_code == MESSAGE_TOO_LARGE:
         return UsageError(f"the append is too large for the disk store: {error.description}")
-    if error.err_code == STORE_FAILED and error.description in _LIMITS:
-        return UsageError(f"the disk store's limit is reached: {error.description}")
+    if error.err_code in NO_ROOM or (error.err_code == STORE_FAILED and error.description in _LIMITS):
+        return DiskStoreFullError(f"the engine has no room for the write: {error.description}")
     return UnavailableError(f"the engine could not append: {error.description} (code {error.err_code})")

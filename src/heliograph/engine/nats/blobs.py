@@ -30,6 +30,7 @@ class NatsBlobs:
 
     def __init__(self, name: str, store: ObjectStore, context: JetStreamContext, deliveries: Connection) -> None:
         self._name = name
+        self._stream = f"OBJ_{name}"
         self._store = store
         self._context = context
         self._deliveries = deliveries
@@ -61,6 +62,9 @@ class NatsBlobs:
                 await self._store.delete(name)
             except NotFoundError:
                 return
+            # nats-py leaves a mark for everyone who watches; nobody does, and a name never comes back.
+            encoded = base64.urlsafe_b64encode(name.encode()).decode()
+            await self._context.purge_stream(self._stream, subject=f"$O.{self._name}.M.{encoded}")
 
     async def names(self) -> list[str]:
         """As `seam.Blobs.names`."""
@@ -72,12 +76,17 @@ class NatsBlobs:
                 return []
         return sorted(info.name for info in found)
 
+    async def usage(self) -> int:
+        """As `seam.Blobs.usage`."""
+        with translated(f"say how large {self._stream} is"):
+            return (await self._context.stream_info(self._stream)).state.bytes
+
     async def _chunks(self, info: ObjectInfo) -> bytes:
         """Return the chunks that there are; short of some when the blob was replaced."""
         chunks: list[bytes] = []
         subject = f"$O.{self._name}.C.{info.nuid}"
         async with await open_consumer(
-            self._context, self._deliveries, f"OBJ_{self._name}", [subject], after=NO_SEQ
+            self._context, self._deliveries, self._stream, [subject], after=NO_SEQ
         ) as consumer:
             while len(chunks) < (info.chunks or 0):
                 delivered = await consumer.take()

@@ -20,7 +20,7 @@ from heliograph.engine.nats.append import HEADERS_BYTES_MAX, Appender
 from heliograph.engine.nats.blobs import NatsBlobs
 from heliograph.engine.nats.connection import Connection, open_connection
 from heliograph.engine.nats.failures import translated
-from heliograph.engine.nats.log import NatsLog, stream_config
+from heliograph.engine.nats.log import STREAM, NatsLog, stream_config
 from heliograph.engine.nats.registry import NatsRegistry, bucket_config
 from heliograph.engine.nats.session import Server, parse_servers
 from heliograph.engine.seam import APPEND_BYTES_MAX
@@ -109,10 +109,18 @@ class NatsEngine:
         with translated("offer JetStream"):
             await self._context.account_info()
 
-    async def open_log(self, store: str, *, replicas: int = 1, max_bytes: int | None = None) -> NatsLog:
+    async def open_log(self, store: str, *, replicas: int = 1) -> NatsLog:
         """As `seam.Engine.open_log`."""
-        await self._open_stream(stream_config(store, replicas, max_bytes))
+        await self._open_stream(stream_config(store, replicas))
         return NatsLog(store, self._context, self._appender, self._deliveries)
+
+    async def stores(self) -> list[str]:
+        """As `seam.Engine.stores`."""
+        names: list[str] = []
+        with translated("list the disk stores"):
+            while page := await self._context.streams_info(offset=len(names)):
+                names += [info.config.name or "" for info in page]
+        return sorted(name.removeprefix(STREAM) for name in names if name.startswith(STREAM))
 
     async def open_registry(self, name: str, *, replicas: int = 1) -> NatsRegistry:
         """As `seam.Engine.open_registry`."""
@@ -130,7 +138,7 @@ class NatsEngine:
         await asyncio.gather(self._appends.close(), self._deliveries.close(), self._client.close())
 
     async def _open_stream(self, config: StreamConfig) -> None:
-        """Create a stream, or take the one there is and change what differs and may differ: replicas and size."""
+        """Create a stream, or take the one there is and change what may differ: the replicas."""
         with translated(f"open {config.name}"):
             try:
                 await self._context.add_stream(config)
@@ -139,8 +147,7 @@ class NatsEngine:
                 if exc.err_code != NAME_IN_USE:
                     raise
             info = await self._context.stream_info(config.name or "")
-            wanted = (config.num_replicas, config.max_bytes if config.max_bytes is not None else -1)
-            found = (info.config.num_replicas, info.config.max_bytes)
+            wanted, found = config.num_replicas, info.config.num_replicas
             if wanted != found:
-                _log.info("engine_stream_changed name=%s replicas_and_bytes=%s before=%s", config.name, wanted, found)
-                await self._context.update_stream(info.config, num_replicas=wanted[0], max_bytes=wanted[1])
+                _log.info("engine_stream_changed name=%s replicas=%s before=%s", config.name, wanted, found)
+                await self._context.update_stream(info.config, num_replicas=wanted)

@@ -21,6 +21,7 @@ from heliograph.model.ids import NO_SEQ, Seq
 REOPEN_MIN_S, REOPEN_MAX_S = 0.02, 1.0
 READS_AT_ONCE = 64
 LAG_HEARTBEATS_MAX = 5
+STREAM = "LOG_"
 DUPLICATE_WINDOW_S = 0.1
 """The least that JetStream takes: appends are settled by their expected sequence, not by message ids."""
 
@@ -31,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 def stream_name(store: str) -> str:
     """Return the name of a disk store's stream."""
-    return f"LOG_{store}"
+    return STREAM + store
 
 
-def stream_config(store: str, replicas: int, max_bytes: int | None) -> StreamConfig:
+def stream_config(store: str, replicas: int) -> StreamConfig:
     """Return the configuration of a disk store's stream."""
     return StreamConfig(
         name=stream_name(store),
@@ -43,7 +44,6 @@ def stream_config(store: str, replicas: int, max_bytes: int | None) -> StreamCon
         storage=StorageType.FILE,
         retention=RetentionPolicy.LIMITS,
         num_replicas=replicas,
-        max_bytes=-1 if max_bytes is None else max_bytes,
         discard=DiscardPolicy.NEW,
         duplicate_window=DUPLICATE_WINDOW_S,
         allow_direct=True,
@@ -116,6 +116,22 @@ class NatsLog:
             return
         with translated(f"truncate {subject}"):
             await self._context.purge_stream(self._stream, seq=min(below, last.seq), subject=subject)
+
+    async def usage(self) -> int:
+        """As `seam.Log.usage`."""
+        with translated(f"say how large {self._stream} is"):
+            return (await self._context.stream_info(self._stream)).state.bytes
+
+    async def subjects(self) -> list[str]:
+        """As `seam.Log.subjects`; the engine shows no more than 100,000 of them."""
+        with translated(f"list the subjects of {self._stream}"):
+            info = await self._context.stream_info(self._stream, subjects_filter=">")
+        return sorted(info.state.subjects or ())
+
+    async def forget(self, subject: str) -> None:
+        """As `seam.Log.forget`."""
+        with translated(f"forget {subject}"):
+            await self._context.purge_stream(self._stream, subject=subject)
 
     async def _last(self, subject: str) -> RawStreamMsg | None:
         with translated(f"read the last message of {subject}"):

@@ -35,9 +35,14 @@ class SimClient:
         """As `seam.Engine.connected`."""
         return self.connection.connected
 
-    async def open_log(self, store: str, *, replicas: int = 1, max_bytes: int | None = None) -> SimLog:  # noqa: ARG002
+    async def open_log(self, store: str, *, replicas: int = 1) -> SimLog:  # noqa: ARG002
         """As `seam.Engine.open_log`."""
-        return SimLog(self.connection, await self.connection.send(lambda: self._log_store(store, max_bytes)))
+        logs = self.connection.engine.logs
+        return SimLog(self.connection, await self.connection.send(lambda: logs.setdefault(store, LogStore())))
+
+    async def stores(self) -> list[str]:
+        """As `seam.Engine.stores`."""
+        return await self.connection.send(lambda: sorted(self.connection.engine.logs))
 
     async def open_registry(self, name: str, *, replicas: int = 1) -> SimRegistry:  # noqa: ARG002
         """As `seam.Engine.open_registry`."""
@@ -53,11 +58,6 @@ class SimClient:
     async def close(self) -> None:
         """As `seam.Engine.close`."""
         self.connection.close()
-
-    def _log_store(self, store: str, max_bytes: int | None) -> LogStore:
-        opened = self.connection.engine.logs.setdefault(store, LogStore(max_bytes))
-        opened.max_bytes = max_bytes
-        return opened
 
 
 class SimLog:
@@ -118,6 +118,18 @@ class SimLog:
     async def truncate(self, subject: str, *, below: Seq) -> None:
         """As `seam.Log.truncate`."""
         await self._connection.send(lambda: self._store.truncate(subject, below))
+
+    async def usage(self) -> int:
+        """As `seam.Log.usage`."""
+        return await self._connection.send(lambda: self._store.size)
+
+    async def subjects(self) -> list[str]:
+        """As `seam.Log.subjects`."""
+        return await self._connection.send(self._store.subjects)
+
+    async def forget(self, subject: str) -> None:
+        """As `seam.Log.forget`."""
+        await self._connection.send(lambda: self._store.forget(subject))
 
 
 class SimRegistry:
@@ -210,3 +222,7 @@ class SimBlobs:
     async def names(self) -> list[str]:
         """As `seam.Blobs.names`."""
         return await self._connection.send(lambda: sorted(self._blobs))
+
+    async def usage(self) -> int:
+        """As `seam.Blobs.usage`."""
+        return await self._connection.send(lambda: sum(map(len, self._blobs.values())))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from heliograph.engine.seam import Change, Item, LogEntry
-from heliograph.errors import ConflictError, FencedError, UsageError
+from heliograph.errors import ConflictError, DiskStoreFullError, FencedError
 from heliograph.model.ids import NO_SEQ, Seq
 
 ENTRY_OVERHEAD_BYTES = 64
@@ -19,26 +19,29 @@ def _seq(entry: LogEntry) -> Seq:
 
 
 class LogStore:
-    """The messages of one disk store. They survive everything; only `truncate` drops some."""
+    """The messages of one disk store. They survive everything; only `truncate` and `forget` drop some.
 
-    def __init__(self, max_bytes: int | None) -> None:
-        self.max_bytes = max_bytes
-        self._bytes = 0
+    size: bytes. room: bytes that there may be; a test that sets it has the engine's disk full up.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.room: int | None = None
         self._last_seq = NO_SEQ
         self._entries: dict[str, list[LogEntry]] = {}
         self.dropped: dict[str, list[LogEntry]] = {}
-        """What `truncate` has dropped: no reader sees it, but a test that judges the whole history."""
+        """What was dropped: no reader sees it, but a test that judges the whole history."""
 
     def append(self, subject: str, payload: bytes, expected: Seq, batch_id: str) -> Seq:
-        """Append a message. Raises FencedError or UsageError as `seam.Log.append` says."""
+        """Append a message. Raises FencedError or DiskStoreFullError as `seam.Log.append` says."""
         entries = self._entries.setdefault(subject, [])
         last = entries[-1].seq if entries else NO_SEQ
         if last != expected:
             raise FencedError(f"the log refused the append to {subject}: its last sequence is {last}, not {expected}")
         size = ENTRY_OVERHEAD_BYTES + len(payload)
-        if self.max_bytes is not None and self._bytes + size > self.max_bytes:
-            raise UsageError(f"the disk store's limit is reached: {self.max_bytes} bytes")
-        self._bytes += size
+        if self.room is not None and self.size + size > self.room:
+            raise DiskStoreFullError(f"the engine has no room for the write: it has {self.room} bytes")
+        self.size += size
         self._last_seq = Seq(self._last_seq + 1)
         entries.append(LogEntry(subject, self._last_seq, expected, batch_id, payload))
         return self._last_seq
@@ -63,9 +66,22 @@ class LogStore:
         entries = self._entries.get(subject, [])
         dropped = min(bisect_left(entries, below, key=_seq), len(entries) - 1)
         if dropped > 0:
-            self._bytes -= sum(ENTRY_OVERHEAD_BYTES + len(entry.payload) for entry in entries[:dropped])
-            self.dropped.setdefault(subject, []).extend(entries[:dropped])
-            del entries[:dropped]
+            self._drop(subject, dropped)
+
+    def forget(self, subject: str) -> None:
+        """Drop all of a subject's messages."""
+        self._drop(subject, len(self._entries.get(subject, ())))
+        self._entries.pop(subject, None)
+
+    def subjects(self) -> list[str]:
+        """Return the subjects that have messages, sorted."""
+        return sorted(subject for subject, entries in self._entries.items() if entries)
+
+    def _drop(self, subject: str, count: int) -> None:
+        entries = self._entries.get(subject, [])
+        self.size -= sum(ENTRY_OVERHEAD_BYTES + len(entry.payload) for entry in entries[:count])
+        self.dropped.setdefault(subject, []).extend(entries[:count])
+        del entries[:count]
 
 
 class RegistryStore:

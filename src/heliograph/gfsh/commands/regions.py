@@ -32,6 +32,7 @@ def region_path(name: str) -> str:
         "gateway_sender_ids": "Gateway senders that ship its events to other sites.",
         "redundant_copies": "Copies of every bucket besides the primary one, 0 to 3; by default what the type says.",
         "total_num_buckets": "Buckets that it is divided into.",
+        "disk_store": "Disk store that its log and snapshots are in.",
     },
     spelled=_SENDER_IDS,
     choices={"type": REGION_TYPES},

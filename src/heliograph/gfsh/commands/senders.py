@@ -27,7 +27,7 @@ _HELPS = {
     "batch_time_interval": "Longest wait (ms) for a batch to fill; 0 or -1: never wait.",
     "enable_batch_conflation": "Ship only the newest of several updates of a key in a batch. Not available yet.",
     "enable_persistence": "Keep the queue over a restart of the site; today every queue is kept.",
-    "disk_store_name": "Disk store of the queue; others than DEFAULT: not available yet.",
+    "disk_store_name": "Only DEFAULT: the queue is the log of each region, in that region's disk store.",
     "alert_threshold": "Warn when an event waited longer than this (ms); 0: never. Not available yet.",
     "maximum_queue_memory": "Queued events held in memory, in MB.",
     "dispatcher_threads": "Connections that ship at the same time.",
