@@ -13,7 +13,7 @@ from heliograph.engine.seam import Change
 from heliograph.engine.sim import loop
 from heliograph.engine.sim.engine import SimClient, SimRegistry, connect_engine
 from heliograph.engine.sim.server import SimEngine
-from heliograph.engine.watching import RESCAN_S, Entries, Group, Watching
+from heliograph.engine.watching import HOLD_MARGIN_S, RESCAN_S, Entries, Group, Watching
 from heliograph.errors import PeerError, UnavailableError, UsageError
 
 
@@ -177,3 +177,38 @@ def test_a_watch_that_is_refused_is_tried_again(monkeypatch: pytest.MonkeyPatch)
                 await run
 
     on_views(watched)
+
+
+def test_entries_that_end_while_the_registry_is_away_are_held_until_whoever_lives_has_renewed_them() -> None:
+    ttl_s = 2.0
+
+    async def main(rng: random.Random) -> None:
+        engine = SimEngine(rng)
+        client = connect_engine(engine)
+        registry = await client.open_registry("site")
+        seen: list[set[str]] = []
+        watching = Watching(registry, (Group("m", lambda found: seen.append(set(found)), ttl_s),), lambda: None)
+        run = asyncio.create_task(watching.run())
+        for name in ("lives", "leaves", "dies"):
+            await registry.create(f"m.{name}", b"", ttl_s=ttl_s)
+        await asyncio.sleep(RESCAN_S)
+        await registry.delete("m.leaves")
+        await asyncio.sleep(RESCAN_S / 2)
+        assert seen[-1] == {"m.lives", "m.dies"}  # without an interruption what is missing is gone
+
+        before = len(seen)
+        engine.stop()
+        await asyncio.sleep(2 * ttl_s)
+        engine.start()
+        await asyncio.sleep(RESCAN_S)
+        assert not await registry.items("m")
+        await registry.put("m.lives", b"again")
+        await asyncio.sleep(ttl_s + HOLD_MARGIN_S + 2 * RESCAN_S)
+        assert seen[-1] == {"m.lives"}
+        assert all(found == {"m.lives", "m.dies"} for found in seen[before:-1])
+        run.cancel()
+        with suppress(asyncio.CancelledError):
+            await run
+        await client.close()
+
+    loop.run(main, seed=1)

@@ -15,9 +15,9 @@ from heliograph.engine.sim.server import SimEngine
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.locator.config import LocatorConfig
-from heliograph.locator.discovery import LOG_GAP_MAX_S, RETRY_MAX_S, RETRY_MIN_S, Patience
 from heliograph.locator.engine import SiteEngine
 from heliograph.locator.locator import Locator
+from heliograph.locator.patience import LOG_GAP_MAX_S, RETRY_MAX_S, RETRY_MIN_S, Patience
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, ReceiverInfo
 from heliograph.model.registry import REGISTRY, encode_entry, member_key
@@ -40,8 +40,8 @@ class World:
         """Start a site's locator that is told the addresses of the `remote` sites' ones."""
         engine = self.engines.setdefault(dsid, SimEngine(self.rng))
 
-        async def open_engine(_: LocatorConfig) -> SiteEngine:
-            return SiteEngine(connect_engine(engine), "sim")
+        async def open_engine(*_: object) -> SiteEngine:
+            return SiteEngine(connect_engine(engine), lambda: ("sim",))
 
         host = f"site{dsid}"
         config = LocatorConfig(

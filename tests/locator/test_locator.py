@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from heliograph.engine.nats.engine import connect_engine
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
@@ -101,7 +102,8 @@ def test_a_locator_answers_by_role(tmp_path: Path) -> None:
             status = await ask(locator, messages.StatusQuery(), "operator")
             assert (status.kind, status.address) == ("Locator", locator.address)
             join = await ask(locator, messages.JoinQuery("s1"), "member")
-            assert (join.dsid, join.engine_url, join.member_timeout_ms) == (1, locator.engine_url, 5000)
+            assert (join.dsid, join.replicas, join.member_timeout_ms) == (1, 1, 5000)
+            await (await connect_engine(join.engine_url)).close()
             with pytest.raises(UsageError, match="not answered to a client"):
                 await ask(locator, messages.JoinQuery("s1"), "client")
             with pytest.raises(UsageError, match="does not answer GatewayQuery"):

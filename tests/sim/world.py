@@ -105,8 +105,8 @@ class LocatorSlot(Slot):
     async def begin(self, process: Process) -> None:
         site = self.site
 
-        async def open_engine(config: LocatorConfig) -> SiteEngine:
-            return SiteEngine(process.connect_engine(site.engine), "sim")
+        async def open_engine(*_: object) -> SiteEngine:
+            return SiteEngine(process.connect_engine(site.engine), lambda: ("sim",))
 
         config = LocatorConfig(
             name=self.name,

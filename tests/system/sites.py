@@ -87,30 +87,45 @@ class Daemon:
 
 @dataclass
 class Site:
-    """One site: its locator and its servers."""
+    """One site: its locators, one or three, and its servers."""
 
     number: int
-    locator: Daemon
+    locators: list[Daemon]
     servers: list[Daemon]
-    address: Address
-    """Of the locator."""
+    addresses: list[Address]
+    """Of the locators, in their order."""
     receiver_ports: tuple[int, int]
+
+    @property
+    def locator(self) -> Daemon:
+        """The first locator."""
+        return self.locators[0]
+
+    @property
+    def address(self) -> Address:
+        """Of the first locator that runs."""
+        running = [address for locator, address in zip(self.locators, self.addresses, strict=True) if locator.running]
+        return (running or self.addresses)[0]
+
+    @property
+    def everywhere(self) -> str:
+        """The addresses of all locators, as clients and servers are told them."""
+        return ",".join(map(str, self.addresses))
 
     @property
     def daemons(self) -> list[Daemon]:
         """Its processes, in the order in which they are started."""
-        return [self.locator, *self.servers]
+        return [*self.locators, *self.servers]
 
     def start(self) -> None:
-        """Start what does not run: the locator, then all servers."""
-        if not self.locator.running:
-            self.locator.start()
+        """Start what does not run: the locators, then all servers."""
+        at_once([locator.start for locator in self.locators if not locator.running])
         at_once([server.start for server in self.servers if not server.running])
 
     def stop(self) -> None:
         """Stop everything in order."""
         at_once([server.stop for server in self.servers])
-        self.locator.stop()
+        at_once([locator.stop for locator in self.locators])
 
     def kill(self) -> None:
         """Kill -9 everything at once."""
@@ -181,7 +196,7 @@ class Site:
 
     def entries(self, region: str) -> dict[Key, Any]:
         """Return every entry of a region as a client sees it."""
-        with heliograph.connect(str(self.address)) as client:
+        with heliograph.connect(self.everywhere) as client:
             return dict(client.region(region).items())
 
     def entries_at(self, member: MemberInfo, region: str, keys: Sequence[Key]) -> dict[Key, Any]:
@@ -218,39 +233,41 @@ class Sites:
     directory: Path
     all: list[Site] = field(default_factory=list)
 
-    def start(self, servers: Mapping[int, int]) -> list[Site]:
-        """Start sites; `servers`: site -> number of servers."""
-        addresses = {number: Address(HOST, free_ports(1)) for number in servers}
-        self.all = [
-            self._site(number, count, addresses, free_ports(max(4, 2 * count))) for number, count in servers.items()
-        ]
+    def start(self, servers: Mapping[int, int], *, locators: Mapping[int, int] | None = None) -> list[Site]:
+        """Start sites. servers: site -> number of servers. locators: site -> number of locators, where not one."""
+        self.make(servers, locators=locators)
         at_once([site.start for site in self.all])
         return self.all
 
-    def _site(self, number: int, servers: int, addresses: Mapping[int, Address], first_port: int) -> Site:
+    def make(self, servers: Mapping[int, int], *, locators: Mapping[int, int] | None = None) -> list[Site]:
+        """Prepare sites as `start` does, without starting anything."""
+        addresses = {
+            number: [Address(HOST, free_ports(1)) for _ in range((locators or {}).get(number, 1))] for number in servers
+        }
+        self.all = [
+            self._site(number, count, addresses, free_ports(max(4, 2 * count))) for number, count in servers.items()
+        ]
+        return self.all
+
+    def _site(self, number: int, servers: int, addresses: Mapping[int, list[Address]], first_port: int) -> Site:
         place = self.directory / f"site{number}"
-        name = f"locator{number}"
-        config = LocatorConfig(
-            name=name,
-            port=addresses[number].port,
-            bind_address=HOST,
-            directory=str(place / name),
-            distributed_system_id=number,
-            remote_locators=tuple(address for other, address in addresses.items() if other != number),
-            http_service_port=0,
-            member_timeout_ms=MEMBER_TIMEOUT_MS,
-        )
+        own = addresses[number]
+        remote = tuple(address for other, known in addresses.items() if other != number for address in known)
+        names = [f"locator{number}" + (f"-{index}" if len(own) > 1 else "") for index in range(1, len(own) + 1)]
         return Site(
             number,
-            Daemon("locator", name, place / name, msgspec.to_builtins(config)),
-            [self._server(place, f"server{number}-{index}", addresses[number]) for index in range(1, servers + 1)],
-            addresses[number],
+            [
+                locator_daemon(place, name, number, address, own, remote)
+                for name, address in zip(names, own, strict=True)
+            ],
+            [self._server(place, f"server{number}-{index}", own) for index in range(1, servers + 1)],
+            own,
             (first_port, first_port + max(4, 2 * servers) - 1),
         )
 
-    def _server(self, place: Path, name: str, locator: Address) -> Daemon:
+    def _server(self, place: Path, name: str, locators: Sequence[Address]) -> Daemon:
         options = {
-            "locators": str(locator),
+            "locators": ",".join(map(str, locators)),
             "bind_address": HOST,
             "server_port": 0,
             "directory": str(place / name),
@@ -260,7 +277,7 @@ class Sites:
     def close(self) -> list[str]:
         """Stop everything; returns what is wrong with how that went."""
         stopped = at_once([server.stop for site in self.all for server in site.servers])
-        stopped += at_once([site.locator.stop for site in self.all])
+        stopped += at_once([locator.stop for site in self.all for locator in site.locators])
         killed = [process for left in stopped for process in left]
         left = processes_in(self.directory)
         for process in left:
@@ -289,6 +306,29 @@ class Sites:
             lines = [line for line in log.read_text(errors="replace").splitlines() if OPERATOR not in line]
             tails += [f"--- {log.relative_to(self.directory)}", *lines[-LOG_TAIL_LINES:]]
         return "\n".join(tails)
+
+
+def locator_daemon(
+    place: Path,
+    name: str,
+    number: int,
+    address: Address,
+    locators: Sequence[Address],
+    remote: Sequence[Address] = (),
+) -> Daemon:
+    """Return a locator of a site. locators: of its site. remote: of the other sites."""
+    config = LocatorConfig(
+        name=name,
+        port=address.port,
+        bind_address=HOST,
+        directory=str(place / name),
+        distributed_system_id=number,
+        locators=tuple(locators),
+        remote_locators=tuple(remote),
+        http_service_port=0,
+        member_timeout_ms=MEMBER_TIMEOUT_MS,
+    )
+    return Daemon("locator", name, place / name, msgspec.to_builtins(config))
 
 
 def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:

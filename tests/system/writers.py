@@ -25,12 +25,13 @@ MANY = 10
 class Writer(threading.Thread):
     """Puts unique values, removes and replaces until it is stopped, and keeps a ledger of it.
 
-    keys: how many it has. padding: bytes that make values larger. A removed key is written again later.
+    locator: or several, separated by commas. keys: how many it has. padding: bytes that make values larger. A removed
+    key is written again later.
     """
 
     def __init__(
         self,
-        locator: Address,
+        locator: Address | str,
         region: str,
         name: str,
         *,

@@ -39,22 +39,30 @@ async def running(locator: Locator) -> AsyncIterator[Locator]:
 async def run_locator(config: LocatorConfig, on_ready: Callable[[Locator], None]) -> None:
     """Run a locator until SIGTERM or SIGINT. `on_ready` is called once it answers.
 
-    Raises UsageError or UnavailableError when it can't be started, and whatever made it stop by itself.
+    One that has to wait for the site's other locators answers that it does, and `on_ready` is called again when it is
+    of use. Raises UsageError or UnavailableError when it can't be started, and whatever made it stop by itself.
     """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, asked.set)
+    ends = {asyncio.create_task(asked.wait()), asyncio.create_task(_serve(Locator(config), on_ready))}
     try:
-        async with running(Locator(config)) as locator:
-            on_ready(locator)
-            ends = {asyncio.create_task(asked.wait()), asyncio.create_task(locator.wait_stopped())}
-            done, rest = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for task in rest:
-                task.cancel()
-            await asyncio.wait(ends)
-            for task in done:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
+        await asyncio.wait(ends)
+        for task in ends:
+            if not task.cancelled():
                 task.result()
     finally:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(signum)
+
+
+async def _serve(locator: Locator, on_ready: Callable[[Locator], None]) -> None:
+    """Run a locator until cancelled, or until it stops by itself."""
+    locator.on_waiting = lambda: on_ready(locator)
+    async with running(locator):
+        on_ready(locator)
+        await locator.wait_stopped()

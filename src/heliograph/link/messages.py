@@ -164,7 +164,10 @@ class JoinQuery(Message, frozen=True):
 
 
 class JoinView(Message, frozen=True):
-    """The site's identity and its private engine; given to members only."""
+    """The site's identity and its private engine; given to members only.
+
+    engine_url: of every engine of the site, separated by commas.
+    """
 
     dsid: int
     engine_url: str
@@ -201,6 +204,53 @@ class SiteReceivers(msgspec.Struct, frozen=True, array_like=True):
     dsid: int
     said_ms: int
     receivers: tuple[ReceiverInfo, ...]
+
+
+class EngineNode(msgspec.Struct, frozen=True, array_like=True):
+    """The engine of one locator of a site that has several.
+
+    name: of the locator. host: where others reach the engine; client_port: for members; cluster_port: for engines.
+    """
+
+    name: str
+    host: str
+    client_port: int
+    cluster_port: int
+
+
+class ClusterPlan(msgspec.Struct, frozen=True, array_like=True):
+    """What the engines of one site's locators have to agree on to form a cluster.
+
+    id: names the cluster, unlike any other. password: of members and engines; keep it out of logs.
+    nodes: every engine, sorted by name. grow_from: the locator whose engine stood alone and holds the site's data, as
+    long as these have not been brought into the cluster; "" when there is nothing to bring.
+    """
+
+    id: str
+    password: str
+    nodes: tuple[EngineNode, ...]
+    grow_from: str = ""
+
+    def __repr__(self) -> str:
+        return f"ClusterPlan(id={self.id!r}, nodes={self.nodes!r}, grow_from={self.grow_from!r})"
+
+
+class EngineQuery(Message, frozen=True):
+    """Locator to locator of one site: how its engine stands; says how the own one does. Answer: `EngineView`."""
+
+    view: EngineView
+
+
+class EngineView(Message, frozen=True):
+    """How a locator's engine stands.
+
+    dsid: of the site. alone: it holds the data of a site that had this locator only. plan: None until it has one.
+    """
+
+    dsid: int
+    node: EngineNode
+    alone: bool
+    plan: ClusterPlan | None
 
 
 class Exchange(Message, frozen=True):
@@ -408,12 +458,13 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
 
 
 Request = (
-    PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | Exchange
-    | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand | GatewayQuery | DiskStoreQuery
+    PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | EngineQuery
+    | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand | GatewayQuery
+    | DiskStoreQuery
 )  # fmt: skip
 Reply = (
-    Done | Changed | Values | KeyList | Count | SiteView | JoinView | Receivers | Exchange | Status | Outcome
-    | Copies | Rebalanced | Gateways | DiskStores | Failure
+    Done | Changed | Values | KeyList | Count | SiteView | JoinView | Receivers | EngineView | Exchange | Status
+    | Outcome | Copies | Rebalanced | Gateways | DiskStores | Failure
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, NO_SITE_ID, Address,
 LOCATOR_PORT = 10334
 HTTP_PORT = 7070
 LOOPBACK_NAMES = frozenset({"localhost", LOOPBACK, "::1"})
+CLUSTER_SIZE = 3
+"""Engines that form a cluster: the fewest of which one may be lost."""
 
 
 class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,9 +25,9 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bind_address: the interface to listen on; empty means every one.
     distributed_system_id: of this site, 0 to 255; None for a site that exchanges nothing with others.
     remote_locators: locators of other sites, contacted until they answer and ever after.
-    locators: the locators of the own site; only this one's own address for now.
+    locators: the locators of the own site, this one too, the same at each. Three form an engine cluster by themselves.
     hostname_for_clients: the host that clients, members and other sites are told; empty means the bind address, else
-    the loopback address, which is of use on this machine only.
+    the host by which `locators` names this one, else the loopback address, which is of use on this machine only.
     http_service_bind_address: the interface of the admin API, which has no authentication; "0.0.0.0" means every one.
     engine: url of an existing engine; None starts a private one in `<directory>/engine`.
     member_timeout_ms: a member that gives no sign of life for so long is gone.
@@ -54,11 +57,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             check_site_id(self.distributed_system_id)
         elif self.remote_locators:
             raise UsageError("remote-locators needs a distributed-system-id, by which other sites know this one")
-        if len(self.locators) > 1 or not all(map(self._is_own, self.locators)):
-            raise UsageError(
-                f"locators {', '.join(map(str, self.locators))}: for the time being a site has one locator, "
-                "so only this one's own address can be given"
-            )
+        self._check_locators()
         if self.disk_synchronous and self.engine is not None:
             raise UsageError(
                 "disk-synchronous is for the private engine: where engine names another one, its operator sets "
@@ -77,7 +76,21 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """The host that others are told."""
         if self.hostname_for_clients:
             return self.hostname_for_clients
-        return LOOPBACK if self.bind_address in EVERY_INTERFACE else self.bind_address
+        if self.bind_address not in EVERY_INTERFACE:
+            return self.bind_address
+        named = [own.host for own in self._own_locators() if own.host.lower() not in LOOPBACK_NAMES]
+        return named[0] if named else LOOPBACK
+
+    @property
+    def peers(self) -> tuple[Address, ...]:
+        """The other locators of the site."""
+        own = self._own_locators()
+        return tuple(locator for locator in self.locators if locator not in own)
+
+    @property
+    def forms_cluster(self) -> bool:
+        """Say whether this locator's engine is one of a cluster."""
+        return self.engine is None and len(self.locators) > 1
 
     @property
     def advertised_http_host(self) -> str:
@@ -90,17 +103,41 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """Where the private engine keeps its files."""
         return Path(self.directory) / "engine"
 
-    def _is_own(self, locator: Address) -> bool:
-        """Say whether an address can be this locator's own: its port, and a name or an address of this machine."""
-        host = locator.host.lower()
+    def _check_locators(self) -> None:
+        """Check the addresses of the site's own locators. Raises UsageError."""
+        if not self.locators:
+            return
+        shown = ", ".join(map(str, self.locators))
+        if len(set(self.locators)) < len(self.locators):
+            raise UsageError(f"locators {shown}: an address is given twice")
+        own = self._own_locators()
+        if len(own) != 1:
+            raise UsageError(
+                f"locators {shown}: {'more than one' if own else 'none'} of them can be this locator; list every "
+                f"locator of the site, this one with port {self.port} and its bind-address, its hostname-for-clients "
+                "or a name of this machine"
+            )
+        if self.engine is None and len(self.locators) not in (1, CLUSTER_SIZE):
+            raise UsageError(
+                f"locators {shown}: a site has one locator or {CLUSTER_SIZE}; {CLUSTER_SIZE} keep its data when one of "
+                "them is lost"
+            )
+
+    def _own_locators(self) -> list[Address]:
+        """Return the addresses that can be this locator's own: its port, and the host that it was given, or else a name
+        or an address of this machine.
+        """
+        possible = [locator for locator in self.locators if locator.port == self.port]
         given = {self.bind_address.lower(), self.hostname_for_clients.lower()}
-        return locator.port == self.port and (host in given | LOOPBACK_NAMES or host in _machine_names())
+        told = [locator for locator in possible if locator.host.lower() in given]
+        return told or [each for each in possible if each.host.lower() in LOOPBACK_NAMES | _machine_names()]
 
 
-def _machine_names() -> set[str]:
+@cache
+def _machine_names() -> frozenset[str]:
     """Return the names of this machine and the addresses of its interfaces."""
     import psutil  # here, because commands that start nothing load this module too
 
     names = {socket.gethostname(), socket.gethostname().partition(".")[0], socket.getfqdn()}
     addresses = {address.address for interface in psutil.net_if_addrs().values() for address in interface}
-    return {name.lower() for name in names | addresses}
+    return frozenset(name.lower() for name in names | addresses)

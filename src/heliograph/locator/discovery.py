@@ -14,6 +14,7 @@ from heliograph.errors import HeliographError, PeerError, UsageError
 from heliograph.gateway.directory import Directory
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Exchange
+from heliograph.locator.patience import Patience
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.net.link import BaseHandler, connect_link
@@ -21,8 +22,6 @@ from heliograph.net.seam import Clock, Network
 
 EXCHANGE_S = 1.0
 CONNECT_S, ANSWER_S = 2.0, 5.0
-RETRY_MIN_S, RETRY_MAX_S = 1.0, 5.0
-LOG_GAP_MIN_S, LOG_GAP_MAX_S = 10.0, 300.0
 
 _log = logging.getLogger(__name__)
 
@@ -120,28 +119,3 @@ class Discovery:
         finally:
             link.close("the locators part")
             await link.wait_closed()
-
-
-class Patience:
-    """After failures: how long to wait before the next try, and which ones to log, with gaps that double."""
-
-    def __init__(self) -> None:
-        self.succeeded()
-
-    def succeeded(self) -> None:
-        """Forget the failures."""
-        self.failures = 0
-        self.retry_s = RETRY_MIN_S
-        self._log_gap_s = LOG_GAP_MIN_S
-        self._log_at = float("-inf")
-
-    def failed(self, now_s: float) -> bool:
-        """Count a failure; say whether to log it."""
-        self.failures += 1
-        if self.failures > 1:
-            self.retry_s = min(self.retry_s * 1.5, RETRY_MAX_S)
-        if now_s < self._log_at:
-            return False
-        self._log_at = now_s + self._log_gap_s
-        self._log_gap_s = min(self._log_gap_s * 2, LOG_GAP_MAX_S)
-        return True

@@ -1,28 +1,40 @@
-"""The site's engine as its locator has it: a private one that it runs, or an existing one."""
+"""The site's engine as its locator has it: a private one that it runs, alone or in a cluster, or an existing one."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-from heliograph.engine.nats.conf import EngineOptions
+from heliograph.engine.nats.conf import LOCATOR_USER, USER, ClusterOptions, EngineOptions, locator_password
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.nats.server import PrivateEngine
 from heliograph.engine.seam import Engine
+from heliograph.errors import UsageError
+from heliograph.link.messages import ClusterPlan, EngineNode
+from heliograph.locator.assembly import Assembly, engine_host, read_kept
 from heliograph.locator.config import LocatorConfig
-from heliograph.model.ids import LOOPBACK
-
-EVERY_IPV4 = "0.0.0.0"  # noqa: S104  (members on other machines must reach the engine)
 
 
 @dataclass(frozen=True)
 class SiteEngine:
-    """A connection to the engine, and the url (with credentials) by which the site's members connect to it too."""
+    """A connection to the engine.
+
+    urls: those (with credentials) by which the site's members connect to it too, as they are now: keep them out of
+    logs. replicas: how many copies of everything the engine keeps.
+    """
 
     engine: Engine
-    url: str
+    urls: Callable[[], tuple[str, ...]]
+    replicas: int = 1
     private: PrivateEngine | None = None
+
+    def url_for(self, member: str) -> str:
+        """Return every url, separated by commas; each member has one of them first, so that they spread."""
+        urls = self.urls()
+        first = zlib.crc32(member.encode()) % len(urls)
+        return ",".join(urls[first:] + urls[:first])
 
     async def close(self) -> None:
         """Close the connection, and stop the engine if it is private."""
@@ -31,16 +43,31 @@ class SiteEngine:
             await self.private.stop()
 
 
-OpenEngine = Callable[[LocatorConfig], Awaitable[SiteEngine]]
+OpenEngine = Callable[[LocatorConfig, Assembly], Awaitable[SiteEngine]]
 
 
-async def open_site_engine(config: LocatorConfig) -> SiteEngine:
+async def open_site_engine(config: LocatorConfig, assembly: Assembly) -> SiteEngine:
     """Start the private engine, or connect to the one at `config.engine`. Raises UsageError and UnavailableError.
 
-    A private engine listens where members expect it: see `engine_host`.
+    A private engine listens where members expect it: see `engine_host`. Of three locators this returns when a majority
+    of their engines has found together.
     """
     if config.engine is not None:
-        return SiteEngine(await connect_engine(config.engine), config.engine)
+        url = config.engine
+        return SiteEngine(await connect_engine(url), lambda: (url,))
+    if config.forms_cluster:
+        return await _open_clustered(config, assembly)
+    kept = read_kept(config.engine_directory / "cluster.json")
+    if kept is not None:
+        names = ", ".join(node.name for node in kept.plan.nodes) if kept.plan else "several"
+        raise UsageError(
+            f"locator {config.name} is one of {names}, whose engines form a cluster: give the --locators that it was "
+            "started with"
+        )
+    return await _open_alone(config)
+
+
+async def _open_alone(config: LocatorConfig) -> SiteEngine:
     options = EngineOptions(engine_host(config), disk_synchronous=config.disk_synchronous)
     private = PrivateEngine(config.engine_directory, options)
     await private.start()
@@ -49,18 +76,64 @@ async def open_site_engine(config: LocatorConfig) -> SiteEngine:
     except BaseException:
         await private.stop()
         raise
-    return SiteEngine(engine, url_at(private.url, config.advertised_host), private)
+    url = engine_url(USER, private.password, config.advertised_host, private.port)
+    return SiteEngine(engine, lambda: (url,), private=private)
 
 
-def engine_host(config: LocatorConfig) -> str:
-    """Return where the private engine listens: the bind address; without one, loopback, which is what is told then,
-    or every interface when a host name is told.
-    """
-    return config.bind_address or (EVERY_IPV4 if config.hostname_for_clients else LOOPBACK)
+async def _open_clustered(config: LocatorConfig, assembly: Assembly) -> SiteEngine:
+    if assembly.alone:
+        raise UsageError(
+            f"{assembly.alone_directory} holds the data of a site with one locator, which can't be brought into a "
+            "cluster of three yet: start it as the only one, or in an empty directory"
+        )
+    plan = await assembly.agree()
+    private = PrivateEngine(assembly.directory, cluster_options(config, assembly.node, plan))
+    assembly.release_ports()
+    await private.start()
+    try:
+        engine = await assembly.until(
+            "a majority of the site's engines", lambda: connect_engine(_locator_url(config, assembly))
+        )
+    except BaseException:
+        await private.stop()
+        raise
+
+    def urls() -> tuple[str, ...]:
+        plan = assembly.plan
+        return tuple(engine_url(USER, plan.password, node.host, node.client_port) for node in plan.nodes)
+
+    return SiteEngine(engine, urls, len(plan.nodes), private)
 
 
-def url_at(url: str, host: str) -> str:
-    """Return an engine's url with another host: the one by which others reach it."""
-    parts = urlsplit(url)
-    shown = f"[{host}]" if ":" in host else host
-    return parts._replace(netloc=f"{parts.username}:{parts.password}@{shown}:{parts.port}").geturl()
+def cluster_options(config: LocatorConfig, own: EngineNode, plan: ClusterPlan) -> EngineOptions:
+    """Return how the engine of one node of the plan is run."""
+    host = engine_host(config)
+    cluster = ClusterOptions(
+        name=plan.id,
+        server_name=own.name,
+        port=own.cluster_port,
+        routes=tuple(endpoint(node.host, node.cluster_port) for node in plan.nodes),
+        password=plan.password,
+        host=host,
+        advertised=endpoint(own.host, own.client_port),
+        closed=bool(plan.grow_from),
+    )
+    return EngineOptions(host, own.client_port, config.disk_synchronous, cluster)
+
+
+def _locator_url(config: LocatorConfig, assembly: Assembly) -> str:
+    """Return the urls for this locator itself: its own engine's, then the others'."""
+    plan, own = assembly.plan, assembly.node
+    password = locator_password(plan.password)
+    others = [engine_url(LOCATOR_USER, password, n.host, n.client_port) for n in plan.nodes if n.name != own.name]
+    return ",".join([engine_url(LOCATOR_USER, password, engine_host(config), own.client_port), *others])
+
+
+def engine_url(user: str, password: str, host: str, port: int) -> str:
+    """Return the url of an engine with the credentials for it."""
+    return f"nats://{quote(user, safe='')}:{quote(password, safe='')}@{endpoint(host, port)}"
+
+
+def endpoint(host: str, port: int) -> str:
+    """Return `host:port`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -6,8 +6,10 @@ import asyncio
 import logging
 import os
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeVar
 
 from heliograph import __version__
 from heliograph.engine.seam import Registry
@@ -15,6 +17,7 @@ from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.gateway.directory import Directory
 from heliograph.link import messages
 from heliograph.link.hello import NO_SITE, Hello
+from heliograph.locator.assembly import ASK_S, Assembly
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.discovery import Discovery
 from heliograph.locator.engine import OpenEngine, SiteEngine, open_site_engine
@@ -30,12 +33,12 @@ from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 
-REPLICAS = 1
-"""Copies of every log and registry in the engine: a site has one locator, and so one private engine."""
 NAME_WAIT_S = 3.0
 """How much longer than member-timeout a name may stay taken by a process that died."""
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Locator:
@@ -49,7 +52,6 @@ class Locator:
     _registry: Registry
     _watch: SiteWatch
     _discovery: Discovery
-    _links: Links
     address: Address
     _directory: Directory
     _info: MemberInfo
@@ -74,22 +76,37 @@ class Locator:
         self._service = LocatorService(
             {
                 messages.SiteQuery: lambda _query: self.view(),
-                messages.JoinQuery: lambda _query: self._join(),
+                messages.JoinQuery: lambda query: self._join(query),
                 messages.ReceiversQuery: lambda query: self._directory.receivers(query.dsid),
+                messages.EngineQuery: lambda query: self._assembly.answer(query),
                 messages.Exchange: lambda heard: self._discovery.answer(heard),
                 messages.StatusQuery: lambda _query: self.status(),
-            }
+            },
+            self._condition,
         )
+        self._links = Links(self._network, self._hello)
+        self._assembly = Assembly(config, self._ask_peer)
         self._started_at = 0.0
+        self._closing_begun = False
         self._closing = AsyncExitStack()
+
+    @property
+    def on_waiting(self) -> Callable[[], None]:
+        """Called once, when `start` waits for other locators for so long that whoever starts this one should know."""
+        return self._assembly.on_waiting
+
+    @on_waiting.setter
+    def on_waiting(self, call: Callable[[], None]) -> None:
+        self._assembly.on_waiting = call
 
     # --- coming and going
 
     async def start(self) -> None:
         """Start the engine and answer; returns when this locator is of use.
 
-        Raises UnavailableError when the port is taken or the engine can't be reached, UsageError when the engine can't
-        be started or a live member has this name.
+        One of several waits for a majority of them, however long that takes: it answers that it does, and calls
+        `on_waiting` when that takes long. Raises UnavailableError when the port is taken or the engine can't be
+        reached, UsageError when the engine can't be started or a live member has this name.
         """
         self._started_at = asyncio.get_running_loop().time()
         async with AsyncExitStack() as closing:
@@ -99,18 +116,16 @@ class Locator:
                 self._network, config.bind_address, config.port, self._hello, self._service.accept
             )
             closing.push_async_callback(server.close)
-            self.address = Address(config.advertised_host, server.port)
-            self._engine = await self._open_engine(config)
-            closing.push_async_callback(self._engine.close)
-            await self._engine.engine.open_log(DEFAULT_STORE, replicas=REPLICAS)
-            self._registry = await self._engine.engine.open_registry(REGISTRY, replicas=REPLICAS)
-            await self._claim_site()
-            self._compose()
             closing.push_async_callback(self._links.close, "the locator stops")
+            self.address = Address(config.advertised_host, server.port)
+            self._engine = await self._open_engine(config, self._assembly)
+            closing.push_async_callback(self._engine.close)
+            await self._open_stores()
+            self._compose()
             self._info = self._describe()
-            await self._register(self._info)
+            await self._patiently("register", lambda: self._register(self._info))
             closing.push_async_callback(self._deregister)
-            await self._watch.refresh()
+            await self._patiently("read the registry", self._watch.refresh)
             self._work = asyncio.create_task(self._run(), name=f"locator-{self.name}")
             closing.push_async_callback(self._end_work)
             closing.push_async_callback(server.close)
@@ -123,6 +138,7 @@ class Locator:
     async def stop(self) -> None:
         """Stop answering, leave the registry, and stop the engine. A second call does nothing."""
         self._service.ready = False
+        self._closing_begun = True
         await self._closing.aclose()
         _log.info("locator stopped name=%s", self.name)
 
@@ -131,6 +147,31 @@ class Locator:
         await asyncio.wait({self._work})
         if not self._work.cancelled():
             self._work.result()
+
+    async def _open_stores(self) -> None:
+        """Create what every site has, or take it as it is; several locators may do that at the same time."""
+        engine, replicas = self._engine.engine, self._engine.replicas
+        await self._patiently("open the log", lambda: engine.open_log(DEFAULT_STORE, replicas=replicas))
+        opening = lambda: engine.open_registry(REGISTRY, replicas=replicas)  # noqa: E731
+        self._registry = await self._patiently("open the registry", opening)
+        await self._patiently("claim the site", self._claim_site)
+
+    async def _patiently(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Do what an engine of several nodes may need several attempts for."""
+        if not self.config.forms_cluster:
+            return await attempt()
+        return await self._assembly.until(f"the engines of the site, to {what}", attempt)
+
+    async def _ask_peer(self, address: Address, query: messages.EngineQuery) -> messages.EngineView:
+        return await self._links.call(address, query, messages.EngineView, timeout_s=ASK_S)
+
+    def _condition(self) -> str:
+        """Say why this locator is not ready."""
+        if self._closing_begun:
+            return f"locator {self.name} is stopping"
+        if self._assembly.waiting:
+            return f"locator {self.name} waits for {self._assembly.waiting}"
+        return f"locator {self.name} is starting"
 
     async def _claim_site(self) -> None:
         """Make sure that what the engine holds was born at this site; see `SITE_ID` in `model.registry`."""
@@ -152,8 +193,7 @@ class Locator:
         self._discovery = Discovery(
             self._directory, self._network, self._clock, self._hello, lambda: self._watch.receivers
         )
-        self._watch = SiteWatch(self._registry, self._discovery.stir)
-        self._links = Links(self._network, self._hello)
+        self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
         self.site = SiteAdmin(self._registry, self._links, config.site)
 
     async def _run(self) -> None:
@@ -217,11 +257,6 @@ class Locator:
 
     # --- what others are told
 
-    @property
-    def engine_url(self) -> str:
-        """Where the site's members reach the engine, with the credentials: keep it out of logs."""
-        return self._engine.url
-
     def view(self) -> messages.SiteView:
         """Return the site as it is now."""
         watch = self._watch
@@ -236,7 +271,6 @@ class Locator:
     def status(self) -> messages.Status:
         """Return this process's state block."""
         directory = Path(self.config.directory).absolute()
-        locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
         uptime_s = asyncio.get_running_loop().time() - self._started_at
         return messages.Status(
             kind="Locator",
@@ -247,15 +281,23 @@ class Locator:
             version=__version__,
             directory=str(directory),
             log_file=str(directory / f"{self.name}.log"),
-            details={
-                "Distributed System Id": str(self.config.site),
-                "HTTP Service": self.http_url,
-                "Known Locators": ", ".join(locators),
-            },
+            details={"Distributed System Id": str(self.config.site), **self._details()},
         )
 
-    def _join(self) -> messages.JoinView:
-        return messages.JoinView(self.config.site, self.engine_url, REPLICAS, self.config.member_timeout_ms)
+    def _details(self) -> dict[str, str]:
+        if not self._service.ready:
+            return {"State": self._condition()}
+        locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
+        details = {"HTTP Service": self.http_url, "Known Locators": ", ".join(locators)}
+        if self.config.forms_cluster:
+            details["Engines"] = ", ".join(node.name for node in self._assembly.plan.nodes)
+        return details
+
+    def _join(self, query: messages.JoinQuery) -> messages.JoinView:
+        engine = self._engine
+        return messages.JoinView(
+            self.config.site, engine.url_for(query.name), engine.replicas, self.config.member_timeout_ms
+        )
 
     def _hello(self) -> Hello:
         site = self.config.distributed_system_id

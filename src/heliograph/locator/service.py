@@ -12,30 +12,37 @@ from heliograph.net.link import BaseHandler, Link
 
 ONLY_FOR: dict[type, frozenset[str]] = {
     messages.JoinQuery: frozenset({"member", "server"}),
+    messages.EngineQuery: frozenset({"locator"}),
     messages.Exchange: frozenset({"locator"}),
 }
 """Requests that not every role may make: the engine belongs to the site's members."""
+ALWAYS = (messages.StatusQuery, messages.EngineQuery)
+"""Requests that are answered also while the locator is of no other use."""
 
 
 class LocatorService(BaseHandler):
-    """Answers requests with the functions given, one for each kind, once `ready` is set."""
+    """Answers requests with the functions given, one for each kind; most of them only while it is `ready`.
 
-    def __init__(self, answers: dict[type, Callable[[Any], messages.Reply]]) -> None:
+    condition: says why it is not ready.
+    """
+
+    def __init__(self, answers: dict[type, Callable[[Any], messages.Reply]], condition: Callable[[], str]) -> None:
         self._answers = answers
+        self._condition = condition
         self.ready = False
 
-    def accept(self, peer: Hello) -> LocatorService:
-        """Let anyone ask who may open a link. Raises UnavailableError while the locator starts or stops."""
-        if not self.ready:
-            raise UnavailableError(f"the locator is not ready for {peer}")
+    def accept(self, peer: Hello) -> LocatorService:  # noqa: ARG002
+        """Let anyone ask who may open a link."""
         return self
 
     def on_request(self, link: Link, message: messages.Request) -> messages.Reply:
-        """Answer, or raise what is wrong with the request."""
+        """Answer, or raise what is wrong with the request; UnavailableError while the locator starts or stops."""
         answer = self._answers.get(type(message))
         if answer is None:
             raise UsageError(f"a locator does not answer {type(message).__name__}: ask a member")
         roles = ONLY_FOR.get(type(message))
         if roles is not None and link.peer.role not in roles:
             raise UsageError(f"{type(message).__name__} is not answered to a {link.peer.role}")
+        if not self.ready and not isinstance(message, ALWAYS):
+            raise UnavailableError(self._condition())
         return answer(message)

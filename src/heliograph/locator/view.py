@@ -18,11 +18,14 @@ T = TypeVar("T")
 
 
 class SiteWatch(Watching):
-    """Live members, regions and placements, each by name. `on_change` is called after every change."""
+    """Live members, regions and placements, each by name. `on_change` is called after every change.
 
-    def __init__(self, registry: Registry, on_change: Callable[[], None]) -> None:
+    member_timeout_s: the time to live of the members' entries.
+    """
+
+    def __init__(self, registry: Registry, on_change: Callable[[], None], member_timeout_s: float = 5.0) -> None:
         groups = (
-            Group(MEMBERS, self._take_members),
+            Group(MEMBERS, self._take_members, member_timeout_s),
             Group(CONFIG_REGIONS, self._take_regions),
             Group(PLACEMENT, self._take_placements),
         )

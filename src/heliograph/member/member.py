@@ -19,6 +19,7 @@ from heliograph import __version__
 from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.definitions import create_definition, definition_key, read_definition
 from heliograph.engine.nats.engine import connect_engine
+from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Engine, Registry
 from heliograph.errors import ConflictError, HeliographError, UnavailableError, UsageError
 from heliograph.link import messages
@@ -173,11 +174,11 @@ class Member:
     async def _join(self, engine: Engine, join: messages.JoinView) -> None:
         exits = self._exits
         self.stores = Stores(engine, join.replicas)
-        default = await self.stores.open(DEFAULT_STORE)
+        default = await patiently(lambda: self.stores.open(DEFAULT_STORE))
         self.record_bytes_max = min(RECORD_BYTES_MAX, default.log.append_bytes_max // 2)
-        self._registry = await engine.open_registry(REGISTRY, replicas=join.replicas)
-        self._watcher = StateWatcher(self._registry, self._dirty.set)
-        await self._watcher.refresh()  # before anyone can ask for a region
+        self._registry = await patiently(lambda: engine.open_registry(REGISTRY, replicas=join.replicas))
+        self._watcher = StateWatcher(self._registry, self._dirty.set, join.member_timeout_ms / 1000)
+        await patiently(self._watcher.refresh)  # before anyone can ask for a region
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
         exits.push_async_callback(self._tasks.close)
         self._placer = Placer(self.name, self._registry, self._links, self._regions, self._dirty.set)
@@ -187,11 +188,11 @@ class Member:
         )
         exits.push_async_callback(self._server.close)
         self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000, self.fail)
-        await self._membership.register()
+        await patiently(self._membership.register)
         exits.push_async_callback(self._membership.leave)
         exits.push_async_callback(self._end_regions)
         exits.push_async_callback(self.gateways.close)
-        await self._watcher.refresh()
+        await patiently(self._watcher.refresh)
         snapshotter = Snapshotter(self._registry, self._regions.values)
         self._sweeper = Sweeper(engine, self.stores, self._registry)
         for coroutine in (

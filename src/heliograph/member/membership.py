@@ -15,6 +15,8 @@ CRASHED_S = 3.0
 """How much longer than `member-timeout` a name is waited for whose last holder crashed."""
 SIGNS_PER_TIMEOUT = 4
 RETRY_S = 0.1
+TELL_MIN_S = 1.0
+"""Least time that a sign of life may take; one that takes longer is repeated, for its answer may be lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +62,10 @@ class Membership:
             try:
                 self._revision = await self._create(info)
             except ConflictError:
+                item = await self._registry.get(member_key(info.name))
+                if item is not None and _is_of(item, info):  # the answer to an earlier attempt was lost
+                    self._revision, self._told = item.revision, info
+                    return
                 if loop.time() > deadline:
                     message = f"a member named {info.name} runs in this site already: use another name"
                     raise UsageError(message) from None
@@ -86,9 +92,10 @@ class Membership:
                 return
             info = self._info()
             try:
-                self._revision = await self._renew(info)
-            except HeliographError as exc:
-                _log.warning("no sign of life given name=%s error=%s", info.name, exc)
+                async with asyncio.timeout(max(TELL_MIN_S, self._timeout_s / 2)):
+                    self._revision = await self._renew(info)
+            except (HeliographError, TimeoutError) as exc:
+                _log.warning("no sign of life given name=%s error=%s", info.name, str(exc) or "no answer")
             else:
                 self._told = info
 

@@ -39,11 +39,14 @@ class SiteState:
 
 
 class StateWatcher(Watching):
-    """Keeps a `SiteState` current and calls `on_change` after each look that found something new."""
+    """Keeps a `SiteState` current and calls `on_change` after each look that found something new.
 
-    def __init__(self, registry: Registry, on_change: Callable[[], None]) -> None:
+    member_timeout_s: the time to live of the members' entries.
+    """
+
+    def __init__(self, registry: Registry, on_change: Callable[[], None], member_timeout_s: float = 5.0) -> None:
         groups = (
-            Group(MEMBERS, self._take_members),
+            Group(MEMBERS, self._take_members, member_timeout_s),
             Group(CONFIG, self._take_config),
             Group(PLACEMENT, self._take_placements),
         )

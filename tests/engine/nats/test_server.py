@@ -185,7 +185,8 @@ def test_three_engines_form_a_cluster_that_survives_one(tmp_path: Path) -> None:
         engines = [PrivateEngine(tmp_path / str(number), options(number)) for number in range(3)]
         try:
             await asyncio.gather(*(engine.start() for engine in engines))
-            client = await connect_engine(",".join(engine.url for engine in engines))
+            urls = ",".join(engine.url for engine in engines)
+            client = await patiently(lambda: connect_engine(urls))
             log = await client.open_log("DEFAULT", replicas=3)
             registry = await client.open_registry("site", replicas=3)
             seq = await append_settled(log, SUBJECT, b"x", expected=NO_SEQ, batch_id="b1", deadline_s=20)

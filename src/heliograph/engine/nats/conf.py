@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from heliograph.engine.nats.append import HEADERS_BYTES_MAX
 from heliograph.engine.seam import APPEND_BYTES_MAX
 
 USER = "heliograph"
+LOCATOR_USER = "locator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,8 @@ class ClusterOptions:
     """How engines of one site form a cluster; all but `server_name` and `port` are the same at each of them.
 
     routes: `host:port` of the cluster ports of all engines. password: of clients and routes.
+    advertised: `host:port` by which clients reach this engine; it tells the clients of the others.
+    closed: only locators are let in, no members: the site's data are not complete yet.
     """
 
     name: str
@@ -25,6 +29,8 @@ class ClusterOptions:
     routes: tuple[str, ...]
     password: str
     host: str = "127.0.0.1"
+    advertised: str = ""
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +50,34 @@ class EngineOptions:
 def configuration(directory: Path, options: EngineOptions, port: int, password: str) -> str:
     """Return the text of `nats.conf`; JSON strings are strings of its grammar too."""
     sync = ", sync_interval: always" if options.disk_synchronous else ""
+    cluster = options.cluster
     text = f"""\
 listen: {json.dumps(f"{options.host}:{port}")}
 max_payload: {APPEND_BYTES_MAX + HEADERS_BYTES_MAX}
-authorization {{ user: {USER}, password: {json.dumps(password)} }}
+authorization {{ {_users(password, cluster)} }}
 jetstream {{ store_dir: {json.dumps(str(directory / "jetstream"))}{sync} }}
 """
-    return text if options.cluster is None else text + _cluster(options.cluster)
+    return text if cluster is None else text + _cluster(cluster)
+
+
+def locator_password(password: str) -> str:
+    """Return the password of `LOCATOR_USER` in a cluster, from that of `USER`."""
+    return hashlib.sha256(f"locator:{password}".encode()).hexdigest()
+
+
+def _users(password: str, cluster: ClusterOptions | None) -> str:
+    member = f"user: {USER}, password: {json.dumps(password)}"
+    if cluster is None:
+        return member
+    locator = f"{{ user: {LOCATOR_USER}, password: {json.dumps(locator_password(password))} }}"
+    return f"users: [{locator}]" if cluster.closed else f"users: [{locator}, {{ {member} }}]"
 
 
 def _cluster(cluster: ClusterOptions) -> str:
     routes = ", ".join(json.dumps(f"nats-route://{USER}:{cluster.password}@{route}") for route in cluster.routes)
+    advertised = f"client_advertise: {json.dumps(cluster.advertised)}\n" if cluster.advertised else ""
     return f"""\
-server_name: {json.dumps(cluster.server_name)}
+{advertised}server_name: {json.dumps(cluster.server_name)}
 cluster {{
   name: {json.dumps(cluster.name)}
   listen: {json.dumps(f"{cluster.host}:{cluster.port}")}

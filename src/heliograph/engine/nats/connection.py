@@ -31,10 +31,14 @@ async def open_connection(servers: Sequence[Server]) -> Connection:
 
 
 class Connection:
-    """Subscriptions outlive a loss; what is sent while there is no connection is refused."""
+    """Subscriptions outlive a loss; what is sent while there is no connection is refused.
+
+    The servers that it was given are tried first, then those that a server told of: a cluster may have grown since.
+    """
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
+        self._told: tuple[Server, ...] = ()
         self._handlers: dict[int, Handler] = {}
         self._subjects: dict[int, str] = {}
         self._sids = 0
@@ -96,7 +100,7 @@ class Connection:
 
     async def _open_any(self) -> Session:
         error: HeliographError = UnavailableError("no server")
-        for server in self._servers:
+        for server in dict.fromkeys((*self._servers, *self._told)):
             try:
                 return await open_session(server, self._handlers, timeout_s=CONNECT_TIMEOUT_S)
             except HeliographError as exc:
@@ -105,6 +109,7 @@ class Connection:
 
     def _adopt(self, session: Session) -> None:
         self._session = session
+        self._told = session.neighbours() or self._told
         for sid, subject in self._subjects.items():
             session.send(protocol.subscribe(subject, sid))
         session.lost.add_done_callback(lambda _: self._forget_session())
@@ -112,6 +117,7 @@ class Connection:
     def _forget_session(self) -> None:
         if self._session is None:
             return
+        self._told = self._session.neighbours() or self._told
         self._session = None
         for handler in list(self._handlers.values()):
             handler.on_lost()

@@ -76,6 +76,7 @@ async def _connect_client(servers: list[Server]) -> Client:
             name=identity.name,
             error_cb=on_error,
             connect_timeout=int(REQUEST_TIMEOUT_S),
+            dont_randomize=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,
             ping_interval=PING_INTERVAL_S,

@@ -54,17 +54,25 @@ def write_private(path: Path, data: bytes) -> None:
 
 def free_port(host: str, wanted: int) -> int:
     """Return `wanted` when it is not 0 and free at `host`, else any free port."""
+    port, release = hold_port(host, wanted)
+    release()
+    return port
+
+
+def hold_port(host: str, wanted: int) -> tuple[int, Callable[[], None]]:
+    """Return a port as `free_port` does, and what to call when it is taken: until then no other program is given it."""
     for port in (wanted, 0) if wanted else (0,):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as exc:
-                if not port:
-                    raise UsageError(f"the engine can't listen at {host}: {exc}") from exc
-                _log.warning("engine_port_taken port=%d", port)
-                continue
-            return int(probe.getsockname()[1])
+        probe = socket.socket()
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            probe.close()
+            if not port:
+                raise UsageError(f"the engine can't listen at {host}: {exc}") from exc
+            _log.warning("engine_port_taken port=%d", port)
+            continue
+        return int(probe.getsockname()[1]), probe.close
     raise UsageError(f"the engine can't listen at {host}")
 
 

@@ -56,13 +56,17 @@ class Control(msgspec.Struct, frozen=True):
 
 
 class ServerInfo(msgspec.Struct, frozen=True):
-    """What heliograph needs of a server's INFO."""
+    """What heliograph needs of a server's INFO.
+
+    connect_urls: `host:port` of every server of its cluster, told anew when that changes.
+    """
 
     version: str
     max_payload: int
     jetstream: bool = False
     headers: bool = False
     tls_required: bool = False
+    connect_urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,15 @@ import asyncio
 import logging
 import os
 import secrets
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from heliograph.engine.nats.binary import find_nats_server
-from heliograph.engine.nats.conf import USER, EngineOptions, configuration
+from heliograph.engine.nats.conf import LOCATOR_USER, USER, EngineOptions, configuration, locator_password
+from heliograph.engine.nats.connection import open_connection
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.nats.lifetime import (
     STOP_TIMEOUT_S,
@@ -26,6 +29,7 @@ from heliograph.engine.nats.lifetime import (
     stop_leftover,
     write_private,
 )
+from heliograph.engine.nats.session import parse_servers
 from heliograph.errors import UnavailableError
 
 READY_TIMEOUT_S = 30.0
@@ -59,6 +63,11 @@ class PrivateEngine:
         return f"nats://{USER}:{self._state.password}@{self._options.host}:{self._state.port}"
 
     @property
+    def password(self) -> str:
+        """The password of the members: keep it out of logs."""
+        return self._state.password
+
+    @property
     def port(self) -> int:
         """The port that clients connect to."""
         return self._state.port
@@ -74,10 +83,11 @@ class PrivateEngine:
         return self._directory / _LOG
 
     async def start(self) -> None:
-        """Start the engine; returns when JetStream answers.
+        """Start the engine; returns when JetStream answers, or in a cluster when this engine does: JetStream then waits
+        for a majority.
 
-        In a cluster that takes a majority of its engines, so start them together. Raises UsageError (no nats-server,
-        the directory is in use) or UnavailableError (it does not come up; the message says where its log is).
+        Raises UsageError (no nats-server, the directory is in use) or UnavailableError (it does not come up; the
+        message says where its log is).
         """
         binary = await asyncio.to_thread(find_nats_server)
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -90,6 +100,16 @@ class PrivateEngine:
             raise
         self._supervision = asyncio.create_task(self._supervise(binary), name="engine-supervision")
         _log.info("engine_started pid=%d port=%d directory=%s", self.pid, self.port, self._directory)
+
+    async def admit_members(self) -> None:
+        """Let the members into a cluster that was closed to them."""
+        cluster = self._options.cluster
+        if cluster is None or not cluster.closed:
+            return
+        self._options = replace(self._options, cluster=replace(cluster, closed=False))
+        await asyncio.to_thread(self._write_configuration)
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGHUP)  # it reads its configuration again
 
     async def stop(self) -> None:
         """Stop the engine; what it acknowledged is on disk."""
@@ -115,7 +135,10 @@ class PrivateEngine:
         port = self._options.port or free_port(self._options.host, before.port if before else 0)
         self._state = EngineState(password=password, port=port)
         write_private(state, msgspec.json.encode(self._state))
-        conf = configuration(self._directory, self._options, port, password)
+        self._write_configuration()
+
+    def _write_configuration(self) -> None:
+        conf = configuration(self._directory, self._options, self._state.port, self._state.password)
         write_private(self._directory / _CONF, conf.encode())
 
     async def _spawn(self, binary: Path) -> None:
@@ -132,8 +155,7 @@ class PrivateEngine:
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    engine = await connect_engine(self.url)
-                    await engine.close()
+                    await self._try()
                 return
             except (UnavailableError, TimeoutError) as exc:
                 if asyncio.get_running_loop().time() + READY_POLL_S >= deadline:
@@ -142,6 +164,15 @@ class PrivateEngine:
             if self._process is not None and self._process.returncode is not None:
                 raise UnavailableError(f"nats-server exited ({self._process.returncode}): see {self.log_file}")
             await asyncio.sleep(READY_POLL_S)
+
+    async def _try(self) -> None:
+        """Connect. Raises UnavailableError."""
+        cluster = self._options.cluster
+        if cluster is None:
+            await (await connect_engine(self.url)).close()
+        else:
+            url = f"nats://{LOCATOR_USER}:{locator_password(cluster.password)}@{self._options.host}:{self._state.port}"
+            await (await open_connection(parse_servers(url, "starting"))).close()
 
     async def _supervise(self, binary: Path) -> None:
         loop = asyncio.get_running_loop()

@@ -106,6 +106,15 @@ class Session(asyncio.Protocol):
             self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None and not self.lost.done()
         )
 
+    def neighbours(self) -> tuple[Server, ...]:
+        """Return the servers of the cluster, as this one told last."""
+        told = []
+        for url in self.info.connect_urls:
+            parts = urlsplit(f"nats://{url}")
+            if parts.hostname and parts.port:
+                told.append(Server(parts.hostname, parts.port, self.server.identity))
+        return tuple(told)
+
     def send(self, data: bytes) -> None:
         """Send `data`; everything of one turn of the event loop goes out in one write."""
         if not self._outgoing:
