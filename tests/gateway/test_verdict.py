@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.errors import PeerError
+from heliograph.errors import PeerError, UsageError
 from heliograph.gateway.verdict import open_batch, parts_by_bucket
 from heliograph.link.messages import WanBatch, encode
 from heliograph.model.batch import Part, decode_columns
 from heliograph.model.keys import bucket_of
+from heliograph.model.routing import Routing, string_prefix
 from tests.gateway.builders import keys_of, part_of
 
 KEYS = st.one_of(st.text(max_size=5), st.integers(0, 50), st.binary(max_size=5))
@@ -21,7 +22,7 @@ def born(*keys: str, origin: int = 1) -> Part:
 
 def test_with_as_many_buckets_a_part_is_passed_on_untouched() -> None:
     first, second = born("a"), born("b")
-    parts = parts_by_bucket(WanBatch("r", 16, [(3, first), (5, second), (3, second)]), 16)
+    parts = parts_by_bucket(WanBatch("r", 16, [(3, first), (5, second), (3, second)]), Routing(16))
     assert parts == {3: [first, second], 5: [second]}
     assert parts[3][0].columns is first.columns
 
@@ -29,7 +30,7 @@ def test_with_as_many_buckets_a_part_is_passed_on_untouched() -> None:
 @given(keys=st.lists(KEYS, min_size=1, max_size=20), buckets=st.integers(1, 9))
 def test_with_other_buckets_every_event_reaches_its_keys_bucket_in_order(keys: list[str], buckets: int) -> None:
     part = msgspec.structs.replace(born(*keys), argument=b"why")
-    sorted_parts = parts_by_bucket(WanBatch("r", 16, [(3, part)]), buckets)
+    sorted_parts = parts_by_bucket(WanBatch("r", 16, [(3, part)]), Routing(buckets))
     whole = decode_columns(part.columns)
     versions = list(whole.versions(part.origin))
     expected: dict[int, list[tuple[object, int]]] = {}
@@ -48,7 +49,7 @@ def test_with_other_buckets_every_event_reaches_its_keys_bucket_in_order(keys: l
 
 def test_a_part_that_fits_one_bucket_is_not_encoded_again() -> None:
     part = born("a", "a")
-    assert list(parts_by_bucket(WanBatch("r", 16, [(3, part)]), 7).values()) == [[part]]
+    assert list(parts_by_bucket(WanBatch("r", 16, [(3, part)]), Routing(7)).values()) == [[part]]
 
 
 def test_a_batch_survives_its_encoding() -> None:
@@ -88,4 +89,21 @@ def test_a_part_that_lies_about_its_count_or_is_garbage_is_refused_when_it_must_
         msgspec.structs.replace(born("a"), columns=b"\xc1"),
     ):
         with pytest.raises(PeerError):
-            parts_by_bucket(WanBatch("r", 4, [(0, part)]), 3)
+            parts_by_bucket(WanBatch("r", 4, [(0, part)]), Routing(3))
+
+
+def test_with_another_partition_resolver_events_are_sorted_anew() -> None:
+    part = born("ada|1", "ada|2", "bob|1")
+    batch = WanBatch("r", 16, [(3, part)], "string-prefix")
+    same = Routing(16, "string-prefix", string_prefix)
+    assert parts_by_bucket(batch, same) == {3: [part]}
+    by_key = {bucket: keys_of(*parts) for bucket, parts in parts_by_bucket(batch, Routing(16)).items()}
+    assert by_key == {bucket_of(key, 16): [key] for key in ("ada|1", "ada|2", "bob|1")}
+    unresolved = parts_by_bucket(WanBatch("r", 16, [(3, part)]), same)
+    by_prefix = {bucket: keys_of(*parts) for bucket, parts in unresolved.items()}
+    assert by_prefix == {bucket_of("ada", 16): ["ada|1", "ada|2"], bucket_of("bob", 16): ["bob|1"]}
+
+
+def test_a_key_that_the_partition_resolver_refuses_is_named() -> None:
+    with pytest.raises(UsageError, match=r"'plain' has no '\|'"):
+        parts_by_bucket(WanBatch("r", 16, [(3, born("plain"))]), Routing(16, "string-prefix", string_prefix))

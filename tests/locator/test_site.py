@@ -212,6 +212,22 @@ def test_an_alteration_that_lost_a_race_is_a_conflict() -> None:
     on_site(scenario)
 
 
+def test_a_region_is_destroyed_after_those_that_are_colocated_with_it() -> None:
+    async def scenario(site: Site) -> None:
+        with pytest.raises(UsageError, match="colocated with customer, which does not exist"):
+            await site.admin.regions.create(RegionAttributes(name="order", colocated_with="/customer"))
+        await site.with_customer()
+        await site.admin.regions.create(RegionAttributes(name="order", colocated_with="/customer"))
+        shown = rows(await site.admin.regions.describe("order"))
+        assert ("Partition", "colocated-with", "customer") in shown
+        with pytest.raises(UsageError, match="customer can't be destroyed: destroy order first"):
+            await site.admin.regions.destroy("customer")
+        await site.admin.regions.destroy("order")
+        await site.admin.regions.destroy("customer")
+
+    on_site(scenario)
+
+
 def test_a_region_created_anew_has_another_generation_so_that_old_data_never_come_back() -> None:
     async def scenario(site: Site) -> None:
         generations = set()

@@ -22,6 +22,7 @@ from heliograph.model.attributes import (
 )
 from heliograph.model.batch import Part
 from heliograph.model.registry import lease_key
+from heliograph.model.routing import Routing
 from tests.gateway.builders import THERE
 from tests.member.wan import SENDER, Host, World, simulate
 
@@ -32,6 +33,7 @@ class Copies(HostedRegion):
     def __init__(self, sender: str, store: Store) -> None:
         self.attributes = RegionAttributes(name="r", gateway_sender_ids=(sender,))
         self.generation = 0
+        self.routing = Routing(self.attributes.total_num_buckets)
         self.primary = True
         self.store = store
         self._attached = {}

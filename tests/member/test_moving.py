@@ -9,16 +9,21 @@ from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from heliograph.api.client import Client
 from heliograph.api.region import Region
 from heliograph.engine.sim.loop import run
+from heliograph.errors import UsageError
 from heliograph.link.messages import Rebalance, Rebalanced
-from heliograph.member.member import HAND_OVER_S, Member
+from heliograph.member.leaving import HAND_OVER_S
+from heliograph.member.member import Member
 from heliograph.model.attributes import RegionAttributes
+from heliograph.model.keys import bucket_of
 from heliograph.model.members import RegionPlacement
+from heliograph.model.routing import client_routing
 from heliograph.net.sim import SimNetwork
 from tests.sim.plan import REGION, SitePlan
 from tests.sim.process import own_tasks
@@ -242,3 +247,112 @@ def test_the_oldest_is_who_joined_first_whatever_its_clock_says() -> None:
         assert four.member(0)._info().age < four.member(1)._info().age
 
     with_four(scenario)
+
+
+# --- zones, colocated regions, partition resolvers
+
+
+def test_no_two_copies_of_a_bucket_are_in_one_zone() -> None:
+    async def scenario(four: Four) -> None:
+        for slot, zone in zip(four.site.members, ("north", "north", "south", "south"), strict=True):
+            slot.zone = zone
+        await four.site.members[0].stop(1.0)
+        await four.join(0, 1)
+        await until(four.at_rest)
+        assert all(bucket.secondaries == () for bucket in four.placement().buckets)
+        await four.join(2, 3)
+        await until(lambda: four.at_rest() and all(bucket.secondaries for bucket in four.placement().buckets))
+        await four.rebalance()
+        await until(four.at_rest)
+        for bucket in four.placement().buckets:
+            assert len({four.site.members["abcd".index(name[-1])].zone for name in bucket.holders}) == 2
+        held = Counter(name for bucket in four.placement().buckets for name in bucket.holders)
+        assert set(held.values()) == {4}
+
+    with_four(scenario, redundant_copies=1)
+
+
+def test_colocated_regions_are_always_on_the_same_members() -> None:
+    child, grandchild = (
+        RegionAttributes(name=name, total_num_buckets=BUCKETS, redundant_copies=1, colocated_with=parent)
+        for name, parent in (("child", REGION), ("grandchild", "child"))
+    )
+
+    async def scenario(four: Four) -> None:
+        for region in (child, grandchild):
+            await in_process(four.site.members[0], four.member(0).configure(region))
+        await four.join(1, 2)
+        regions = [four.client.region(name) for name in (REGION, "child", "grandchild")]
+
+        async def same_everywhere() -> None:
+            await until(four.at_rest)
+            await until(lambda: all(region.settled for member in four.members for region in member._regions.values()))
+            for member in four.members:
+                held = [sorted(member._regions[region.name].copies) for region in regions]
+                lead = [[copy.bucket for copy in member._regions[region.name].accepting()] for region in regions]
+                assert held[0] == held[1] == held[2]
+                assert sorted(lead[0]) == sorted(lead[1]) == sorted(lead[2])
+
+        await same_everywhere()
+        async with four.writing():
+            for number, colocated in enumerate(regions[1:]):
+                await colocated.put_all({f"k{key}": number for key in range(100)})
+            told = await four.rebalance()
+            assert [moves.region for moves in told.regions] == [f"{REGION}, child, grandchild"]
+            await until(lambda: len(four.primaries()) == 3)
+            await same_everywhere()
+            await four.site.members[0].stop(HAND_OVER_S)
+            await same_everywhere()
+        assert [await region.size() for region in regions[1:]] == [100, 100]
+
+    with_four(scenario, redundant_copies=1)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"colocated_with": "nowhere"}, "colocated with nowhere, which does not exist: create it first"),
+        ({"colocated_with": REGION, "total_num_buckets": 3}, f"give total-num-buckets {BUCKETS} as that one has"),
+        ({"colocated_with": REGION, "redundant_copies": 2}, "give redundant-copies 0 as that one has"),
+        ({"partition_resolver": "no_such_module:f"}, "partition resolver no_such_module:f can't be loaded"),
+    ],
+)
+def test_a_region_that_cannot_be_as_it_says_is_not_created(attributes: dict[str, Any], reason: str) -> None:
+    async def scenario(four: Four) -> None:
+        region = RegionAttributes(**{"name": "child", "total_num_buckets": BUCKETS, **attributes})
+        with pytest.raises(UsageError, match=reason):
+            await in_process(four.site.members[0], four.member(0).configure(region))
+        await until(lambda: list(four.member(0)._regions) == [REGION])
+
+    with_four(scenario)
+
+
+@pytest.mark.parametrize("at_client", [True, False])
+def test_what_the_resolver_keeps_together_shares_a_bucket_whether_the_client_has_it_or_not(at_client: bool) -> None:
+    def unloadable(name: str) -> Any:
+        raise UsageError(f"{name} can't be loaded")
+
+    async def scenario(four: Four) -> None:
+        await four.join(1)
+        await four.rebalance()
+        await until(lambda: four.at_rest() and len(four.primaries()) == 2)
+        region = four.region
+        entries = {f"{customer}|{order}": order for customer in ("ada", "bob", "eve") for order in range(20)}
+        await region.put_all(entries)
+        assert await region.get_all(list(entries)) == entries
+        assert await region.put_if_absent("ada|0", 7) == 0
+        assert await region.remove("ada|1") == 1
+        assert await region.size() == len(entries) - 1
+        copies = {b: copy for member in four.members for b, copy in member._regions[REGION].copies.items()}
+        for customer in ("ada", "bob", "eve"):
+            homes = [copy for copy in copies.values() if any(customer in str(key) for key in copy.view.values)]
+            assert [copy.bucket for copy in homes] == [bucket_of(customer, BUCKETS)]
+        with pytest.raises(UsageError, match=r"the key 'plain' has no '\|'"):
+            await region.put("plain", 1)
+
+    client_routing.cache_clear()
+    if not at_client:
+        with patch("heliograph.model.routing.load_resolver", unloadable):
+            client_routing(BUCKETS, "string-prefix")
+    with_four(scenario, partition_resolver="string-prefix")
+    client_routing.cache_clear()

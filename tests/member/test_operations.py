@@ -50,10 +50,10 @@ class Server:
         self.network = network.host(host.name)
         self.peers = Links(self.network, self._hello)
         self.operations = Operations(host.name, self.regions, lambda: state, self.peers, host.backlog, TIMEOUT_S)
+        self.service = MemberService(host.name, self.operations, {})
 
     async def serve(self) -> Address:
-        service = MemberService(self.host.name, self.operations, {})
-        self.links = await serve_links(self.network, "", 0, self._hello, lambda _hello: service)
+        self.links = await serve_links(self.network, "", 0, self._hello, lambda _hello: self.service)
         return Address(self.host.name, self.links.port)
 
     async def close(self) -> None:

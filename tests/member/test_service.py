@@ -12,6 +12,7 @@ from heliograph.link.hello import Hello
 from heliograph.link.messages import ApplyParts, Change, Clear, GetAll, Keys, PutAll, Size
 from heliograph.model.ids import Address
 from heliograph.model.keys import ARGUMENT_BYTES_MAX, KEY_BYTES_MAX, NO_VALUE, VALUE_BYTES_MAX, bucket_of
+from heliograph.model.routing import UNROUTED
 from heliograph.net.link import call_once
 from tests.member.copies import REGION, SITE
 from tests.member.test_operations import BUCKETS, OneSite, Server, play
@@ -39,7 +40,7 @@ BAD: list[tuple[messages.Request, type[HeliographError], str]] = [
     (put([KEY], [b"v"], bucket=1), NotPrimaryError, "region r has 4 buckets: look at the site anew"),
     (put([KEY, OTHERS_KEY], [b"v", b"v"]), NotPrimaryError, "has 4 buckets"),
     (put([KEY], [b"v"], bucket=BUCKETS), NotPrimaryError, "has 4 buckets"),
-    (put([KEY], [b"v"], bucket=-1), NotPrimaryError, "has 4 buckets"),
+    (put([KEY], [b"v"], bucket=-2), NotPrimaryError, "has 4 buckets"),
     (PutAll(REGION, 1, [OTHERS_KEY], [b"v"], forwarded=True), NotPrimaryError, "a is not the primary of bucket 1"),
     (
         put([KEY], [b"v"], region="nowhere"),
@@ -85,6 +86,31 @@ def test_what_is_wrong_with_a_request_is_named_and_harms_nobody() -> None:
             assert type(raised.value) is kind, request
         assert await ask(site, "a", put([KEY], [b"v"])) == messages.Done(BUCKETS + 1)
         assert await ask(site, "a", GetAll(REGION, [KEY])) == messages.Values([b"v"])
+
+    play(scenario)
+
+
+def test_who_cannot_tell_the_bucket_leaves_it_to_the_member() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "b", "b")
+        assert await ask(site, "a", put([KEY, OTHERS_KEY], [b"v", b"w"], bucket=UNROUTED)) == messages.Done(0)
+        assert await ask(site, "b", GetAll(REGION, [KEY, OTHERS_KEY])) == messages.Values([b"v", b"w"])
+        changed = await ask(site, "a", Change(REGION, UNROUTED, "replace", OTHERS_KEY, b"x"))
+        assert isinstance(changed, messages.Changed)
+        assert (changed.done, changed.old, changed.primary) == (True, b"w", "")
+        with pytest.raises(NotPrimaryError, match="a is not the primary"):
+            await ask(site, "a", PutAll(REGION, UNROUTED, [KEY], [b"v"], forwarded=True))
+
+    play(scenario)
+
+
+def test_a_member_that_leaves_sends_everybody_elsewhere() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa")
+        one.service.turn_away()
+        for request in (put([KEY], [b"v"]), GetAll(REGION, [KEY]), Keys(REGION, [0], BUCKETS)):
+            with pytest.raises(NotPrimaryError, match="a stops: ask another member"):
+                await ask(site, "a", request)
 
     play(scenario)
 

@@ -26,12 +26,12 @@ from heliograph.model.attributes import (
     DEFAULT_STORE,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
-    RegionAttributes,
 )
 from heliograph.model.batch import Part, Record, encode_record
 from heliograph.model.ids import NO_SEQ, Seq
 from heliograph.model.members import ReceiverInfo
 from heliograph.model.registry import Cursor, cursor_key, decode_entry
+from heliograph.model.routing import Routing
 from heliograph.net.seam import Network
 from heliograph.net.sim import SimNetwork
 from tests.gateway.builders import HERE, THERE, keys_of, part_of, record_of
@@ -86,13 +86,13 @@ class Host:
     def generation(self, region: str) -> int:
         return self._world.generations.get(region, 0)
 
-    def total_num_buckets(self, region: str) -> int:
+    def routing(self, region: str) -> Routing:
         if region not in self._world.regions:
             raise RegionNotFoundError(region)
-        return BUCKETS
+        return Routing(BUCKETS)
 
     def remote_dsids(self, region: str) -> frozenset[int]:
-        self.total_num_buckets(region)
+        self.routing(region)
         return frozenset({THERE})
 
     def serial_buckets(self, sender: str) -> list[SerialBucket]:
@@ -122,10 +122,10 @@ class RemoteHost:
         self._answer_at = 0.0
         self._world = world
 
-    def region_attributes(self, region: str) -> RegionAttributes:
+    def routing(self, region: str) -> Routing:
         if region not in self._world.remote_regions:
             raise RegionNotFoundError(f"region {region!r} does not exist at this site")
-        return RegionAttributes(name=region, total_num_buckets=BUCKETS)
+        return Routing(BUCKETS)
 
     def apply_parts(self, region: str, bucket: int, parts: tuple[Part, ...], /) -> asyncio.Future[Done]:
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()

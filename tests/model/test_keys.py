@@ -16,8 +16,6 @@ from heliograph.model.keys import (
     decode_value,
     encode_value,
     encode_values,
-    group_entries,
-    positions_by_bucket,
 )
 
 keys = st.one_of(st.text(max_size=20), st.integers(-(2**63), 2**63 - 1), st.binary(max_size=20))
@@ -29,16 +27,6 @@ def test_a_key_has_one_bucket_however_it_is_asked(some, buckets):
     each = [bucket_of(key, buckets) for key in some]
     assert buckets_of(some, buckets) == each
     assert all(0 <= bucket < buckets for bucket in each)
-    assert sorted(p for group in positions_by_bucket(some, buckets).values() for p in group) == list(range(len(some)))
-
-
-@given(st.lists(st.tuples(valid_text, st.binary(min_size=1, max_size=5)), max_size=40), st.integers(1, 20))
-def test_grouping_loses_nothing_and_keeps_the_order(entries, buckets):
-    groups = group_entries([key for key, _ in entries], [value for _, value in entries], buckets)
-    for bucket, (some_keys, some_values) in groups.items():
-        assert list(zip(some_keys, some_values, strict=True)) == [
-            entry for entry in entries if bucket_of(entry[0], buckets) == bucket
-        ]
 
 
 def test_the_bucket_is_the_crc_of_the_routing_key():

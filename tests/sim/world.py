@@ -127,6 +127,7 @@ class MemberSlot(Slot):
     """A member of a site."""
 
     member: Member
+    zone = ""
 
     async def begin(self, process: Process) -> None:
         async def connect(url: str) -> Engine:
@@ -137,6 +138,7 @@ class MemberSlot(Slot):
             locators=(Address(f"{self.site.plan.dsid}-locator", LOCATOR_PORT),),
             bind_address=self.name,
             write_timeout_ms=WRITE_TIMEOUT_MS,
+            redundancy_zone=self.zone,
         )
         self.member = Member(config, network=process, clock=self.clock, rng=process.rng, connect=connect)
         await self.member.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Unpack
 
@@ -10,20 +10,18 @@ import msgspec
 
 from heliograph.api.cache_config import CacheOptions, read_options
 from heliograph.api.opened import Opened
-from heliograph.api.options import checked, read_names
+from heliograph.api.options import checked
 from heliograph.api.region import Region
+from heliograph.api.region_options import RegionOptions, read_region_options
 from heliograph.errors import UsageError
 from heliograph.locator.config import LocatorConfig
 from heliograph.member.member import Member
 from heliograph.model.attributes import (
-    DEFAULT_STORE,
-    TOTAL_NUM_BUCKETS_DEFAULT,
     DiskStoreAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
-    RegionAttributes,
 )
-from heliograph.model.ids import Address, check_region_name
+from heliograph.model.ids import Address
 
 
 class Cache(Opened):
@@ -89,22 +87,10 @@ class Cache(Opened):
         self,
         name: str,
         type: str = "PARTITION",  # noqa: A002  (the option's name)
-        *,
-        gateway_sender_ids: str | Iterable[str] = (),
-        redundant_copies: int | None = None,
-        total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT,
-        disk_store: str = DEFAULT_STORE,
+        **options: Unpack[RegionOptions],
     ) -> Region:
-        """Create a region. Its gateway senders and its disk store have to exist. Raises UsageError."""
-        attributes = {
-            "name": check_region_name(name),
-            "type": type,
-            "gateway_sender_ids": read_names("gateway_sender_ids", gateway_sender_ids),
-            "redundant_copies": redundant_copies,
-            "total_num_buckets": total_num_buckets,
-            "disk_store": disk_store,
-        }
-        await self.member.configure(checked(RegionAttributes, "create_region", attributes))
+        """Create a region. Raises UsageError."""
+        await self.member.configure(read_region_options(name, type, options))
         return self.region(name)
 
     async def create_disk_store(self, name: str, *, max_disk: int = 0) -> None:

@@ -29,6 +29,7 @@ from heliograph.errors import (
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import Change, Changed, Clear, Done, PutAll, Reply
 from heliograph.model.members import MemberInfo
+from heliograph.model.routing import Routing, client_routing
 from heliograph.net.link import Link
 from heliograph.net.links import Links
 
@@ -63,7 +64,7 @@ class Call:
     async def _run(self) -> None:
         operation = self._operation
         routes = await self._locators.routes()
-        buckets = routes.attributes(operation.region).total_num_buckets
+        routing = _routing(routes, operation.region)
         while operation.pending:
             self._rounds += 1
             if await self._round(routes):
@@ -76,9 +77,9 @@ class Call:
                 _log.debug("site not seen anew region=%s error=%s", operation.region, exc)
                 self._last_error = self._last_error or exc
             else:
-                before, buckets = buckets, routes.attributes(operation.region).total_num_buckets
-                if buckets != before:
-                    operation.rebucket(buckets)
+                before, routing = routing, _routing(routes, operation.region)
+                if routing is not before:
+                    operation.rebucket(routing)
 
     async def _round(self, routes: Routes) -> bool:
         """Send what is to be asked and take the answers; False when some of it failed."""
@@ -169,3 +170,8 @@ class Call:
             f"region {self._operation.region}: it is unknown whether the operation was done: {why}; "
             "read the entry before you repeat it"
         )
+
+
+def _routing(routes: Routes, region: str) -> Routing:
+    attributes = routes.attributes(region)
+    return client_routing(attributes.total_num_buckets, attributes.partition_resolver)

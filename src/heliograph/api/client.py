@@ -17,7 +17,8 @@ from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import Address
-from heliograph.model.keys import Key, bucket_of
+from heliograph.model.keys import Key
+from heliograph.model.routing import Routing, client_routing
 from heliograph.net.link import KeepAlive
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork
@@ -69,13 +70,13 @@ class ClientBackend:
 
     async def put_all(self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b"") -> None:
         """Put entries at the primaries of their buckets."""
-        await self._do(PutAll(region, keys, values, argument, await self._buckets(region)))
+        await self._do(PutAll(region, keys, values, argument, await self._routing(region)))
 
     async def change(
         self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
     ) -> messages.Changed:
         """Have the bucket's primary decide on an operation."""
-        bucket = bucket_of(key, await self._buckets(region))
+        bucket = (await self._routing(region)).bucket_of(key)
         message = messages.Change(region, bucket, op, key, value, expected, argument=argument)
         changed = (await self._do(Change(message))).changed
         if changed is None:
@@ -84,22 +85,23 @@ class ClientBackend:
 
     async def clear(self, region: str) -> None:
         """Have the primaries take away every entry."""
-        await self._do(Clear(region, await self._buckets(region)))
+        await self._do(Clear(region, await self._routing(region)))
 
     async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
         """Return the values of keys; empty where there is no entry."""
-        return (await self._do(GetAll(region, keys, await self._buckets(region)))).values
+        return (await self._do(GetAll(region, keys, await self._routing(region)))).values
 
     async def keys(self, region: str) -> list[Key]:
         """Return every key of the region."""
-        return (await self._do(Keys(region, await self._buckets(region)))).keys
+        return (await self._do(Keys(region, await self._routing(region)))).keys
 
     async def size(self, region: str) -> int:
         """Count the region's entries."""
-        return (await self._do(Size(region, await self._buckets(region)))).count
+        return (await self._do(Size(region, await self._routing(region)))).count
 
-    async def _buckets(self, region: str) -> int:
-        return (await self.attributes(region)).total_num_buckets
+    async def _routing(self, region: str) -> Routing:
+        attributes = await self.attributes(region)
+        return client_routing(attributes.total_num_buckets, attributes.partition_resolver)
 
     async def _do(self, operation: Op) -> Op:
         await Call(operation, self._locators, self._links, self._rng).run(self._timeout_s)

@@ -17,8 +17,9 @@ from heliograph.api.routes import Routes
 from heliograph.errors import PeerError
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Reply, Request
-from heliograph.model.keys import Key, bucket_of, buckets_of, group_entries, key_bytes
+from heliograph.model.keys import Key, key_bytes
 from heliograph.model.members import MemberInfo
+from heliograph.model.routing import Routing
 
 PUT_KEYS_MAX = 10_000
 PUT_BYTES_MAX = 1024 * 1024
@@ -67,8 +68,8 @@ class Operation(ABC):
         """Take a good answer, of type `reply`. Raises PeerError when it doesn't fit the request."""
 
     @abstractmethod
-    def rebucket(self, total_num_buckets: int) -> None:
-        """The region was created anew with another number of buckets: sort what is pending into those."""
+    def rebucket(self, routing: Routing) -> None:
+        """The region was created anew and its keys have other buckets: sort what is pending into those."""
 
     def shrink(self, ask: Ask) -> bool:  # noqa: ARG002
         """Ask for less at a time from now on, because this was refused; False when that is not possible."""
@@ -81,27 +82,25 @@ class PutAll(Operation):
     reply = messages.Done
     repeatable = False
 
-    def __init__(
-        self, region: str, keys: list[Key], values: list[bytes], argument: bytes, total_num_buckets: int
-    ) -> None:
+    def __init__(self, region: str, keys: list[Key], values: list[bytes], argument: bytes, routing: Routing) -> None:
         super().__init__(region)
         self._argument = argument
         self._requests: dict[int, tuple[messages.PutAll, int]] = {}
-        self._sort(keys, values, total_num_buckets)
+        self._sort(keys, values, routing)
 
-    def _sort(self, keys: list[Key], values: list[bytes], total_num_buckets: int) -> None:
-        for bucket, columns in group_entries(keys, values, total_num_buckets).items():
+    def _sort(self, keys: list[Key], values: list[bytes], routing: Routing) -> None:
+        for bucket, columns in routing.group_entries(keys, values).items():
             for some_keys, some_values, size in _chunks(*columns):
                 request = messages.PutAll(self.region, bucket, some_keys, some_values, argument=self._argument)
                 self._requests[len(self._requests)] = (request, size)
 
-    def rebucket(self, total_num_buckets: int) -> None:
+    def rebucket(self, routing: Routing) -> None:
         """Sort the entries of the requests that are not done."""
         requests = [request for request, _ in self._requests.values()]
         self._requests.clear()
         keys = [key for request in requests for key in request.keys]
         values = [value for request in requests for value in request.values]
-        self._sort(keys, values, total_num_buckets)
+        self._sort(keys, values, routing)
 
     @property
     def pending(self) -> int:
@@ -145,9 +144,9 @@ class Change(Operation):
         message = self._message
         return [Ask(routes.member_for(message.region, message.bucket, failed), message, [])]
 
-    def rebucket(self, total_num_buckets: int) -> None:
+    def rebucket(self, routing: Routing) -> None:
         """Ask about the key's new bucket."""
-        bucket = bucket_of(self._message.key, total_num_buckets)
+        bucket = routing.bucket_of(self._message.key)
         self._message = msgspec.structs.replace(self._message, bucket=bucket)
 
     def on_reply(self, ask: Ask, reply: Changed) -> None:  # noqa: ARG002
@@ -161,14 +160,14 @@ class Clear(Operation):
     reply = messages.Done
     repeatable = False
 
-    def __init__(self, region: str, total_num_buckets: int) -> None:
+    def __init__(self, region: str, routing: Routing) -> None:
         super().__init__(region)
-        self.rebucket(total_num_buckets)
+        self.rebucket(routing)
 
-    def rebucket(self, total_num_buckets: int) -> None:
+    def rebucket(self, routing: Routing) -> None:
         """Begin anew."""
-        self._total_num_buckets = total_num_buckets
-        self._pending = dict.fromkeys(range(total_num_buckets))
+        self._total_num_buckets = routing.total
+        self._pending = dict.fromkeys(range(routing.total))
 
     @property
     def pending(self) -> int:
@@ -197,12 +196,12 @@ class GetAll(Operation):
     reply = messages.Values
     repeatable = True
 
-    def __init__(self, region: str, keys: list[Key], total_num_buckets: int) -> None:
+    def __init__(self, region: str, keys: list[Key], routing: Routing) -> None:
         super().__init__(region)
         self.values = [b""] * len(keys)
         self._keys = keys
         self._keys_max = GET_KEYS_MAX
-        self._buckets = buckets_of(keys, total_num_buckets)
+        self._buckets = routing.buckets_of(keys)
         self._positions = dict.fromkeys(range(len(keys)))
 
     @property
@@ -224,9 +223,9 @@ class GetAll(Operation):
             for some in _slices(positions, self._keys_max)
         ]
 
-    def rebucket(self, total_num_buckets: int) -> None:
+    def rebucket(self, routing: Routing) -> None:
         """Ask about the keys' new buckets."""
-        self._buckets = buckets_of(self._keys, total_num_buckets)
+        self._buckets = routing.buckets_of(self._keys)
 
     def on_reply(self, ask: Ask, reply: messages.Values) -> None:
         """Some keys are read."""
@@ -247,15 +246,15 @@ class _OfBuckets(Operation):
 
     repeatable = True
 
-    def __init__(self, region: str, total_num_buckets: int) -> None:
+    def __init__(self, region: str, routing: Routing) -> None:
         super().__init__(region)
-        self.rebucket(total_num_buckets)
+        self.rebucket(routing)
 
-    def rebucket(self, total_num_buckets: int) -> None:
+    def rebucket(self, routing: Routing) -> None:
         """Begin anew."""
-        self._total_num_buckets = total_num_buckets
-        self._buckets_max = total_num_buckets
-        self._pending = set(range(total_num_buckets))
+        self._total_num_buckets = routing.total
+        self._buckets_max = routing.total
+        self._pending = set(range(routing.total))
         self._begin()
 
     @property

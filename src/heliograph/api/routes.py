@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from heliograph.errors import RegionNotFoundError, UnavailableError
 from heliograph.link.messages import SiteView
-from heliograph.model.attributes import RegionAttributes
+from heliograph.model.attributes import RegionAttributes, leader_of
 from heliograph.model.members import MemberInfo
 from heliograph.placement.buckets import servers_by_age
 
@@ -21,7 +21,9 @@ class Routes:
         self._servers = servers_by_age(view.members)
         self._by_name = {server.name: server for server in self._servers}
         self._regions = {region.name: region for region in view.regions}
-        self._buckets = {placement.region: placement.buckets for placement in view.placements}
+        parents = {region.name: region.colocated_with for region in view.regions}
+        placed = {placement.region: placement.buckets for placement in view.placements}
+        self._buckets = {name: placed.get(leader_of(name, parents), ()) for name in parents}
         self._learned: dict[tuple[str, int], str] = {}
 
     @property
@@ -65,6 +67,6 @@ class Routes:
         if learned is not None:
             yield learned
         buckets = self._buckets.get(region, ())
-        if bucket < len(buckets):
+        if 0 <= bucket < len(buckets):
             yield buckets[bucket].primary
             yield from buckets[bucket].secondaries

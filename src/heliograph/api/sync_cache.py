@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Unpack
 
 from heliograph.api import cache as awaited
 from heliograph.api.cache_config import CacheOptions
+from heliograph.api.region_options import RegionOptions
 from heliograph.api.sync import Face
 from heliograph.api.sync_region import Region
-from heliograph.model.attributes import DEFAULT_STORE, TOTAL_NUM_BUCKETS_DEFAULT
 from heliograph.model.ids import Address
 
 
@@ -46,22 +45,10 @@ class Cache(Face):
         self,
         name: str,
         type: str = "PARTITION",  # noqa: A002  (the option's name)
-        *,
-        gateway_sender_ids: str | Iterable[str] = (),
-        redundant_copies: int | None = None,
-        total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT,
-        disk_store: str = DEFAULT_STORE,
+        **options: Unpack[RegionOptions],
     ) -> Region:
-        """Create a region. Its gateway senders and its disk store have to exist. Raises UsageError."""
-        creation = self._cache.create_region(
-            name,
-            type,
-            gateway_sender_ids=gateway_sender_ids,
-            redundant_copies=redundant_copies,
-            total_num_buckets=total_num_buckets,
-            disk_store=disk_store,
-        )
-        self._loop.run(creation)
+        """Create a region. Raises UsageError."""
+        self._loop.run(self._cache.create_region(name, type, **options))
         return self.region(name)
 
     def create_disk_store(self, name: str, *, max_disk: int = 0) -> None:

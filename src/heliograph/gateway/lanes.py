@@ -39,6 +39,7 @@ class Route(NamedTuple):
 
     buckets: int
     recipients: tuple[int, ...]
+    resolver: str = ""
 
 
 class Outgoing(NamedTuple):
@@ -204,7 +205,7 @@ class Lane:
                 ready.append(queue)  # it filled the batch; the others come first next time
                 break
             queue.listed = False
-        return self._depart(region, WanBatch(region.name, route.buckets, items), flights, events, size)
+        return self._depart(region, WanBatch(region.name, route.buckets, items, route.resolver), flights, events, size)
 
     def _depart(
         self,

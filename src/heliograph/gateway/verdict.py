@@ -1,8 +1,8 @@
 """What a gateway receiver makes of a batch from another site: which parts go to which of this site's buckets.
 
 Whether an event is applied is decided later, by the bucket's primary (`bucket.primary`); here it is only brought there.
-Where both sites have the same number of buckets a part keeps its bucket and its bytes; otherwise its events are sorted
-into this site's buckets by key, and each piece keeps the birth of the whole.
+Where both sites have the same number of buckets and the same partition resolver (or none), a part keeps its bucket and
+its bytes; otherwise its events are sorted into this site's buckets by key, and each piece keeps the birth of the whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from heliograph.link.messages import WanBatch, decode_wan_batch
 from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
 from heliograph.model.batch import Part, check_head, check_part, decode_columns, encode_columns
 from heliograph.model.decoding import decode
-from heliograph.model.keys import positions_by_bucket
+from heliograph.model.routing import Routing
 
 
 def open_batch(body: bytes) -> WanBatch:
@@ -30,26 +30,26 @@ def open_batch(body: bytes) -> WanBatch:
     return batch
 
 
-def parts_by_bucket(batch: WanBatch, buckets: int) -> dict[int, list[Part]]:
-    """Return the parts for each bucket of this site, whose region has `buckets` buckets, in the order they came.
+def parts_by_bucket(batch: WanBatch, routing: Routing) -> dict[int, list[Part]]:
+    """Return the parts for each bucket of this site's region, which has that routing, in the order they came.
 
-    Raises PeerError when events that have to be sorted are malformed.
+    Raises PeerError when events that have to be sorted are malformed, UsageError when the partition resolver fails.
     """
     sorted_parts: dict[int, list[Part]] = {}
-    if batch.buckets == buckets:
+    if (batch.buckets, batch.resolver) == (routing.total, routing.resolver):
         for bucket, part in batch.items:
             sorted_parts.setdefault(bucket, []).append(part)
         return sorted_parts
     for _, part in batch.items:
-        for bucket, piece in _split(part, buckets):
+        for bucket, piece in _split(part, routing):
             sorted_parts.setdefault(bucket, []).append(piece)
     return sorted_parts
 
 
-def _split(part: Part, buckets: int) -> list[tuple[int, Part]]:
+def _split(part: Part, routing: Routing) -> list[tuple[int, Part]]:
     columns = decode_columns(part.columns)
     check_part(part, columns)
-    groups = positions_by_bucket(columns.keys, buckets)
+    groups = routing.positions_by_bucket(columns.keys)
     if len(groups) == 1:
         return [(bucket, part) for bucket in groups]
     return [

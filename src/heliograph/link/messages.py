@@ -27,7 +27,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class PutAll(Message, frozen=True):
-    """Put entries; all keys of one request belong to one bucket. Answer: `Done`.
+    """Put entries; all keys of one request belong to one bucket, or to any (`model.routing.UNROUTED`). Answer: `Done`.
 
     argument: the encoded callback argument, empty without one.
     """
@@ -448,13 +448,15 @@ class Failure(Message, frozen=True):
 class WanBatch(msgspec.Struct, frozen=True, array_like=True):
     """Event batches of one region, in the order of their buckets' logs, for the remote site to append.
 
-    buckets: total-num-buckets at the sending site; where the remote site has as many, a part keeps its bucket.
+    buckets, resolver: total-num-buckets and partition resolver at the sending site; where those of the remote site are
+    the same, a part keeps its bucket.
     items: (bucket, part) with birth and recipients filled in.
     """
 
     region: str
     buckets: int
     items: list[tuple[int, Part]]
+    resolver: str = ""
 
 
 Request = (

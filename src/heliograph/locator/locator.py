@@ -26,7 +26,7 @@ from heliograph.locator.site import SiteAdmin
 from heliograph.locator.view import SiteWatch
 from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.ids import Address
-from heliograph.model.members import MemberInfo
+from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.registry import REGISTRY, SITE_ID, decode_entry, encode_entry, member_key
 from heliograph.net.link import serve_links
 from heliograph.net.links import Links
@@ -264,7 +264,7 @@ class Locator:
             dsid=self.config.site,
             members=list(watch.members.values()),
             regions=list(watch.regions.values()),
-            placements=list(watch.placements.values()),
+            placements=[RegionPlacement(each.region, each.buckets) for each in watch.placements.values()],
             http_url=self.http_url,
         )
 

@@ -1,7 +1,7 @@
 """Entry commands: put, get, remove (also of all), with keys and values as text (gfsh.md §4.4 to §4.6).
 
-Any server does them, for a server that is not the primary forwards. What the caller gets wrong about an entry shows
-inside an OK result (`Result : false`), but a missing region fails `remove`.
+Any server does them: it finds the bucket, and forwards where it is not the primary. What the caller gets wrong about an
+entry shows inside an OK result (`Result : false`), but a missing region fails `remove`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,22 @@ from typing import TypeVar
 
 import msgspec
 
-from heliograph.errors import RegionNotFoundError, UnavailableError, UnreachableError, UsageError
+from heliograph.errors import (
+    HeliographError,
+    NotPrimaryError,
+    RegionNotFoundError,
+    UnavailableError,
+    UnreachableError,
+    UsageError,
+)
 from heliograph.link.messages import Change, Changed, Clear, Done, GetAll, PutAll, Reply, Request, Values
 from heliograph.locator.cluster import Cluster
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import check_region_name
-from heliograph.model.keys import bucket_of, check_keys, decode_value, encode_value
+from heliograph.model.keys import check_keys, decode_value, encode_value
 from heliograph.model.registry import RegionEntry, decode_entry, region_key
 from heliograph.model.results import Result
+from heliograph.model.routing import UNROUTED
 
 ENTRY_S = 20.0
 
@@ -38,11 +46,10 @@ class EntryAdmin:
             encoded = encode_value(value)
         except UsageError as exc:
             return _refused(key, str(exc))
-        bucket = bucket_of(key, attributes.total_num_buckets)
         if not if_not_exists:
-            await self._ask(PutAll(attributes.name, bucket, [key], [encoded]), Done, repeatable=False)
+            await self._ask(PutAll(attributes.name, UNROUTED, [key], [encoded]), Done, repeatable=False)
             return Result(data={"Result": "true", "Key": key, "Value": value})
-        request = Change(attributes.name, bucket, "put_if_absent", key, encoded)
+        request = Change(attributes.name, UNROUTED, "put_if_absent", key, encoded)
         changed = await self._ask(request, Changed, repeatable=False)
         if changed.done:
             return Result(data={"Result": "true", "Key": key, "Value": value})
@@ -69,8 +76,7 @@ class EntryAdmin:
             check_keys([key])
         except UsageError as exc:
             return _refused(key, str(exc))
-        bucket = bucket_of(key, attributes.total_num_buckets)
-        changed = await self._ask(Change(attributes.name, bucket, "remove", key), Changed, repeatable=False)
+        changed = await self._ask(Change(attributes.name, UNROUTED, "remove", key), Changed, repeatable=False)
         if not changed.done:
             return _refused(key, "the key does not exist in the region")
         return Result(data={"Result": "true", "Key": key})
@@ -91,11 +97,11 @@ class EntryAdmin:
 
     async def _ask(self, request: Request, kind: type[T], *, repeatable: bool) -> T:
         """Ask a server, and the next one when that certainly did nothing or asking twice does no harm."""
-        error: UnavailableError | None = None
+        error: HeliographError | None = None
         for server in await self._cluster.servers():
             try:
                 return await self._cluster.caller.call(server.address, request, kind, timeout_s=ENTRY_S)
-            except UnreachableError as exc:
+            except (UnreachableError, NotPrimaryError) as exc:
                 error = exc
             except UnavailableError as exc:
                 if not repeatable:

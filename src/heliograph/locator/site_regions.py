@@ -12,8 +12,11 @@ from heliograph.model.attributes import (
     DEFAULT_STORE,
     TOTAL_NUM_BUCKETS_DEFAULT,
     RegionAttributes,
+    check_colocation,
+    check_no_colocated,
     check_region_senders,
     check_region_store,
+    leader_of,
     subject_of,
 )
 from heliograph.model.ids import check_region_name
@@ -33,7 +36,11 @@ class RegionAdmin:
 
         An existing one is refused; with `if_not_exists`, one of the same kind is left as it is (gfsh.md §4.1).
         """
-        region = msgspec.structs.replace(region, name=check_region_name(region.name))
+        region = msgspec.structs.replace(
+            region,
+            name=check_region_name(region.name),
+            colocated_with=region.colocated_with and check_region_name(region.colocated_with),
+        )
         async with self._cluster.changing:
             existing = (await self._cluster.regions()).get(region.name) if if_not_exists else None
             if existing is not None:
@@ -45,6 +52,7 @@ class RegionAdmin:
                 return Result(info=[f"Skipping: region {region.name} exists already."])
             check_region_store(region, await self._cluster.stores())
             check_region_senders(region, await self._cluster.senders())
+            check_colocation(region, await self._cluster.regions())
             return await self._cluster.create(region)
 
     async def alter(self, name: str, alteration: RegionAlteration) -> Result:
@@ -70,6 +78,7 @@ class RegionAdmin:
                     raise
                 return Result(info=[f"Skipping: region {name} does not exist."])
             region = entry.attributes
+            check_no_colocated(region.name, await self._cluster.regions())
             result = await self._cluster.destroy(item, subject_of(region))
             for sender in region.gateway_sender_ids:
                 await self._cluster.forget_cursors(sender, region.name)
@@ -85,7 +94,8 @@ class RegionAdmin:
     async def describe(self, name: str) -> Result:
         """Show a region's attributes that differ from the defaults, and the members that host it."""
         region = (await self._read(name))[1].attributes
-        placed = await self._cluster.registry.get(placement_key(region.name))
+        parents = {name: other.colocated_with for name, other in (await self._cluster.regions()).items()}
+        placed = await self._cluster.registry.get(placement_key(leader_of(region.name, parents)))
         hosts = _hosts(decode_entry(placed.value, RegionPlacement)) if placed is not None else []
         rows: list[Row] = [("Region", "type", region.type)]
         if region.gateway_sender_ids:
@@ -94,6 +104,10 @@ class RegionAdmin:
             rows.append(("Region", "disk-store", region.disk_store))
         if region.copies:
             rows.append(("Partition", "redundant-copies", str(region.copies)))
+        if region.colocated_with:
+            rows.append(("Partition", "colocated-with", region.colocated_with))
+        if region.partition_resolver:
+            rows.append(("Partition", "partition-resolver", region.partition_resolver))
         if region.total_num_buckets != TOTAL_NUM_BUCKETS_DEFAULT:
             rows.append(("Partition", "total-num-buckets", str(region.total_num_buckets)))
         return Result(

@@ -22,10 +22,11 @@ from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_host import SerialBucket
 from heliograph.member.state import SiteState
 from heliograph.member.tasks import Tasks
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Seq
 from heliograph.model.members import MemberInfo, ReceiverInfo
+from heliograph.model.routing import Routing
 from heliograph.net.seam import Network
 from heliograph.placement.buckets import oldest_running
 
@@ -76,13 +77,9 @@ class GatewayHost:
         """Return how many regions of that name were destroyed before."""
         return self._region(region).generation
 
-    def region_attributes(self, region: str) -> RegionAttributes:
-        """Return a region's attributes. Raises RegionNotFoundError."""
-        return self._region(region).attributes
-
-    def total_num_buckets(self, region: str) -> int:
-        """Return a region's number of buckets."""
-        return self._region(region).attributes.total_num_buckets
+    def routing(self, region: str) -> Routing:
+        """Return how a region's keys find their buckets. Raises RegionNotFoundError."""
+        return self._region(region).routing
 
     def remote_dsids(self, region: str) -> frozenset[int]:
         """Return the sites that the region's gateway senders feed."""

@@ -11,7 +11,7 @@ import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from heliograph.link.messages import Outcome
 from heliograph.member.backlog import Backlog
 from heliograph.member.config import MemberConfig
 from heliograph.member.gateways import GatewayHost, Gateways
+from heliograph.member.leaving import hand_over, turn_away
 from heliograph.member.membership import Membership
 from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
@@ -43,6 +44,7 @@ from heliograph.model.attributes import (
     Attributes,
     DiskStoreAttributes,
     RegionAttributes,
+    check_colocation,
     check_gateway_at_site,
     check_region_senders,
     check_region_store,
@@ -70,11 +72,6 @@ READY_S = 60.0
 TICK_S = 0.5
 VERIFY_S = 2.0
 """Between two looks at whether this member's primaries still are that."""
-HAND_OVER_S = 20.0
-"""How long a stopping member may take to hand its primaries over."""
-HAND_OVER_LOOK_S = 0.02
-TELL_S = 2.0
-"""How long telling the others that this member leaves may take."""
 DRAIN_S = 5.0
 """How long a stopping member waits for the answers to its last appends."""
 
@@ -229,43 +226,11 @@ class Member:
             self.on_failed()
 
     async def _hand_over(self) -> None:
-        """Have others take over the primaries of this member while it still serves, if there are others.
-
-        Then it turns clients and members away, and answers what it was asked before. All that is bounded; what is not
-        handed over in time is taken over when this member is gone.
-        """
         if not self._ready or self.failure is not None:
             return
         self._leaving = True
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TELL_S):
-                told = await self._membership.tell_news()
-            deadline = began + HAND_OVER_S
-            while told and self._others_stay() and self._leads():
-                if loop.time() > deadline:
-                    _log.warning("primaries left behind name=%s", self.name)
-                    break
-                await asyncio.sleep(HAND_OVER_LOOK_S)
-        _log.info("handed over name=%s seconds=%.3f", self.name, loop.time() - began)
-        self._service.turn_away()
-        deadline = loop.time() + DRAIN_S
-        while self._server.busy and loop.time() < deadline:  # noqa: ASYNC110  (links of any number)
-            await asyncio.sleep(HAND_OVER_LOOK_S)
-
-    def _others_stay(self) -> bool:
-        members = self._watcher.state.members.values()
-        return any(member.kind == "server" and member.name != self.name and not member.leaving for member in members)
-
-    def _leads(self) -> bool:
-        """Say whether this member is the primary of something, or should be."""
-        placed = any(
-            bucket.primary == self.name
-            for placement, _ in self._watcher.state.placements.values()
-            for bucket in placement.buckets
-        )
-        return placed or any(not copy.retired for region in self._regions.values() for copy in region.copies.values())
+        await hand_over(self.name, lambda: self._watcher.state, self._regions, self._membership.tell_news)
+        await turn_away(self._service, self._server)
 
     async def _end_regions(self) -> None:
         ending = [*self._regions.values(), *self._destroyed]
@@ -388,12 +353,14 @@ class Member:
                 region.close()
                 self._destroyed.append(self._regions.pop(name))
                 self._sweeper.wake()
-        for name, entry in state.regions.items():
-            region = self._regions.get(name) or self._host_region(entry)
-            region.alter(entry.attributes)
-            placement = state.placements.get(name)
-            if placement is not None and len(placement[0].buckets) == entry.attributes.total_num_buckets:
-                region.arrange(placement[0])
+        for leader, group in state.groups().items():
+            for name in group:
+                entry = state.regions[name]
+                region = self._regions.get(name) or self._host_region(entry)
+                region.alter(entry.attributes)
+                placement = state.placements.get(leader)
+                if placement is not None and len(placement[0].buckets) == entry.attributes.total_num_buckets:
+                    region.arrange(placement[0])
         await self.gateways.arrange(state, members.values())
         await self._membership.tell_news()
 
@@ -442,6 +409,8 @@ class Member:
         if isinstance(attributes, RegionAttributes):
             check_region_store(attributes, self._watcher.state.stores)
             check_region_senders(attributes, self._watcher.state.senders)
+            regions = {name: entry.attributes for name, entry in self._watcher.state.regions.items()}
+            check_colocation(attributes, regions)
         elif not isinstance(attributes, DiskStoreAttributes):
             check_gateway_at_site(attributes, self.site)
         revision = None
@@ -482,7 +451,9 @@ class Member:
         if request.change == "destroyed":
             return Outcome(True, f"{request.subject} destroyed on {self.name}")
         problem = self.gateways.problems.get(request.subject)
-        if problem is not None:
+        if kind == "region" and name in self._regions:
+            problem = self._regions[name].problem
+        if problem:
             return Outcome(False, problem)
         return Outcome(True, f"{request.subject} {request.change} on {self.name}{self._running(kind, name)}")
 

@@ -34,7 +34,7 @@ from heliograph.member.waiters import ManyWrites, OneWrite, Waiter
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import Address, BucketId, Seq
-from heliograph.model.keys import Key, bucket_of, group_entries, positions_by_bucket
+from heliograph.model.keys import Key
 from heliograph.net.links import Links
 
 RETRY_S = 0.05
@@ -111,9 +111,7 @@ class Operations:
         entry_max = largest_entry(keys, values)
         waiter = ManyWrites(self._loop)
         rest: list[tuple[int, list[Key], list[bytes]]] = []
-        for bucket, (some_keys, some_values) in group_entries(
-            keys, values, hosted.attributes.total_num_buckets
-        ).items():
+        for bucket, (some_keys, some_values) in hosted.routing.group_entries(keys, values).items():
             copy = copies.get(bucket)
             size = entry_max * len(some_keys)
             pieces: Iterable[Piece] = ((some_keys, some_values, size),)
@@ -145,7 +143,7 @@ class Operations:
 
     async def _put(self, region: str, keys: list[Key], values: list[bytes], argument: bytes) -> None:
         hosted = self.region(region)
-        bucket = bucket_of(keys[0], hosted.attributes.total_num_buckets)
+        bucket = hosted.routing.bucket_of(keys[0])
         copy = hosted.copies.get(bucket)
         if copy is not None and copy.accepting and not self._backlog.full:
             waiter = OneWrite(self._loop)
@@ -172,7 +170,7 @@ class Operations:
         self, region: str, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
     ) -> Changed:
         """Do a conditional operation at the bucket's primary."""
-        bucket = bucket_of(key, self.region(region).attributes.total_num_buckets)
+        bucket = self.region(region).routing.bucket_of(key)
         request = messages.Change(region, bucket, op, key, value, expected, True, argument)
 
         def here(copy: BucketCopy, waiter: Waiter) -> None:
@@ -287,7 +285,7 @@ class Operations:
         """Return the values of keys; empty where there is no entry."""
         hosted = self.region(region)
         values = [b""] * len(keys)
-        groups = positions_by_bucket(keys, hosted.attributes.total_num_buckets)
+        groups = hosted.routing.positions_by_bucket(keys)
 
         async def ask_some(member: str, positions: list[int]) -> None:
             request = messages.GetAll(region, [keys[position] for position in positions])

@@ -17,9 +17,8 @@ from heliograph.errors import ConflictError, HeliographError, NotPrimaryError, U
 from heliograph.link.messages import Copies, CopiesQuery, Moves, Rebalance, Rebalanced, RegionCopies
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
-from heliograph.model.attributes import RegionAttributes
 from heliograph.model.members import Buckets, MemberInfo, RegionPlacement
-from heliograph.model.registry import RegionEntry, encode_entry, placement_key
+from heliograph.model.registry import encode_entry, placement_key
 from heliograph.net.links import Links
 from heliograph.placement.buckets import Seen, Server, follow_up, staying
 from heliograph.placement.rebalance import moves, rebalance
@@ -71,9 +70,10 @@ class Placer:
         regions, placements = state.regions, state.placements
         live = {server.name for server in servers}
         under_way = False
-        for name, entry in regions.items():
+        groups = state.groups()
+        for name, group in groups.items():
             current, revision = placements.get(name, (None, 0))
-            wanted = follow_up(entry.attributes, staying(servers), live, current, self._seen_of([name]))
+            wanted = follow_up(regions[name].attributes, staying(servers), live, current, self._seen_of(group))
             under_way = under_way or bool(wanted.goal)
             if wanted != current:
                 await self._write(state, wanted, None if current is None else revision)
@@ -81,7 +81,7 @@ class Placer:
             self._open.set()
         else:
             self._open.clear()
-        for name in placements.keys() - regions.keys():
+        for name in placements.keys() - groups.keys():
             await self._registry.delete(placement_key(name))
             state.placements.pop(name, None)
 
@@ -153,37 +153,40 @@ class Placer:
         """
         if not self._servers:
             raise NotPrimaryError(f"{self._name} is not the oldest server any more: ask again")
-        regions = _chosen(request, self._state.regions)
+        groups = _chosen(request, self._state.groups())
         servers = staying(self._servers)
-        sizes = await self._sizes(regions)
-        done = [await self._rebalance(request, entry.attributes, servers, sizes) for entry in regions.values()]
+        sizes = await self._sizes(groups)
+        done = [await self._rebalance(request, group, servers, sizes) for group in groups]
         self._on_news()
         return Rebalanced(done, len(servers))
 
     async def _rebalance(
         self,
         request: Rebalance,
-        region: RegionAttributes,
+        group: Sequence[str],
         servers: Sequence[Server],
         sizes: Mapping[str, Mapping[int, int]],
     ) -> Moves:
-        size = [sizes[region.name].get(bucket, 0) for bucket in range(region.total_num_buckets)]
+        told_as = ", ".join(group)
         while True:
-            current, revision = self._state.placements.get(region.name, (None, 0))
-            if current is None:
-                return Moves(region.name, 0, 0, 0, 0, 0)
+            entry = self._state.regions.get(group[0])
+            current, revision = self._state.placements.get(group[0], (None, 0))
+            if entry is None or current is None:
+                return Moves(told_as, 0, 0, 0, 0, 0)
+            region = entry.attributes
+            size = [sum(sizes[name].get(bucket, 0) for name in group) for bucket in range(region.total_num_buckets)]
             goal: Buckets = ()
             if request.action != "cancel":
                 goal = rebalance(region, servers, current.goal or current.buckets, size)
             wanted = RegionPlacement(region.name, current.buckets, goal)
-            told = moves(region.name, current.buckets, goal or current.buckets, size)
+            told = moves(told_as, current.buckets, goal or current.buckets, size)
             if request.action == "simulate" or wanted == current or await self._write(self._state, wanted, revision):
                 return told
             await asyncio.sleep(LOOK_S)  # until the watcher has brought the newer one
 
-    async def _sizes(self, regions: Iterable[str]) -> dict[str, dict[int, int]]:
-        """Return the bytes of every bucket, as any server that has loaded it counts them."""
-        names = tuple(regions)
+    async def _sizes(self, groups: Iterable[Iterable[str]]) -> dict[str, dict[int, int]]:
+        """Return the bytes of every bucket of every region, as any server that has loaded it counts them."""
+        names = tuple(name for group in groups for name in group)
         answers = await self._ask(CopiesQuery(names, sizes=True), SIZES_S)
         sizes: dict[str, dict[int, int]] = {name: {} for name in names}
         for copies in answers.values():
@@ -206,14 +209,19 @@ def _copies_of(region: HostedRegion, *, sizes: bool) -> RegionCopies:
     )
 
 
-def _chosen(request: Rebalance, regions: Mapping[str, RegionEntry]) -> dict[str, RegionEntry]:
-    """Return the regions that are meant. Raises UsageError when one does not exist, or none is left."""
-    include = [name.removeprefix("/") for name in request.include]
+def _chosen(request: Rebalance, groups: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
+    """Return the regions that are meant, with all that are colocated with them.
+
+    Raises UsageError when one does not exist, or none is left.
+    """
+    include = {name.removeprefix("/") for name in request.include}
     exclude = {name.removeprefix("/") for name in request.exclude}
-    unknown = sorted({*include, *exclude} - regions.keys())
+    known = {name for group in groups.values() for name in group}
+    unknown = sorted((include | exclude) - known)
     if unknown:
         raise UsageError(f"region {', '.join(unknown)} does not exist at this site")
-    chosen = {name: regions[name] for name in include or sorted(regions) if name not in exclude}
-    if not chosen:
+    chosen = (include or known) - exclude
+    meant = [group for _, group in sorted(groups.items()) if not chosen.isdisjoint(group)]
+    if not meant:
         raise UsageError("there is no region to rebalance")
-    return chosen
+    return meant

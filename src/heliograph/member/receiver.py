@@ -21,10 +21,11 @@ from heliograph.gateway.verdict import open_batch, parts_by_bucket
 from heliograph.link.failures import failure_of
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Done, ReceiverAction, ReceiverStatus
-from heliograph.model.attributes import GatewayReceiverAttributes, RegionAttributes
+from heliograph.model.attributes import GatewayReceiverAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import EVERY_INTERFACE, Address
 from heliograph.model.members import ReceiverInfo
+from heliograph.model.routing import Routing
 from heliograph.net.connection import PING_INTERVAL_S, KeepAlive
 from heliograph.net.link import BaseHandler, Link, LinkHandler, LinkServer, serve_links
 from heliograph.net.seam import Network
@@ -47,8 +48,8 @@ class ReceiverHost(Protocol):
     network: Network
     rng: random.Random
 
-    def region_attributes(self, region: str) -> RegionAttributes:
-        """Return a region's attributes. Raises RegionNotFoundError."""
+    def routing(self, region: str) -> Routing:
+        """Return how a region's keys find their buckets. Raises RegionNotFoundError."""
         ...
 
     def apply_parts(self, region: str, bucket: int, parts: tuple[Part, ...], /) -> Awaitable[Done]:
@@ -177,7 +178,7 @@ class GatewayReceiver(BaseHandler):
             work = self._works[link] = _Work()
         try:
             batch = open_batch(body)
-            parts = parts_by_bucket(batch, self._host.region_attributes(batch.region).total_num_buckets)
+            parts = parts_by_bucket(batch, self._host.routing(batch.region))
         except HeliographError as exc:
             self._refuse(link, batch_id, exc)
             return

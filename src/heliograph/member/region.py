@@ -15,6 +15,7 @@ from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Record
 from heliograph.model.ids import NO_SEQ, Seq
 from heliograph.model.members import RegionPlacement
+from heliograph.model.routing import member_routing
 
 RETRY_S = 0.5
 TAKEOVERS_AT_ONCE = 16
@@ -32,6 +33,8 @@ class HostedRegion:
         self, attributes: RegionAttributes, generation: int, *, store: Store, host: CopyHost, sink: RegionSink
     ) -> None:
         self.attributes = attributes
+        self.routing, self.problem = member_routing(attributes)
+        """How keys find their buckets, and what is wrong with that here."""
         self.generation = generation
         self.store = store
         self.copies: dict[int, BucketCopy] = {}

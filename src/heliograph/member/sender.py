@@ -277,7 +277,8 @@ class GatewaySender:
         """Look up what batches of a region say; every region was looked up before its first bucket is shipped."""
         try:
             recipients = tuple(sorted(self._host.remote_dsids(region)))
-            route = Route(self._host.total_num_buckets(region), recipients)
+            routing = self._host.routing(region)
+            route = Route(routing.total, recipients, routing.resolver)
         except RegionNotFoundError:
             if region not in self._routes:
                 raise

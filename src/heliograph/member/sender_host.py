@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from heliograph.engine.seam import Log, Registry
 from heliograph.link.messages import Receivers
 from heliograph.model.ids import Seq
+from heliograph.model.routing import Routing
 from heliograph.net.seam import Network
 
 
@@ -55,8 +56,8 @@ class SenderHost(Protocol):
         """Return how many regions of that name were destroyed before. Raises RegionNotFoundError."""
         ...
 
-    def total_num_buckets(self, region: str) -> int:
-        """Return a region's number of buckets. Raises RegionNotFoundError."""
+    def routing(self, region: str) -> Routing:
+        """Return how a region's keys find their buckets. Raises RegionNotFoundError."""
         ...
 
     def remote_dsids(self, region: str) -> frozenset[int]:

@@ -12,7 +12,8 @@ from heliograph.link import frames, messages
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import Operations
 from heliograph.member.waiters import OneWrite
-from heliograph.model.keys import NO_VALUE, VALUE_BYTES_MAX, buckets_of, check_argument, check_keys
+from heliograph.model.keys import NO_VALUE, VALUE_BYTES_MAX, check_argument, check_keys
+from heliograph.model.routing import UNROUTED
 from heliograph.net.link import BaseHandler, Link
 
 Answer = messages.Reply | Awaitable[messages.Reply]
@@ -76,7 +77,7 @@ class MemberService(BaseHandler):
 
     async def _put_elsewhere(self, request: messages.PutAll) -> messages.Reply:
         await self._operations.put_all(request.region, request.keys, request.values, request.argument)
-        return messages.Done(0, self._operations.region(request.region).primary_of(request.bucket))
+        return messages.Done(0, self._primary_of(request.region, request.bucket))
 
     def _change(self, request: messages.Change) -> Answer:
         self._check_keys(request.region, request.bucket, [request.key])
@@ -98,7 +99,7 @@ class MemberService(BaseHandler):
         changed = await self._operations.change(
             request.region, request.op, request.key, request.value, request.expected, request.argument
         )
-        primary = self._operations.region(request.region).primary_of(request.bucket)
+        primary = self._primary_of(request.region, request.bucket)
         return messages.Changed(changed.done, changed.old, changed.seq, primary)
 
     def _clear(self, request: messages.Clear) -> Answer:
@@ -132,6 +133,9 @@ class MemberService(BaseHandler):
         if forwarded:
             raise NotPrimaryError(f"{self._name} is not the primary of bucket {bucket} of {region}")
         return None
+
+    def _primary_of(self, region: str, bucket: int) -> str:
+        return "" if bucket == UNROUTED else self._operations.region(region).primary_of(bucket)
 
     # --- reads
 
@@ -168,10 +172,11 @@ class MemberService(BaseHandler):
             raise self._other_buckets(region)
 
     def _check_keys(self, region: str, bucket: int, keys: list[Any]) -> None:
-        self._check_bucket(region, bucket)
         check_keys(keys)
-        buckets = self._operations.region(region).attributes.total_num_buckets
-        if not all(map(bucket.__eq__, buckets_of(keys, buckets))):
+        if bucket == UNROUTED:
+            return
+        self._check_bucket(region, bucket)
+        if not all(map(bucket.__eq__, self._operations.region(region).routing.buckets_of(keys))):
             raise self._other_buckets(region)
 
     def _other_buckets(self, region: str) -> NotPrimaryError:

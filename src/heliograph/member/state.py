@@ -8,7 +8,12 @@ from typing import TypeVar
 
 from heliograph.engine.seam import Registry
 from heliograph.engine.watching import Entries, Group, Watching
-from heliograph.model.attributes import DiskStoreAttributes, GatewayReceiverAttributes, GatewaySenderAttributes
+from heliograph.model.attributes import (
+    DiskStoreAttributes,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    leader_of,
+)
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.registry import (
     CONFIG,
@@ -35,7 +40,15 @@ class SiteState:
     senders: dict[str, GatewaySenderAttributes] = field(default_factory=dict)
     receiver: GatewayReceiverAttributes | None = None
     placements: dict[str, tuple[RegionPlacement, int]] = field(default_factory=dict)
-    """Region -> placement and its revision."""
+    """Region -> placement and its revision; one that is colocated with another goes by that one's."""
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the regions by the one by whose placement they go, which comes first."""
+        parents = {name: entry.attributes.colocated_with for name, entry in self.regions.items()}
+        groups: dict[str, list[str]] = {name: [name] for name in parents if leader_of(name, parents) == name}
+        for name in parents.keys() - groups.keys():
+            groups[leader_of(name, parents)].append(name)
+        return {leader: [leader, *sorted(others)] for leader, (_, *others) in groups.items()}
 
 
 class StateWatcher(Watching):

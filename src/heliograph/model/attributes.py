@@ -7,6 +7,7 @@ refused as unknown rather than ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from typing import Literal
 
@@ -21,6 +22,9 @@ REDUNDANT_COPIES_MAX = 3
 BATCH_TIME_INTERVAL_MAX_MS = 3_600_000
 """A batch that never fills leaves after an hour at the latest; longer is a slip of the hand."""
 DEFAULT_STORE = "DEFAULT"
+STRING_PREFIX = "string-prefix"
+"""The partition resolver that is built in, see `model.routing`."""
+_RESOLVER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 
 REGION_TYPES: dict[str, tuple[str, int, bool]] = {
     "REPLICATE": ("REPLICATE", 0, False),
@@ -85,6 +89,8 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     redundant_copies: None means what the type says.
     disk_store: whose log and snapshots its buckets are in. Every region has those, so any type may name one.
+    colocated_with: a partitioned region whose buckets this one's are always together with, member by member.
+    partition_resolver: what decides which keys share a bucket, see `model.routing`; "" means the key itself.
     """
 
     name: str
@@ -93,6 +99,8 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     redundant_copies: int | None = None
     total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT
     disk_store: str = DEFAULT_STORE
+    colocated_with: str = ""
+    partition_resolver: str = ""
 
     def __post_init__(self) -> None:
         check_region_name(self.name)
@@ -106,8 +114,22 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
                 raise UsageError("redundant-copies is for PARTITION types: a replicated region is on every member")
             if not 0 <= self.redundant_copies <= REDUNDANT_COPIES_MAX:
                 raise UsageError(f"redundant-copies {self.redundant_copies}: use 0 to {REDUNDANT_COPIES_MAX}")
+        if self.colocated_with:
+            self._check_partitioned("colocated-with")
+            check_region_name(self.colocated_with)
+            if self.colocated_with == self.name:
+                raise UsageError(f"colocated-with {self.colocated_with}: a region can't be colocated with itself")
+        if self.partition_resolver:
+            self._check_partitioned("partition-resolver")
+            if self.partition_resolver != STRING_PREFIX and not _RESOLVER.fullmatch(self.partition_resolver):
+                given = self.partition_resolver
+                raise UsageError(f"partition-resolver {given!r}: write module:function, or {STRING_PREFIX}")
         for sender in self.gateway_sender_ids:
             check_name("gateway sender", sender)
+
+    def _check_partitioned(self, option: str) -> None:
+        if self.replicated:
+            raise UsageError(f"{option} is for PARTITION types: a replicated region is on every member")
 
     @property
     def replicated(self) -> bool:
@@ -269,6 +291,42 @@ def check_region_store(region: RegionAttributes, stores: Container[str]) -> None
         raise UsageError(
             f"region {region.name} names disk store {region.disk_store!r}, which does not exist: create it first"
         )
+
+
+def leader_of(region: str, colocated_with: Mapping[str, str]) -> str:
+    """Return the region by whose placement a region's buckets are placed: itself, unless it is colocated with another.
+
+    colocated_with: every region -> the one that it is colocated with, "" for none.
+    """
+    passed = {region}
+    while (parent := colocated_with.get(region, "")) in colocated_with and parent not in passed:
+        region = parent
+        passed.add(parent)
+    return region
+
+
+def check_colocation(region: RegionAttributes, regions: Mapping[str, RegionAttributes]) -> None:
+    """Raise UsageError unless the region can be colocated as it says (configuration.md §4.4)."""
+    if not region.colocated_with:
+        return
+    name = check_region_name(region.colocated_with)
+    parent = regions.get(name)
+    said = f"region {region.name} can't be colocated with {name}"
+    if parent is None:
+        raise UsageError(f"{said}, which does not exist: create it first")
+    if parent.replicated:
+        raise UsageError(f"{said}, which is replicated: it has to be of a PARTITION type")
+    if parent.total_num_buckets != region.total_num_buckets:
+        raise UsageError(f"{said}: give total-num-buckets {parent.total_num_buckets} as that one has")
+    if parent.copies != region.copies:
+        raise UsageError(f"{said}: give redundant-copies {parent.copies} as that one has")
+
+
+def check_no_colocated(region: str, regions: Mapping[str, RegionAttributes]) -> None:
+    """Raise UsageError when a region can't be destroyed because others are colocated with it."""
+    children = sorted(name for name, other in regions.items() if other.colocated_with == region)
+    if children:
+        raise UsageError(f"region {region} can't be destroyed: destroy {', '.join(children)} first, colocated with it")
 
 
 def check_region_senders(region: RegionAttributes, senders: Mapping[str, GatewaySenderAttributes]) -> None:

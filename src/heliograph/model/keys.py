@@ -152,27 +152,6 @@ def buckets_of(keys: Sequence[Key], total_num_buckets: int) -> list[BucketId]:
     return [crc32(each) % total_num_buckets for each in data]  # type: ignore[misc]  # BucketId is an int
 
 
-def group_entries(
-    keys: Sequence[Key], values: Sequence[bytes], total_num_buckets: int
-) -> dict[BucketId, tuple[list[Key], list[bytes]]]:
-    """Sort entries into their keys' buckets, as columns that keep the order within a bucket."""
-    buckets = buckets_of(keys, total_num_buckets)
-    groups: dict[BucketId, tuple[list[Key], list[bytes]]] = {bucket: ([], []) for bucket in set(buckets)}
-    for bucket, key, value in zip(buckets, keys, values, strict=True):
-        some_keys, some_values = groups[bucket]
-        some_keys.append(key)
-        some_values.append(value)
-    return groups
-
-
-def positions_by_bucket(keys: Sequence[Key], total_num_buckets: int) -> dict[BucketId, list[int]]:
-    """Sort the positions of keys into the keys' buckets, ascending within a bucket."""
-    groups: dict[BucketId, list[int]] = {}
-    for position, bucket in enumerate(buckets_of(keys, total_num_buckets)):
-        groups.setdefault(bucket, []).append(position)
-    return groups
-
-
 def _key_bytes(key: Key) -> bytes:
     if isinstance(key, bytes):
         return key

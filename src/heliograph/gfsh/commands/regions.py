@@ -33,6 +33,8 @@ def region_path(name: str) -> str:
         "redundant_copies": "Copies of every bucket besides the primary one, 0 to 3; by default what the type says.",
         "total_num_buckets": "Buckets that it is divided into.",
         "disk_store": "Disk store that its log and snapshots are in.",
+        "colocated_with": "A partitioned region whose buckets its own are always together with.",
+        "partition_resolver": "What decides which keys share a bucket: module:function, or string-prefix.",
     },
     spelled=_SENDER_IDS,
     choices={"type": REGION_TYPES},

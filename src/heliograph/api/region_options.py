@@ -1,0 +1,36 @@
+"""The options of a region that a program creates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypedDict
+
+from heliograph.api.options import checked, read_names
+from heliograph.model.attributes import RegionAttributes
+from heliograph.model.ids import check_region_name
+
+
+class RegionOptions(TypedDict, total=False):
+    """What a region may be created with besides its name and type; see `model.attributes.RegionAttributes`.
+
+    gateway_sender_ids: names, or a text with commas; the gateway senders have to exist.
+    redundant_copies: 0 to 3; by default what the type says. colocated_with: a partitioned region that exists.
+    partition_resolver: `module:function` or `string-prefix`. disk_store: one that exists.
+    """
+
+    gateway_sender_ids: str | Iterable[str]
+    redundant_copies: int | None
+    total_num_buckets: int
+    colocated_with: str
+    partition_resolver: str
+    disk_store: str
+
+
+def read_region_options(name: str, type_: str, options: RegionOptions) -> RegionAttributes:
+    """Check the options and make the region's attributes. Raises UsageError for one that is unknown or unfit."""
+    given: dict[str, Any] = {"name": check_region_name(name), "type": type_, **options}
+    if given.get("colocated_with"):
+        given["colocated_with"] = check_region_name(given["colocated_with"])
+    if "gateway_sender_ids" in given:
+        given["gateway_sender_ids"] = read_names("gateway_sender_ids", given["gateway_sender_ids"])
+    return checked(RegionAttributes, "create_region", given)
