@@ -193,6 +193,14 @@ def test_gateways(cache: heliograph.Cache) -> None:
         (lambda c: c.create_region("x", gateway_sender_ids=["nobody"]), "'nobody', which does not exist: create it"),
         (lambda c: c.create_region("x", total_num_buckets="9"), "^total_num_buckets='9': expected int, got str$"),
         (lambda c: c.create_region("x", gateway_sender_ids=5), "^gateway_sender_ids=5: give a name"),
+        (
+            lambda c: c.create_region("x", entry_idle_time_expiration="5"),
+            "^entry_idle_time_expiration='5': expected int",
+        ),
+        (
+            lambda c: c.create_region("x", entry_idle_time=5),
+            "^create_region has no option entry_idle_time; its options",
+        ),
         (lambda c: c.create_region(5), "5 can't name a region"),
         (lambda c: c.region(5), "5 can't name a region"),
         (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=1), "this site's own"),

@@ -87,6 +87,17 @@ def test_what_was_invalidated_is_destroyed_in_its_time_and_not_invalidated_again
     assert bucket.removed == [(START_MS + 1_000, INVALIDATED, "a"), (START_MS + 5_000, EXPIRED, "a")]
 
 
+def test_a_new_value_is_taken_away_in_its_time_although_the_entry_waits_to_be_destroyed() -> None:
+    bucket = Bucket(LIVES, Rule(1_000, INVALIDATED, idle=True))
+    bucket.put(START_MS, "a")
+    bucket.look_always(START_MS + 2_500)
+    bucket.put(START_MS + 2_600, "a")
+    bucket.look_always(START_MS + 20_000)
+    assert [(at_ms - START_MS, kind) for at_ms, kind, _ in bucket.removed] == [
+        (1_000, INVALIDATED), (3_600, INVALIDATED), (7_600, EXPIRED)
+    ]  # fmt: skip
+
+
 def test_what_did_not_reach_the_log_is_tried_again() -> None:
     bucket = Bucket(LIVES)
     bucket.put(START_MS, "a")

@@ -194,6 +194,28 @@ def test_a_sender_taken_off_a_region_leaves_no_cursor() -> None:
     on_site(scenario)
 
 
+def test_an_alteration_changes_what_is_given_and_shows() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        await site.admin.regions.alter(
+            "customer",
+            RegionAlteration(entry_idle_time_expiration=9, entry_idle_time_expiration_action="DESTROY"),
+        )
+        altered = decode_entry(site.registry.entries[region_key("customer")].value, RegionEntry).attributes
+        assert altered == msgspec.structs.replace(
+            CUSTOMER, entry_idle_time_expiration=9, entry_idle_time_expiration_action="destroy"
+        )
+        rows = (await site.admin.regions.describe("customer")).tables[0].rows
+        assert ("Region", "entry-idle-time-expiration", "9") in rows
+        assert ("Region", "entry-idle-time-expiration-action", "destroy") in rows
+        with pytest.raises(UsageError, match="alter region needs an option to change"):
+            RegionAlteration()
+        with pytest.raises(UsageError, match="entry-idle-time-expiration -1"):
+            RegionAlteration(entry_idle_time_expiration=-1)
+
+    on_site(scenario)
+
+
 def test_an_alteration_that_lost_a_race_is_a_conflict() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()

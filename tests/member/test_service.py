@@ -72,6 +72,7 @@ BAD: list[tuple[messages.Request, type[HeliographError], str]] = [
     (Keys(REGION, [0], BUCKETS + 1), NotPrimaryError, "has 4 buckets"),
     (Size(REGION, [0, 1], BUCKETS), NotPrimaryError, "a does not hold bucket 1 of r"),
     (Size(REGION, [BUCKETS], BUCKETS), NotPrimaryError, "does not hold bucket 4"),
+    (messages.WereRead(REGION, 0, [KEY]), UsageError, "WereRead is answered to members, not to client app"),
     (messages.SiteQuery(), UsageError, "a member does not answer SiteQuery: ask a locator"),
     (ApplyParts(REGION, 0, ()), UsageError, "ApplyParts is answered to members, not to client app"),
 ]

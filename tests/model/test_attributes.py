@@ -43,6 +43,22 @@ def receiver(**options: Any) -> GatewayReceiverAttributes:
         (region, {"redundant_copies": -1}, "redundant-copies -1: use 0 to 3"),
         (region, {"type": "REPLICATE", "redundant_copies": 1}, "redundant-copies is for PARTITION types"),
         (region, {"gateway_sender_ids": ("a b",)}, "'a b' can't name a gateway sender"),
+        (
+            region,
+            {"entry_time_to_live_expiration": -1},
+            "entry-time-to-live-expiration -1: use 1 to 2147483647 seconds, or 0",
+        ),
+        (region, {"entry_idle_time_expiration": 2**31}, "entry-idle-time-expiration 2147483648: use 1 to"),
+        (
+            region,
+            {"entry_idle_time_expiration_action": "Local-Destroy"},
+            "entry-idle-time-expiration-action 'Local-Destroy' would let copies of the region differ: use destroy",
+        ),
+        (
+            region,
+            {"entry_time_to_live_expiration_action": "forget"},
+            "entry-time-to-live-expiration-action 'forget' is not known: use destroy or invalidate",
+        ),
         (sender, {"id": ""}, "'' can't name a gateway sender"),
         (sender, {"remote_distributed_system_id": 256}, "distributed-system-id 256 is out of range"),
         (sender, {"batch_size": 0}, "batch-size 0: use 1 or more, or -1"),
@@ -177,3 +193,7 @@ def test_what_exists_already(there: Attributes | None, here: Attributes, said: s
     text = str(exists_already(there, here))
     assert text.startswith(said)
     assert "destroy " + subject_of(here).split()[0] in text
+
+
+def test_an_expiration_action_is_the_same_in_any_case() -> None:
+    assert region(entry_idle_time_expiration_action="DESTROY") == region(entry_idle_time_expiration_action="destroy")

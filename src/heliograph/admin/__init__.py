@@ -43,7 +43,8 @@ flags are `true` or `false`. A key is a query parameter because any text can be 
 
 Bodies are the structs of `model.attributes`, and from `locator.requests`:
 
-* `RegionAlteration`: `gateway_sender_ids` (list of ids; an empty list removes all senders);
+* `RegionAlteration`: `gateway_sender_ids` (list of ids; an empty list removes all senders),
+  `entry_time_to_live_expiration`, `entry_idle_time_expiration` (seconds), `entry_..._action` (at least one of them);
 * `StoreAlteration`: `max_disk` (MB, 0 for no limit);
 * `SenderAlteration`: `batch_size`, `batch_time_interval` (at least one of them);
 * `EntryValue`: `value` (text).

@@ -97,7 +97,7 @@ class RegionRoutes(Controller):
 
     @patch("/{name:str}", status_code=OK)
     async def alter_region(self, site: Site, name: FromPath[str], data: JSONBody[RegionAlteration]) -> Answer:
-        """Change a region's gateway senders."""
+        """Change a region's gateway senders and expiration."""
         return answer(await site.regions.alter(name, data))
 
     @delete("/{name:str}", status_code=OK)

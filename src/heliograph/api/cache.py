@@ -89,7 +89,7 @@ class Cache(Opened):
         type: str = "PARTITION",  # noqa: A002  (the option's name)
         **options: Unpack[RegionOptions],
     ) -> Region:
-        """Create a region. Raises UsageError."""
+        """Create a region. Options: `RegionOptions`. Raises UsageError."""
         await self.member.configure(read_region_options(name, type, options))
         return self.region(name)
 

@@ -16,6 +16,8 @@ class RegionOptions(TypedDict, total=False):
     gateway_sender_ids: names, or a text with commas; the gateway senders have to exist.
     redundant_copies: 0 to 3; by default what the type says. colocated_with: a partitioned region that exists.
     partition_resolver: `module:function` or `string-prefix`. disk_store: one that exists.
+    entry_time_to_live_expiration, entry_idle_time_expiration: seconds; 0, the default: never.
+    entry_..._action: "destroy", or "invalidate", the default.
     """
 
     gateway_sender_ids: str | Iterable[str]
@@ -24,6 +26,10 @@ class RegionOptions(TypedDict, total=False):
     colocated_with: str
     partition_resolver: str
     disk_store: str
+    entry_time_to_live_expiration: int
+    entry_time_to_live_expiration_action: str
+    entry_idle_time_expiration: int
+    entry_idle_time_expiration_action: str
 
 
 def read_region_options(name: str, type_: str, options: RegionOptions) -> RegionAttributes:

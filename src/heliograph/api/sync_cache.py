@@ -47,7 +47,7 @@ class Cache(Face):
         type: str = "PARTITION",  # noqa: A002  (the option's name)
         **options: Unpack[RegionOptions],
     ) -> Region:
-        """Create a region. Raises UsageError."""
+        """Create a region. Options: `RegionOptions`. Raises UsageError."""
         self._loop.run(self._cache.create_region(name, type, **options))
         return self.region(name)
 

@@ -80,6 +80,14 @@ class ApplyParts(Message, frozen=True):
     forwarded: bool = False
 
 
+class WereRead(Message, frozen=True):
+    """Entries of a bucket were read at another copy than the primary's: their idle time begins anew. Answer: `Done`."""
+
+    region: str
+    bucket: int
+    keys: list[WireKey]
+
+
 class GetAll(Message, frozen=True):
     """Read entries. Keys may belong to any buckets that the member holds. Answer: `Values`."""
 
@@ -462,7 +470,7 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | EngineQuery
     | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand | GatewayQuery
-    | DiskStoreQuery
+    | DiskStoreQuery | WereRead
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | SiteView | JoinView | Receivers | EngineView | Exchange | Status

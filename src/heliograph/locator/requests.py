@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.attributes import check_batch_time_interval, check_max_disk
+from heliograph.model.attributes import check_batch_time_interval, check_expiration, check_max_disk
 from heliograph.model.ids import check_name
 
 
 class RegionAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`alter region`: the gateway senders that the region has from now on; none removes all (gfsh.md §4.2)."""
+    """`alter region`: None leaves an attribute as it is (gfsh.md §4.2). Raises UsageError.
 
-    gateway_sender_ids: tuple[str, ...]
+    gateway_sender_ids: those that the region has from now on; none removes all. entry_...: as of `RegionAttributes`.
+    """
+
+    gateway_sender_ids: tuple[str, ...] | None = None
+    entry_time_to_live_expiration: int | None = None
+    entry_time_to_live_expiration_action: str | None = None
+    entry_idle_time_expiration: int | None = None
+    entry_idle_time_expiration_action: str | None = None
 
     def __post_init__(self) -> None:
-        for sender in self.gateway_sender_ids:
+        if not self.changes:
+            raise UsageError("alter region needs an option to change: gateway-sender-id, or one of entry-…-expiration")
+        for sender in self.gateway_sender_ids or ():
             check_name("gateway sender", sender)
+        check_expiration(self)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The attributes that are given."""
+        return {field: value for field, value in msgspec.structs.asdict(self).items() if value is not None}
 
 
 class SenderAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import RegionAlteration
 from heliograph.model.attributes import (
     DEFAULT_STORE,
+    EXPIRATION_OPTIONS,
     TOTAL_NUM_BUCKETS_DEFAULT,
     RegionAttributes,
     check_colocation,
@@ -56,11 +57,11 @@ class RegionAdmin:
             return await self._cluster.create(region)
 
     async def alter(self, name: str, alteration: RegionAlteration) -> Result:
-        """Replace the list of gateway senders of a region; a queue of a removed one is dropped."""
+        """Change what a region's attributes may become; a queue of a gateway sender that is removed is dropped."""
         async with self._cluster.changing:
             item, entry = await self._read(name)
             region = entry.attributes
-            altered = msgspec.structs.replace(region, gateway_sender_ids=alteration.gateway_sender_ids)
+            altered = msgspec.structs.replace(region, **alteration.changes)
             check_region_senders(altered, await self._cluster.senders())
             value = msgspec.structs.replace(entry, attributes=altered)
             result = await self._cluster.alter(item, value, subject_of(region))
@@ -108,6 +109,11 @@ class RegionAdmin:
             rows.append(("Partition", "colocated-with", region.colocated_with))
         if region.partition_resolver:
             rows.append(("Partition", "partition-resolver", region.partition_resolver))
+        for field in EXPIRATION_OPTIONS:
+            if getattr(region, field):
+                name = field.replace("_", "-")
+                rows.append(("Region", name, str(getattr(region, field))))
+                rows.append(("Region", f"{name}-action", getattr(region, f"{field}_action")))
         if region.total_num_buckets != TOTAL_NUM_BUCKETS_DEFAULT:
             rows.append(("Partition", "total-num-buckets", str(region.total_num_buckets)))
         return Result(

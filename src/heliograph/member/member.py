@@ -27,6 +27,7 @@ from heliograph.link.hello import Hello
 from heliograph.link.messages import Outcome
 from heliograph.member.backlog import Backlog
 from heliograph.member.config import MemberConfig
+from heliograph.member.expirer import Expirer
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.leaving import hand_over, turn_away
 from heliograph.member.membership import Membership
@@ -192,6 +193,7 @@ class Member:
         await patiently(self._watcher.refresh)
         snapshotter = Snapshotter(self._registry, self._regions.values)
         self._sweeper = Sweeper(engine, self.stores, self._registry)
+        expirer = Expirer(self._regions.values, self._operations.tell_reads)
         for coroutine in (
             self._watcher.run(),
             self._membership.give_signs_of_life(),
@@ -201,6 +203,7 @@ class Member:
             self.stores.look_always(),
             snapshotter.run(),
             self._sweeper.run(),
+            expirer.run(),
         ):
             self.spawn(coroutine)
         exits.push_async_callback(_end, self.spawn(self._arrange_always()))

@@ -261,6 +261,12 @@ class Operations:
             async with asyncio.timeout_at(deadline):
                 await self._backlog.room()
 
+    async def tell_reads(self, region: str, bucket: int, keys: list[Key]) -> None:
+        """Tell the bucket's primary that entries were read here. Raises NotPrimaryError, UnavailableError."""
+        primary = self.region(region).primary_of(bucket)
+        for some, _, _ in _chunks(keys, [b""] * len(keys), self.region(region).record_bytes_max):
+            await self._ask(primary, messages.WereRead(region, bucket, some), Done)
+
     def _address(self, member: str) -> Address:
         info = self._state().members.get(member)
         if info is None or member == self._name:
@@ -301,6 +307,8 @@ class Operations:
             get = copy.view.values.get
             for position in groups[BucketId(copy.bucket)]:
                 values[position] = get(keys[position], b"")
+            if hosted.notes_reads:
+                copy.on_read([keys[position] for position in groups[BucketId(copy.bucket)]])
 
         await self._read(region, set(groups), look, ask)
         return values

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 
+from heliograph.bucket.expiration import rules_of
 from heliograph.engine.seam import bucket_subject
 from heliograph.errors import HeliographError
 from heliograph.member.copy import BucketCopy, CopyHost
@@ -19,6 +20,8 @@ from heliograph.model.routing import member_routing
 
 RETRY_S = 0.5
 TAKEOVERS_AT_ONCE = 16
+READS_LATE_MS = 1_000
+"""How long what was read at a redundant copy may take to be known to the primary; several times what it does take."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class HostedRegion:
         self.attributes = attributes
         self.routing, self.problem = member_routing(attributes)
         """How keys find their buckets, and what is wrong with that here."""
+        self.rules = rules_of(attributes)
+        """How its entries expire; none when they don't."""
         self.generation = generation
         self.store = store
         self.copies: dict[int, BucketCopy] = {}
@@ -67,6 +72,16 @@ class HostedRegion:
         return self.placement.buckets[bucket].primary if self.placement is not None else ""
 
     @property
+    def notes_reads(self) -> bool:
+        """Say whether reads keep entries from expiring."""
+        return any(rule.idle for rule in self.rules)
+
+    @property
+    def _reads_late_ms(self) -> int:
+        """By how much the primary may hear late of a read, which is read elsewhere if there are other copies."""
+        return READS_LATE_MS if self.attributes.replicated or self.attributes.copies else 0
+
+    @property
     def settled(self) -> bool:
         """Say whether this member is all that the placement wants it to be, its copies loaded."""
         if self.placement is None or not self._loaded.is_set():
@@ -85,6 +100,9 @@ class HostedRegion:
         for sender in set(attributes.gateway_sender_ids) - set(self.attributes.gateway_sender_ids):
             self._attached[sender] = {number: copy.view.seq for number, copy in self.copies.items()}
         self.attributes = attributes
+        self.rules = rules_of(attributes)
+        for copy in self.copies.values():
+            copy.expire_by(self.rules, self._reads_late_ms)
 
     def attached_at(self, sender: str, bucket: int) -> Seq:
         """Return the sequence after which a sender without a cursor begins: 0 unless added to a living region."""
@@ -101,9 +119,11 @@ class HostedRegion:
             if self.copies[number].retired:
                 del self.copies[number]
         for number in sorted(held - self.copies.keys()):
-            self.copies[number] = BucketCopy(
+            copy = BucketCopy(
                 self.name, number, self.subject(number), store=self.store, host=self._host, sink=self._sink_of()
             )
+            copy.expire_by(self.rules, self._reads_late_ms)
+            self.copies[number] = copy
             self._loaded.clear()
         wanted = self._primaries()
         for number in held - wanted:

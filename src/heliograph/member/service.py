@@ -16,6 +16,10 @@ from heliograph.model.keys import NO_VALUE, VALUE_BYTES_MAX, check_argument, che
 from heliograph.model.routing import UNROUTED
 from heliograph.net.link import BaseHandler, Link
 
+_OF_MEMBERS = frozenset({messages.ApplyParts, messages.WereRead})
+"""What clients are not answered. The versions of parts decide over entries: a receiver has checked them, and hands them
+over as a member."""
+
 Answer = messages.Reply | Awaitable[messages.Reply]
 
 
@@ -31,6 +35,7 @@ class MemberService(BaseHandler):
             messages.Change: self._change,
             messages.Clear: self._clear,
             messages.ApplyParts: self._apply_parts,
+            messages.WereRead: self._were_read,
             messages.GetAll: self._get_all,
             messages.Keys: self._keys,
             messages.Size: self._size,
@@ -51,8 +56,7 @@ class MemberService(BaseHandler):
         answer = self._answers.get(kind)
         if answer is None:
             raise UsageError(f"a member does not answer {kind.__name__}: ask a locator")
-        if kind is messages.ApplyParts and link.peer.role != "member":
-            # Its versions decide over entries: a receiver has checked them, and hands over as a member.
+        if kind in _OF_MEMBERS and link.peer.role != "member":
             raise UsageError(f"{kind.__name__} is answered to members, not to {link.peer}")
         return answer(message)
 
@@ -125,6 +129,13 @@ class MemberService(BaseHandler):
         waiter = OneWrite(asyncio.get_running_loop())
         copy.apply_parts(request.parts, waiter)
         return cast(Answer, waiter.future)
+
+    def _were_read(self, request: messages.WereRead) -> Answer:
+        self._check_keys(request.region, request.bucket, request.keys)
+        copy = self._primary_copy(request.region, request.bucket, forwarded=True)
+        if copy is not None:
+            copy.on_read(request.keys)
+        return messages.Done(0)
 
     def _primary_copy(self, region: str, bucket: int, *, forwarded: bool) -> BucketCopy | None:
         copy = self._operations.region(region).copies.get(bucket)

@@ -43,6 +43,23 @@ class OneWrite:
             self.future.set_exception(error)
 
 
+class Chore:
+    """Nobody waits: it is the primary's own work, of which one is under way at a time."""
+
+    __slots__ = ("under_way",)
+
+    def __init__(self) -> None:
+        self.under_way = True
+
+    def resolve(self, answer: Done | Changed) -> None:  # noqa: ARG002
+        """It is done."""
+        self.under_way = False
+
+    def reject(self, request: Request, error: Exception) -> None:  # noqa: ARG002  (it is tried again)
+        """It was not done."""
+        self.under_way = False
+
+
 class ManyWrites:
     """Waits for several puts: `future` is done when all have ended; `failed` tells which of them failed, and why."""
 

@@ -84,6 +84,12 @@ def check_max_disk(max_disk: int) -> None:
         raise UsageError(f"max-disk {max_disk}: use 1 to {MAX_DISK_MB} MB, or 0 for no limit")
 
 
+EXPIRATION_S_MAX = 2**31 - 1
+EXPIRATION_ACTIONS = ("destroy", "invalidate")
+EXPIRATION_OPTIONS = ("entry_time_to_live_expiration", "entry_idle_time_expiration")
+"""The fields that are seconds; each has one that is called `..._action` too."""
+
+
 class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A region's definition. Raises UsageError when it breaks a rule.
 
@@ -91,6 +97,9 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     disk_store: whose log and snapshots its buckets are in. Every region has those, so any type may name one.
     colocated_with: a partitioned region whose buckets this one's are always together with, member by member.
     partition_resolver: what decides which keys share a bucket, see `model.routing`; "" means the key itself.
+    entry_time_to_live_expiration: seconds after which an entry expires that is not written; 0 = never.
+    entry_idle_time_expiration: the same of one that is neither read nor written.
+    entry_..._action: what becomes of it: `destroy` or `invalidate`, in lower case.
     """
 
     name: str
@@ -101,6 +110,10 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     disk_store: str = DEFAULT_STORE
     colocated_with: str = ""
     partition_resolver: str = ""
+    entry_time_to_live_expiration: int = 0
+    entry_time_to_live_expiration_action: str = "invalidate"
+    entry_idle_time_expiration: int = 0
+    entry_idle_time_expiration_action: str = "invalidate"
 
     def __post_init__(self) -> None:
         check_region_name(self.name)
@@ -126,6 +139,12 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
                 raise UsageError(f"partition-resolver {given!r}: write module:function, or {STRING_PREFIX}")
         for sender in self.gateway_sender_ids:
             check_name("gateway sender", sender)
+        check_expiration(self)
+
+    @property
+    def persistent(self) -> bool:
+        """Say whether it is kept when no server of the site is left; else it is empty then."""
+        return REGION_TYPES[self.type][2]
 
     def _check_partitioned(self, option: str) -> None:
         if self.replicated:
@@ -154,6 +173,30 @@ def check_batch_time_interval(interval_ms: int) -> None:
         raise UsageError(
             f"batch-time-interval {interval_ms}: use 0 to {BATCH_TIME_INTERVAL_MAX_MS} ms, or -1 to never wait"
         )
+
+
+def check_expiration(given: msgspec.Struct) -> None:
+    """Check the expiration options among the attributes of a region or of its alteration; None is not given.
+
+    Puts actions in lower case. Raises UsageError.
+    """
+    for field in EXPIRATION_OPTIONS:
+        seconds, action = getattr(given, field), getattr(given, f"{field}_action")
+        if seconds is not None and not 0 <= seconds <= EXPIRATION_S_MAX:
+            option = field.replace("_", "-")
+            raise UsageError(f"{option} {seconds}: use 1 to {EXPIRATION_S_MAX} seconds, or 0 for never")
+        if action is not None:
+            msgspec.structs.force_setattr(given, f"{field}_action", _checked_action(f"{field}_action", action))
+
+
+def _checked_action(field: str, action: str) -> str:
+    word = action.lower()
+    if word in EXPIRATION_ACTIONS:
+        return word
+    shown = f"{field.replace('_', '-')} {action!r}"
+    if word in {"local-destroy", "local-invalidate"}:
+        raise UsageError(f"{shown} would let copies of the region differ: use {word.removeprefix('local-')}")
+    raise UsageError(f"{shown} is not known: use {' or '.join(EXPIRATION_ACTIONS)}")
 
 
 OrderPolicy = Literal["key", "partition"]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import click
 
-from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given
+from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import RegionAlteration
 from heliograph.model.attributes import REGION_TYPES, RegionAttributes
@@ -15,6 +15,25 @@ from heliograph.model.ids import check_region_name
 from heliograph.model.results import Result
 
 _SENDER_IDS = {"gateway_sender_ids": ("gateway-sender-id",)}
+_EXPIRATION = {
+    "entry_time_to_live_expiration": "Seconds after its last write that an entry expires; 0 for never.",
+    "entry_time_to_live_expiration_action": "What becomes of it then.",
+    "entry_idle_time_expiration": "Seconds after its last read or write that an entry expires; 0 for never.",
+    "entry_idle_time_expiration_action": "What becomes of it then.",
+}
+_ACTIONS = {field: ("DESTROY", "INVALIDATE") for field in _EXPIRATION if field.endswith("_action")}
+_whole = "entries expire one by one, with --entry-time-to-live-expiration or --entry-idle-time-expiration"
+_evicted = "nothing is evicted; give the servers enough memory, or let entries expire"
+_REFUSED = {
+    f"--{option}": _whole
+    for kind in ("time-to-live", "idle-time")
+    for option in (f"region-{kind}-expiration", f"region-{kind}-expiration-action", f"entry-{kind}-custom-expiry")
+}
+_REFUSED_AT_CREATION = {
+    **_REFUSED,
+    **{f"--eviction-{each}": _evicted for each in ("action", "entry-count", "max-memory", "object-sizer")},
+    "--enable-statistics": "entries expire without it; leave it out",
+}
 _name = click.option("--name", required=True, help="The region.")
 
 
@@ -35,10 +54,12 @@ def region_path(name: str) -> str:
         "disk_store": "Disk store that its log and snapshots are in.",
         "colocated_with": "A partitioned region whose buckets its own are always together with.",
         "partition_resolver": "What decides which keys share a bucket: module:function, or string-prefix.",
+        **_EXPIRATION,
     },
     spelled=_SENDER_IDS,
-    choices={"type": REGION_TYPES},
+    choices={"type": REGION_TYPES, **_ACTIONS},
 )
+@refused(_REFUSED_AT_CREATION)
 @click.option(
     "--if-not-exists", "--skip-if-exists", "if_not_exists", type=BOOLEAN, default=False,
     help="Succeed when the region exists. [default: false]",
@@ -54,12 +75,14 @@ def create_region(session: Session, /, if_not_exists: bool, **options: Any) -> R
 @_name
 @attributes(
     RegionAlteration,
-    {"gateway_sender_ids": "The gateway senders that it has from now on; an empty value removes all."},
+    {"gateway_sender_ids": "The gateway senders that it has from now on; an empty value removes all.", **_EXPIRATION},
     spelled=_SENDER_IDS,
+    choices=_ACTIONS,
 )
+@refused({**_REFUSED, "--eviction-max": _evicted})
 @click.pass_obj
 def alter_region(session: Session, /, name: str, **options: Any) -> Result:
-    """Change which gateway senders a region has."""
+    """Change a region's gateway senders, or when its entries expire."""
     return session.client.call("PATCH", region_path(name), RegionAlteration(**given(options)))
 
 
