@@ -16,7 +16,7 @@ from litestar.testing import TestClient
 from heliograph import admin
 from heliograph.admin.app import make_app
 from heliograph.errors import DiskStoreFullError
-from heliograph.link.messages import Apply
+from heliograph.link.messages import Apply, Rebalance
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.results import Result
 from tests.locator.fakes import FakeRegistry, FakeServers, join, member, unreachable
@@ -68,6 +68,18 @@ def test_regions(http: Http) -> None:
     http.ok("DELETE", "/regions/customer", if_exists="true")
     assert http.refused("DELETE", "/regions/customer")[0] == 404
     assert http.refused("GET", "/regions/customer")[0] == 404
+
+
+def test_rebalance(http: Http) -> None:
+    shown = http.ok("POST", "/rebalance", {"include_region": ["customer"], "simulate": True}).tables[0]
+    assert shown.title == "Would be rebalanced: customer"
+    assert [row[1] for row in shown.rows] == ["10", "1", "20", "2", "3", "4"]
+    assert http.ok("POST", "/rebalance", {}).tables[0].title == "Rebalanced: customer"
+    assert http.ok("GET", "/rebalance").data == {"Remaining": "0"}
+    http.ok("DELETE", "/rebalance")
+    asked = [request for _, request in http.servers.requests(Rebalance)]
+    assert asked == [Rebalance("simulate", ("customer",)), Rebalance("start"), Rebalance("cancel")]
+    assert http.refused("POST", "/rebalance", {"regions": ["customer"]})[0] == 400
 
 
 @pytest.mark.parametrize("key", ["42", "a/b", "a b", "ü?&#%2F", "..", "/"])

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration, StoreAlteration
+from heliograph.locator.requests import (
+    EntryValue,
+    RebalanceRequest,
+    RegionAlteration,
+    SenderAlteration,
+    StoreAlteration,
+)
 from heliograph.model.attributes import (
     DiskStoreAttributes,
     GatewayReceiverAttributes,
@@ -26,6 +32,11 @@ EVERY_SENDER_OPTION = (
 COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ("list members", ("GET", "/members", None, {})),
     ("list members --group=g", ("GET", "/members", None, {"group": "g"})),
+    (
+        "rebalance --include-region=a,b --exclude-region=b --simulate=true",
+        ("POST", "/rebalance",
+         RebalanceRequest(include_region=("a", "b"), exclude_region=("b",), simulate=True), {}),
+    ),
     ("describe member --name=s1", ("GET", "/members/s1", None, {})),
     (
         "create region --name=/customer --type=replicate --gateway-sender-id=a,b",
@@ -36,6 +47,11 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "create region --name=c --redundant-copies=1 --total-num-buckets=8 --if-not-exists",
         ("POST", "/regions",
          RegionAttributes(name="c", redundant_copies=1, total_num_buckets=8), {"if_not_exists": True}),
+    ),
+    (
+        "create region --name=c --colocated-with=p --partition-resolver=string-prefix",
+        ("POST", "/regions",
+         RegionAttributes(name="c", colocated_with="p", partition_resolver="string-prefix"), {"if_not_exists": False}),
     ),
     (
         "create region --name=c --disk-store=wan",

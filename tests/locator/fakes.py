@@ -106,6 +106,8 @@ class FakeServers:
                 return self.gateways.get(name, messages.Gateways([], None))
             case messages.DiskStoreQuery(names=names):
                 return messages.DiskStores([3 << 20 for _ in names], [1 << 20 for _ in names])
+            case messages.Rebalance():
+                return messages.Rebalanced([messages.Moves("customer", 1, 10, 2, 20, 3)], 4)
             case messages.StatusQuery():
                 return messages.Status("Server", name, Address("h", 1), 7, 0, "0", "/dir", "/dir/log", {"Site": "1"})
             case messages.Apply(subject=subject, change=change):

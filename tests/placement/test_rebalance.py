@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from heliograph.link.messages import Moves
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.members import BucketPlacement
+from heliograph.model.members import BucketPlacement, RegionPlacement
 from heliograph.placement.buckets import Server, place
-from heliograph.placement.rebalance import WORTH_BYTES_MIN, moves, rebalance, worth_moving
+from heliograph.placement.rebalance import WORTH_BYTES_MIN, moves, rebalance, remaining, worth_moving
 from tests.placement.test_buckets import check_whole, names, regions, servers_of, zones
 
 sizes_of_many = st.lists(st.integers(0, 1000 * WORTH_BYTES_MIN), min_size=20, max_size=20)
@@ -119,3 +119,10 @@ def test_missing_redundancy_is_counted_apart_from_what_moves():
     before = (BucketPlacement("a", (), ("b",)), BucketPlacement("a", ("b",)))
     goal = (BucketPlacement("a", ("b",)), BucketPlacement("b", ("c",)))
     assert moves("r", before, goal, [5, 7]) == Moves("r", 1, 5, 1, 7, 1)
+
+
+def test_steps_are_left_until_the_goal_is_reached():
+    wanted = (BucketPlacement("b"),)
+    ways = [BucketPlacement("a"), BucketPlacement("a", (), ("b",)), BucketPlacement("b", ("a",)), BucketPlacement("b")]
+    assert [remaining(RegionPlacement("r", (bucket,), wanted)) for bucket in ways] == [3, 3, 1, 0]
+    assert remaining(RegionPlacement("r", wanted)) == 0

@@ -12,6 +12,9 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | GET | /version | | |
 | GET | /members | | group |
 | GET | /members/{name} | | |
+| POST | /rebalance | RebalanceRequest | |
+| GET | /rebalance | | |
+| DELETE | /rebalance | | |
 | GET | /regions | | |
 | POST | /regions | RegionAttributes | if_not_exists |
 | GET | /regions/{name} | | |
@@ -47,6 +50,7 @@ Bodies are the structs of `model.attributes`, and from `locator.requests`:
   `entry_time_to_live_expiration`, `entry_idle_time_expiration` (seconds), `entry_..._action` (at least one of them);
 * `StoreAlteration`: `max_disk` (MB, 0 for no limit);
 * `SenderAlteration`: `batch_size`, `batch_time_interval` (at least one of them);
+* `RebalanceRequest`: `include_region`, `exclude_region` (lists of names), `simulate` (flag);
 * `EntryValue`: `value` (text).
 """
 

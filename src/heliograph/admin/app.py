@@ -22,7 +22,13 @@ from heliograph.admin.page import SchemaPage
 from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UsageError
 from heliograph.link.messages import ReceiverAction, SenderAction
 from heliograph.locator.cluster import Targets
-from heliograph.locator.requests import EntryValue, RegionAlteration, SenderAlteration, StoreAlteration
+from heliograph.locator.requests import (
+    EntryValue,
+    RebalanceRequest,
+    RegionAlteration,
+    SenderAlteration,
+    StoreAlteration,
+)
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import (
     DiskStoreAttributes,
@@ -72,6 +78,28 @@ class SiteRoutes(Controller):
     async def describe_member(self, site: Site, name: FromPath[str]) -> Answer:
         """Show one member."""
         return answer(await site.members.describe(name))
+
+
+class RebalanceRoutes(Controller):
+    """Giving every server its share of the buckets."""
+
+    path = "/rebalance"
+    tags = ("members",)
+
+    @post("/", status_code=OK)
+    async def rebalance(self, site: Site, data: JSONBody[RebalanceRequest]) -> Answer:
+        """Begin to rebalance, or show what that would move."""
+        return answer(await site.rebalancing.start(data))
+
+    @get("/", status_code=OK)
+    async def look_at_rebalance(self, site: Site) -> Answer:
+        """Show how many steps are still to be taken."""
+        return answer(await site.rebalancing.look())
+
+    @delete("/", status_code=OK)
+    async def cancel_rebalance(self, site: Site) -> Answer:
+        """Leave the buckets where they are by now."""
+        return answer(await site.rebalancing.cancel())
 
 
 class RegionRoutes(Controller):
@@ -247,7 +275,7 @@ class ReceiverRoutes(Controller):
 
 def make_app(site: SiteAdmin) -> Litestar:
     """Return the application that administers `site`."""
-    routes = [SiteRoutes, RegionRoutes, StoreRoutes, SenderRoutes, ReceiverRoutes]
+    routes = [SiteRoutes, RebalanceRoutes, RegionRoutes, StoreRoutes, SenderRoutes, ReceiverRoutes]
     return Litestar(
         [Router(BASE, route_handlers=routes, guards=[refuse_unknown_query])],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},

@@ -21,6 +21,7 @@ MODULES = (
     "heliograph.gfsh.commands.running",
     "heliograph.gfsh.commands.members",
     "heliograph.gfsh.commands.regions",
+    "heliograph.gfsh.commands.rebalance",
     "heliograph.gfsh.commands.data",
     "heliograph.gfsh.commands.stores",
     "heliograph.gfsh.commands.senders",

@@ -63,6 +63,18 @@ class StoreAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         check_max_disk(self.max_disk)
 
 
+class RebalanceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`rebalance`: which regions, none included meaning all; simulate: only say what would be moved."""
+
+    include_region: tuple[str, ...] = ()
+    exclude_region: tuple[str, ...] = ()
+    simulate: bool = False
+
+
+REMAINING = "Remaining"
+"""Name of the number of steps that a rebalance has still to take, in the answer to a look at it."""
+
+
 class EntryValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`put`: a text value."""
 

@@ -6,6 +6,7 @@ from heliograph.engine.seam import Registry
 from heliograph.locator.cluster import Caller, Cluster
 from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_members import MemberAdmin
+from heliograph.locator.site_rebalance import RebalanceAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin
 from heliograph.locator.site_regions import RegionAdmin
 from heliograph.locator.site_senders import SenderAdmin
@@ -24,5 +25,6 @@ class SiteAdmin:
         self.regions = RegionAdmin(cluster)
         self.stores = StoreAdmin(cluster)
         self.entries = EntryAdmin(cluster)
+        self.rebalancing = RebalanceAdmin(cluster)
         self.senders = SenderAdmin(cluster)
         self.receivers = ReceiverAdmin(cluster)

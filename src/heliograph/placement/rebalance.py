@@ -16,7 +16,7 @@ from itertools import permutations
 
 from heliograph.link.messages import Moves
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.members import BucketPlacement, Buckets
+from heliograph.model.members import BucketPlacement, Buckets, RegionPlacement
 from heliograph.placement.buckets import Copies, Server, place
 
 TOLERANCE = 0.1
@@ -52,6 +52,14 @@ def moves(region: str, before: Buckets, goal: Buckets, sizes: Sequence[int]) -> 
         created, created_bytes = created + new - instead, created_bytes + (new - instead) * size
         primaries += wanted.primary != bucket.primary
     return Moves(region, created, created_bytes, moved, moved_bytes, primaries)
+
+
+def remaining(placement: RegionPlacement) -> int:
+    """Count the steps that are left to a placement's goal: copies to load or give up, primaries to move."""
+    return sum(
+        len(set(bucket.holders) ^ set(wanted.holders)) + len(bucket.loading) + (bucket.primary != wanted.primary)
+        for bucket, wanted in zip(placement.buckets, placement.goal, strict=False)
+    )
 
 
 class _Balance:
