@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +45,8 @@ class Writer(threading.Thread):
         self.ledger = Ledger()
         self.errors: list[HeliographError] = []
         """What was raised and is worth another try, in order."""
+        self.slowest_s = 0.0
+        """How long the slowest operation took since this was last set."""
         self.failure: BaseException | None = None
         self._locator = locator
         self._keys: list[Key] = [f"{name}.{number}" for number in range(keys)]
@@ -63,7 +66,9 @@ class Writer(threading.Thread):
             with heliograph.connect(str(self._locator), timeout_s=self._timeout_s) as client:
                 region = client.region(self.region)
                 while not self._stopping.is_set():
+                    began = time.monotonic()
                     self._operate(region)
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - began)
         except BaseException as exc:
             self.failure = exc
 
