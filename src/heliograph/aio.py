@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heliograph.api.client import TIMEOUT_S, Client
+from heliograph.api.events import Events
 from heliograph.api.options import Addresses
 from heliograph.api.region import Region
 
 if TYPE_CHECKING:
     from heliograph.api.cache import Cache
 
-__all__ = ["Cache", "Client", "Region", "connect"]
+__all__ = ["Cache", "Client", "Events", "Region", "connect"]
 
 
 def connect(locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> Client:

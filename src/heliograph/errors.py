@@ -64,6 +64,10 @@ class LogCutError(HeliographError):
     retriable = True
 
 
+class EventsLostError(HeliographError):
+    """A listener was slower than the log lasts: events that it has not seen were cut. Listen anew, and read anew."""
+
+
 class NotPrimaryError(HeliographError):
     """The member asked is not the bucket's primary; the request did certainly not happen, ask the primary."""
 

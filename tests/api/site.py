@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.attributes import RegionAttributes
+from heliograph.model.batch import CLEARED, DESTROY, INVALIDATED, UPDATE, Columns, Part, Removal, encode_columns
 from heliograph.model.ids import Address
 from heliograph.model.keys import NO_VALUE, Key, bucket_of
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
@@ -32,6 +33,8 @@ class MemoryBackend:
     def __init__(self, *regions: RegionAttributes) -> None:
         self.regions = {region.name: region for region in regions}
         self.data: dict[str, dict[Key, bytes]] = {region.name: {} for region in regions}
+        self.told: list[messages.Told] = []
+        self._wake = asyncio.Event()
 
     def entries(self, region: str) -> dict[Key, bytes]:
         if region not in self.data:
@@ -43,12 +46,13 @@ class MemoryBackend:
         return self.regions[region]
 
     async def put_all(self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b"") -> None:
-        self.entries(region).update(zip(keys, values, strict=True))
+        for key, value in zip(keys, values, strict=True):
+            self.write(region, key, value, argument)
 
     async def change(
         self, region: str, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
     ) -> Changed:
-        return self.decide(region, op, key, value, expected)
+        return self.decide(region, op, key, value, expected, argument)
 
     async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
         return [self.entries(region).get(key, b"") for key in keys]
@@ -60,11 +64,53 @@ class MemoryBackend:
         return len(self.entries(region))
 
     async def clear(self, region: str) -> None:
-        self.entries(region).clear()
+        for bucket in range(self.regions[region].total_num_buckets):
+            self.clear_bucket(region, bucket)
 
-    def decide(self, region: str, op: Condition, key: Key, value: bytes, expected: bytes) -> Changed:
+    def clear_bucket(self, region: str, bucket: int) -> None:
+        entries, total = self.entries(region), self.regions[region].total_num_buckets
+        for key in [key for key in entries if bucket_of(key, total) == bucket]:
+            del entries[key]
+        self._tell(bucket, (), (Removal(CLEARED),), [])
+
+    async def holders(self, region: str, failed: Mapping[str, int], *, anew: bool) -> list[str]:
+        self.entries(region)
+        return ["memory"] * self.regions[region].total_num_buckets
+
+    async def hear(self, member: str, request: messages.Listen) -> messages.Heard:
+        while True:
+            self.entries(request.region)
+            tip = self.told[-1].seq if self.told else 0
+            after = dict(zip(request.buckets, request.after, strict=True))
+            records = [told for told in self.told if -1 < after.get(told.bucket, told.seq) < told.seq]
+            if records or -1 in request.after:
+                return messages.Heard(1, 1, [tip] * len(after), records)
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), request.wait_ms / 1000)
+            except TimeoutError:
+                return messages.Heard(1, 1, request.after, [])
+
+    def write(self, region: str, key: Key, value: bytes, argument: bytes = b"") -> None:
+        """Put an entry, or remove it, and let listeners know."""
         entries = self.entries(region)
-        old = entries.get(key, b"")
+        old = entries.pop(key, b"")
+        if value:
+            entries[key] = value
+        columns = Columns(bytes([UPDATE if value else DESTROY]), [key], [value], len(self.told) + 1 << 16)
+        part = Part(1, (), 0, 0, 1, encode_columns(columns), argument)
+        self._tell(bucket_of(key, self.regions[region].total_num_buckets), (part,), (), [old])
+
+    def _tell(
+        self, bucket: int, parts: tuple[Part, ...], removals: tuple[Removal, ...], old: list[bytes | None]
+    ) -> None:
+        self.told.append(messages.Told(bucket, len(self.told) + 1, removals, parts, [old]))
+        self._wake.set()
+
+    def decide(
+        self, region: str, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
+    ) -> Changed:
+        old = self.entries(region).get(key, b"")
         done = {
             "put_if_absent": old in (b"", NO_VALUE),
             "remove": bool(old),
@@ -74,11 +120,11 @@ class MemoryBackend:
             "replace_if": bool(old) and old == expected,
         }[op]
         if done and op == "invalidate":
-            entries[key] = NO_VALUE
-        elif done and value:
-            entries[key] = value
+            self.entries(region)[key] = NO_VALUE
+            bucket = bucket_of(key, self.regions[region].total_num_buckets)
+            self._tell(bucket, (), (Removal(INVALIDATED, [key]),), [old])
         elif done:
-            del entries[key]
+            self.write(region, key, value, argument)
         return Changed(done, old, 1)
 
 
@@ -109,25 +155,28 @@ class FakeServer(BaseHandler):
             answer = fault(self, link, message)
             if answer is not None:
                 return answer
+        if isinstance(message, messages.Listen):
+            self.held(message.region, message.buckets)
+            return self.site.backend.hear(self.name, message)
         return self.answer(message)
 
     def answer(self, message: messages.Request) -> messages.Reply:
         data = self.site.backend
         if isinstance(message, messages.PutAll):
             self.check_bucket(message.region, message.bucket, message.keys)
-            data.entries(message.region).update(zip(message.keys, message.values, strict=True))
+            for key, value in zip(message.keys, message.values, strict=True):
+                data.write(message.region, key, value, message.argument)
             return messages.Done(1, self.primary_elsewhere(message.region, message.bucket))
         if isinstance(message, messages.Change):
             self.check_bucket(message.region, message.bucket, [message.key])
-            changed = data.decide(message.region, message.op, message.key, message.value, message.expected)
+            changed = data.decide(
+                message.region, message.op, message.key, message.value, message.expected, message.argument
+            )
             primary = self.primary_elsewhere(message.region, message.bucket)
             return Changed(changed.done, changed.old, changed.seq, primary)
         if isinstance(message, messages.Clear):
             assert message.total_num_buckets == len(self.site.primaries[message.region])
-            entries = data.entries(message.region)
-            for key in list(entries):
-                if bucket_of(key, message.total_num_buckets) == message.bucket:
-                    del entries[key]
+            data.clear_bucket(message.region, message.bucket)
             return messages.Done(1, self.primary_elsewhere(message.region, message.bucket))
         if isinstance(message, messages.GetAll):
             if len(message.keys) > self.site.get_keys_max:

@@ -218,3 +218,15 @@ def test_the_name_and_how_it_is_shown(region: Region) -> None:
 def test_a_region_that_does_not_exist(cache: Cache) -> None:
     with pytest.raises(RegionNotFoundError, match="region 'nowhere' does not exist at this site"):
         cache.region("nowhere")
+
+
+def test_a_callback_argument_is_what_msgpack_carries_in_32_kib(region: Region) -> None:
+    region.put("k", 1, callback_argument={"why": "because"})
+    region.put_all({"k": 2}, callback_argument=bytes(32 * 1024 - 3))
+    with pytest.raises(UsageError, match="callback argument of 32769 bytes is too large"):
+        region.put("k", 3, callback_argument=bytes(32 * 1024 - 2))
+    with pytest.raises(UsageError, match="callback_argument can't be carried"):
+        region.replace("k", 3, callback_argument=object())
+    assert region.replace("k", 3, expected=2, callback_argument="y") is True
+    assert region.put_if_absent("k", 4, callback_argument="y") == 3
+    assert region.remove("k", callback_argument="z") == 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heliograph.bucket.view import BucketView
+from heliograph.bucket.view import BucketView, before_each
 from heliograph.errors import InvariantViolation, PeerError
 from heliograph.model.batch import (
     CLEARED,
@@ -71,6 +71,22 @@ def test_a_malformed_record_changes_nothing() -> None:
     with pytest.raises(PeerError):
         view.apply(Seq(1), Record(1, (*good, Part(1, (), 0, 0, 1, b"\xc1"))))
     assert (view.values, view.versions, view.seq) == ({}, {}, 0)
+
+
+def test_what_events_replace_is_kept_only_while_somebody_listens() -> None:
+    view = BucketView()
+    view.apply(Seq(1), record(Columns(bytes([CREATE]), ["a"], [b"1"], 1)))
+    assert view.replaced is None
+    assert view.take_replaced() is None, "what was replaced before is not known"
+    view.apply(Seq(2), record(Columns(bytes([UPDATE, CREATE]), ["a", "b"], [b"2", b"3"], 2)))
+    assert view.take_replaced() == [[b"1", b""]]
+    assert view.take_replaced() == []
+
+
+def test_a_key_that_stands_twice_finds_what_it_left_itself() -> None:
+    ops = bytes([UPDATE, DESTROY, CREATE, CREATE])
+    events = Columns(ops, ["a", "a", "b", "a"], [b"2", b"", b"3", b"4"], [4, 5, 6, 7])
+    assert before_each({"a": b"1"}, events) == [b"1", b"2", b"", b""]
 
 
 # --- removals

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from heliograph.link.messages import Changed, Condition
+from heliograph.link.messages import Changed, Condition, Heard, Listen
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.keys import Key
 
@@ -45,4 +46,16 @@ class Backend(Protocol):
 
     async def size(self, region: str) -> int:
         """Return the number of entries."""
+        ...
+
+    async def holders(self, region: str, failed: Mapping[str, int], *, anew: bool) -> list[str]:
+        """Return the member to ask for the events of each bucket, by its name.
+
+        failed: member -> when it failed last, in any growing count. anew: what was said before has not worked.
+        Raises UsageError when closed.
+        """
+        ...
+
+    async def hear(self, member: str, request: Listen) -> Heard:
+        """Ask a member for events. Raises, besides those, NotPrimaryError and EventsLostError."""
         ...

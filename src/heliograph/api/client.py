@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
+from collections.abc import Mapping
 from typing import TypeVar
 
 from heliograph.api.call import Call
@@ -12,7 +14,14 @@ from heliograph.api.opened import Opened
 from heliograph.api.operations import Change, Clear, GetAll, Keys, Operation, PutAll, Size
 from heliograph.api.options import Addresses, check_timeout, read_addresses
 from heliograph.api.region import Region
-from heliograph.errors import InvariantViolation, RegionNotFoundError, UsageError
+from heliograph.errors import (
+    InvariantViolation,
+    NotPrimaryError,
+    PeerError,
+    RegionNotFoundError,
+    UnavailableError,
+    UsageError,
+)
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.model.attributes import RegionAttributes
@@ -31,6 +40,8 @@ member and to hand its buckets over."""
 KEEP_ALIVE = KeepAlive(interval_s=2.0, silence_s=6.0)
 """A member that hangs is given up early enough for a call to be sent again to the next primary in time."""
 CLOSED = "the client is closed"
+
+_log = logging.getLogger(__name__)
 
 Op = TypeVar("Op", bound=Operation)
 
@@ -98,6 +109,26 @@ class ClientBackend:
     async def size(self, region: str) -> int:
         """Count the region's entries."""
         return (await self._do(Size(region, await self._routing(region)))).count
+
+    async def holders(self, region: str, failed: Mapping[str, int], *, anew: bool) -> list[str]:
+        """Return whom to ask for the events of each bucket: its primary, or another holder after a failure."""
+        routes = await self._locators.routes()
+        if anew:
+            try:
+                routes = await self._locators.renew(routes)
+            except (UnavailableError, PeerError) as exc:
+                # The members may well live on without a locator.
+                _log.debug("site not seen anew region=%s error=%s", region, exc)
+        buckets = routes.attributes(region).total_num_buckets
+        return [routes.member_for(region, bucket, failed).name for bucket in range(buckets)]
+
+    async def hear(self, member: str, request: messages.Listen) -> messages.Heard:
+        """Ask a member for events."""
+        server = (await self._locators.routes()).member(member)
+        if server is None:
+            raise NotPrimaryError(f"{member} is gone")
+        timeout_s = request.wait_ms / 1000 + self._timeout_s
+        return await self._links.call(server.address, request, messages.Heard, timeout_s=timeout_s)
 
     async def _routing(self, region: str) -> Routing:
         attributes = await self.attributes(region)

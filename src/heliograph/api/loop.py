@@ -33,6 +33,11 @@ class LoopThread:
         self._thread = threading.Thread(target=self._main, name=f"heliograph {name}", daemon=True)
         self._thread.start()
 
+    @property
+    def closed(self) -> bool:
+        """Say whether `close` has begun."""
+        return self._closed
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop and wait for its result in the calling thread.
 

@@ -16,9 +16,10 @@ from heliograph.api.entries import (
     unpack_entries,
     unpack_value,
 )
+from heliograph.api.events import Events
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.ids import check_region_name
-from heliograph.model.keys import Key, encode_value, encode_values
+from heliograph.model.keys import Key, encode_argument, encode_value, encode_values
 
 
 class Region:
@@ -33,6 +34,7 @@ class Region:
     time while that is unknown, because others may have written the entry since; you may repeat it when you know better.
 
     `expected` compares encodings: dicts with the same items in another order are not the same value.
+    `callback_argument`: anything that msgpack carries, in 32 KiB; it is told to every listener at every site.
     """
 
     def __init__(self, name: str, backend: Backend) -> None:
@@ -44,49 +46,53 @@ class Region:
 
     # --- writing
 
-    async def put(self, key: Key, value: Any) -> None:
+    async def put(self, key: Key, value: Any, *, callback_argument: Any = None) -> None:
         """Put an entry; returns when it is in the log and readable here."""
-        await self._backend.put_all(self.name, [pack_key(key)], encode_values((value,)))
+        argument = encode_argument(callback_argument)
+        await self._backend.put_all(self.name, [pack_key(key)], encode_values((value,)), argument)
 
-    async def put_all(self, entries: Entries) -> None:
+    async def put_all(self, entries: Entries, *, callback_argument: Any = None) -> None:
         """Put entries, as fast as can be; returns when all are in the log and readable here.
 
         It is no transaction: when it fails, some of the entries may have been put.
         """
         keys, values = pack_entries(entries)
         if keys:
-            await self._backend.put_all(self.name, keys, values)
+            await self._backend.put_all(self.name, keys, values, encode_argument(callback_argument))
 
-    async def put_if_absent(self, key: Key, value: Any) -> Any:
+    async def put_if_absent(self, key: Key, value: Any, *, callback_argument: Any = None) -> Any:
         """Put an entry unless there is one. Returns the value that there is, or None when this call put its own."""
-        changed = await self._change("put_if_absent", key, encode_value(value))
+        changed = await self._change("put_if_absent", key, encode_value(value), callback_argument=callback_argument)
         return unpack_value(changed.old)
 
     @overload
-    async def replace(self, key: Key, value: Any) -> Any: ...
+    async def replace(self, key: Key, value: Any, *, callback_argument: Any = ...) -> Any: ...
     @overload
-    async def replace(self, key: Key, value: Any, *, expected: Any) -> bool: ...
-    async def replace(self, key: Key, value: Any, *, expected: Any = UNSET) -> Any:
+    async def replace(self, key: Key, value: Any, *, expected: Any, callback_argument: Any = ...) -> bool: ...
+    async def replace(self, key: Key, value: Any, *, expected: Any = UNSET, callback_argument: Any = None) -> Any:
         """Replace an entry's value. Returns the old value, or None when there is no entry.
 
         With `expected`: only if that is its value now; returns whether it was.
         """
         if expected is UNSET:
-            return unpack_value((await self._change("replace", key, encode_value(value))).old)
-        return (await self._change("replace_if", key, encode_value(value), encode_value(expected))).done
+            changed = await self._change("replace", key, encode_value(value), callback_argument=callback_argument)
+            return unpack_value(changed.old)
+        encoded, wanted = encode_value(value), encode_value(expected)
+        return (await self._change("replace_if", key, encoded, wanted, callback_argument=callback_argument)).done
 
     @overload
-    async def remove(self, key: Key) -> Any: ...
+    async def remove(self, key: Key, *, callback_argument: Any = ...) -> Any: ...
     @overload
-    async def remove(self, key: Key, *, expected: Any) -> bool: ...
-    async def remove(self, key: Key, *, expected: Any = UNSET) -> Any:
+    async def remove(self, key: Key, *, expected: Any, callback_argument: Any = ...) -> bool: ...
+    async def remove(self, key: Key, *, expected: Any = UNSET, callback_argument: Any = None) -> Any:
         """Remove an entry. Returns the old value, or None when there was no entry.
 
         With `expected`: only if that is its value now; returns whether it was.
         """
         if expected is UNSET:
-            return unpack_value((await self._change("remove", key)).old)
-        return (await self._change("remove_if", key, expected=encode_value(expected))).done
+            return unpack_value((await self._change("remove", key, callback_argument=callback_argument)).old)
+        wanted = encode_value(expected)
+        return (await self._change("remove_if", key, expected=wanted, callback_argument=callback_argument)).done
 
     async def take(self, key: Key) -> tuple[bool, Any]:
         """Remove an entry. Returns whether there was one, and its old value."""
@@ -116,8 +122,17 @@ class Region:
                     return key, unpack_value(encoded)
         raise KeyError(f"region {self.name} is empty")
 
-    async def _change(self, op: Condition, key: Key, value: bytes = b"", expected: bytes = b"") -> Changed:
-        return await self._backend.change(self.name, op, pack_key(key), value, expected)
+    # --- listening
+
+    def events(self) -> Events:
+        """Return the region's events from now on, each once, in order for every key: see `Events`."""
+        return Events(self.name, self._backend)
+
+    async def _change(
+        self, op: Condition, key: Key, value: bytes = b"", expected: bytes = b"", *, callback_argument: Any = None
+    ) -> Changed:
+        argument = encode_argument(callback_argument)
+        return await self._backend.change(self.name, op, pack_key(key), value, expected, argument)
 
     # --- reading
 

@@ -39,6 +39,10 @@ class Routes:
             raise RegionNotFoundError(f"region {region!r} does not exist at this site (regions: {known})")
         return attributes
 
+    def member(self, name: str) -> MemberInfo | None:
+        """Return a server by its name, unless it is gone."""
+        return self._by_name.get(name)
+
     def learn(self, region: str, bucket: int, primary: str) -> None:
         """A member named a bucket's primary."""
         self._learned[region, bucket] = primary

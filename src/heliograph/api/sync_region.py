@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
 from itertools import chain
 from typing import Any, overload
 
 from heliograph.api import region as awaited
 from heliograph.api.backend import Backend
 from heliograph.api.entries import READ_KEYS_MAX, UNSET, Entries, as_dict, pack_entries, pack_keys, unpack_entries
+from heliograph.api.entry_event import EntryEvent
+from heliograph.api.listener import Listener
 from heliograph.api.loop import LoopThread
-from heliograph.model.keys import Key
+from heliograph.model.keys import Key, encode_argument
 
 
 class Region(MutableMapping[Key, Any]):
@@ -26,6 +28,7 @@ class Region(MutableMapping[Key, Any]):
         self._region = awaited.Region(name, backend)
         self._backend = backend
         self._run = loop.run
+        self._loop = loop
 
     @property
     def name(self) -> str:
@@ -37,45 +40,54 @@ class Region(MutableMapping[Key, Any]):
 
     # --- writing
 
-    def put(self, key: Key, value: Any) -> None:
+    def put(self, key: Key, value: Any, *, callback_argument: Any = None) -> None:
         """Put an entry; returns when it is in the log and readable here."""
-        self.put_all({key: value})
+        self.put_all({key: value}, callback_argument=callback_argument)
 
-    def put_all(self, entries: Entries) -> None:
+    def put_all(self, entries: Entries, *, callback_argument: Any = None) -> None:
         """Put entries, as fast as can be; returns when all are in the log and readable here.
 
         It is no transaction: when it fails, some of the entries may have been put.
         """
         keys, values = pack_entries(entries)
         if keys:
-            self._run(self._backend.put_all(self.name, keys, values))
+            self._run(self._backend.put_all(self.name, keys, values, encode_argument(callback_argument)))
 
-    def put_if_absent(self, key: Key, value: Any) -> Any:
+    def put_if_absent(self, key: Key, value: Any, *, callback_argument: Any = None) -> Any:
         """Put an entry unless there is one. Returns the value that there is, or None when this call put its own."""
-        return self._run(self._region.put_if_absent(key, value))
+        return self._run(self._region.put_if_absent(key, value, callback_argument=callback_argument))
 
     @overload
-    def replace(self, key: Key, value: Any) -> Any: ...
+    def replace(self, key: Key, value: Any, *, callback_argument: Any = ...) -> Any: ...
     @overload
-    def replace(self, key: Key, value: Any, *, expected: Any) -> bool: ...
-    def replace(self, key: Key, value: Any, *, expected: Any = UNSET) -> Any:
+    def replace(self, key: Key, value: Any, *, expected: Any, callback_argument: Any = ...) -> bool: ...
+    def replace(self, key: Key, value: Any, *, expected: Any = UNSET, callback_argument: Any = None) -> Any:
         """Replace an entry's value. Returns the old value, or None when there is no entry.
 
         With `expected`: only if that is its value now; returns whether it was. Encodings are compared: dicts with the
         same items in another order are not the same value.
         """
-        return self._run(self._region.replace(key, value, expected=expected))
+        return self._run(self._region.replace(key, value, expected=expected, callback_argument=callback_argument))
 
     @overload
-    def remove(self, key: Key) -> Any: ...
+    def remove(self, key: Key, *, callback_argument: Any = ...) -> Any: ...
     @overload
-    def remove(self, key: Key, *, expected: Any) -> bool: ...
-    def remove(self, key: Key, *, expected: Any = UNSET) -> Any:
+    def remove(self, key: Key, *, expected: Any, callback_argument: Any = ...) -> bool: ...
+    def remove(self, key: Key, *, expected: Any = UNSET, callback_argument: Any = None) -> Any:
         """Remove an entry. Returns the old value, or None when there was no entry.
 
         With `expected`: only if that is its value now, compared as by `replace`; returns whether it was.
         """
-        return self._run(self._region.remove(key, expected=expected))
+        return self._run(self._region.remove(key, expected=expected, callback_argument=callback_argument))
+
+    # --- listening
+
+    def listen(self, function: Callable[[EntryEvent], object]) -> Listener:
+        """Have a function called with every event of the region from now on, until the listener is closed.
+
+        Each event comes once, in order for every key, wherever it was written. See `Listener`.
+        """
+        return Listener(self._region.events(), function, self._loop)
 
     def invalidate(self, key: Key) -> bool:
         """Take away an entry's value and leave the entry, at this site only. Returns whether there was an entry."""

@@ -8,6 +8,7 @@ is no smaller than the stamp of any applied event.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 
 from heliograph.errors import invariant
 from heliograph.model.batch import (
@@ -33,7 +34,7 @@ class BucketView:
     life: of the region, see `Removal`.
     """
 
-    __slots__ = ("epoch", "life", "primary", "seq", "stamp_max", "tombstones", "values", "versions")
+    __slots__ = ("epoch", "life", "primary", "replaced", "seq", "stamp_max", "tombstones", "values", "versions")
 
     def __init__(self) -> None:
         self.values: dict[Key, bytes] = {}
@@ -44,11 +45,18 @@ class BucketView:
         self.primary = ""
         self.stamp_max = 0
         self.life = 0
+        self.replaced: list[list[bytes]] | None = None
+        """When somebody listens: the values before, one list for each removal and each part since it was last taken."""
 
     @property
     def size(self) -> int:
         """Bytes of the keys and values, counted anew each time."""
         return key_bytes(list(self.values)) + sum(map(len, self.values.values()))
+
+    def take_replaced(self) -> list[list[bytes]] | None:
+        """Return what was replaced since the last call; None at the first one, from which on it is kept."""
+        taken, self.replaced = self.replaced, []
+        return taken
 
     def apply(self, seq: Seq, record: Record) -> None:
         """Apply the next record of the log. Raises PeerError when its columns are malformed."""
@@ -70,6 +78,8 @@ class BucketView:
 
     def merge(self, columns: Columns, newest: Mapping[Key, int]) -> None:
         """Apply accepted events; `newest` are the versions that they leave, see `Columns.newest`."""
+        if self.replaced is not None:
+            self.replaced.append(before_each(self.values, columns))
         self.versions.update(newest)
         self.stamp_max = max(self.stamp_max, columns.stamp_max())
         if DESTROY not in columns.ops:
@@ -90,6 +100,8 @@ class BucketView:
 
     def _remove(self, removal: Removal) -> None:
         values = self.values
+        if self.replaced is not None:
+            self.replaced.append(list(map(values.get, removal.keys, repeat(b""))))
         if removal.kind == EXPIRED:
             self._bury([key for key in removal.keys if values.pop(key, None) is not None])
         elif removal.kind == INVALIDATED:
@@ -118,3 +130,16 @@ class BucketView:
             del self.tombstones[key]
             if key not in self.values:
                 del self.versions[key]
+
+
+def before_each(values: Mapping[Key, bytes], columns: Columns) -> list[bytes]:
+    """Return the value that each event finds when all are applied to `values`; empty where there is no entry."""
+    before = list(map(values.get, columns.keys, repeat(b"")))
+    if isinstance(columns.stamps, int):
+        return before  # the keys differ
+    newer: dict[Key, bytes] = {}
+    for position, (key, value) in enumerate(zip(columns.keys, columns.values, strict=True)):
+        if key in newer:
+            before[position] = newer[key]
+        newer[key] = value
+    return before

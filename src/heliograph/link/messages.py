@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
-from heliograph.model.batch import Part
+from heliograph.model.batch import Part, Removal
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, ReceiverInfo, RegionPlacement
 
@@ -146,6 +146,55 @@ class Count(Message, frozen=True):
     """Number of entries in the buckets asked for."""
 
     count: int
+
+
+# --- listeners: client or member to member ------------------------------------------------------------------------
+
+
+FROM_NOW = -1
+"""A cursor that is not known yet: events from the moment on at which it is asked for."""
+
+
+class Listen(Message, frozen=True):
+    """Ask for the events of some buckets that the member holds a copy of, after a cursor in each. Answer: `Heard`.
+
+    generation: of the region, to tell it from others of its name; `FROM_NOW` when it is not known yet.
+    after: for each bucket, the sequence up to which all is known; `FROM_NOW` to be told the newest one, at once.
+    wait_ms: how long to wait for an event when there is none yet.
+    """
+
+    region: str
+    generation: int
+    buckets: list[int]
+    after: list[int]
+    wait_ms: int
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """A record, as listeners are told of it.
+
+    replaced: for each removal and then each part, the value before each of its keys or events; empty for no entry, None
+    where it is not known.
+    """
+
+    bucket: int
+    seq: int
+    removals: tuple[Removal, ...]
+    parts: tuple[Part, ...]
+    replaced: list[list[bytes | None]]
+
+
+class Heard(Message, frozen=True):
+    """Records in the order of their buckets' logs.
+
+    generation: of the region; where it is another one than was asked for, nothing is told. dsid: of this site.
+    reached: the new cursors, in the order of the buckets that were asked for.
+    """
+
+    generation: int
+    dsid: int
+    reached: list[int]
+    records: list[Told]
 
 
 # --- anyone to a locator ------------------------------------------------------------------------------------------
@@ -468,12 +517,12 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
 
 
 Request = (
-    PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | SiteQuery | JoinQuery | ReceiversQuery | EngineQuery
-    | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand | GatewayQuery
-    | DiskStoreQuery | WereRead
+    PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
+    | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
+    | GatewayQuery | DiskStoreQuery | WereRead
 )  # fmt: skip
 Reply = (
-    Done | Changed | Values | KeyList | Count | SiteView | JoinView | Receivers | EngineView | Exchange | Status
+    Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | Failure
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from heliograph.member.config import MemberConfig
 from heliograph.member.expirer import Expirer
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.leaving import hand_over, turn_away
+from heliograph.member.listening import Listening
 from heliograph.member.membership import Membership
 from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
@@ -93,6 +94,7 @@ class Member:
     _placer: Placer
     _service: MemberService
     gateways: Gateways
+    _listening: Listening
 
     def __init__(
         self,
@@ -178,6 +180,7 @@ class Member:
         self._watcher = StateWatcher(self._registry, self._dirty.set, join.member_timeout_ms / 1000)
         await patiently(self._watcher.refresh)  # before anyone can ask for a region
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
+        self._listening = Listening(self.name, self.site, self._operations.region)
         exits.push_async_callback(self._tasks.close)
         self._placer = Placer(self.name, self._registry, self._links, self._regions, self._dirty.set)
         self._service = MemberService(self.name, self._operations, self._commands())
@@ -185,6 +188,7 @@ class Member:
             self._network, self.config.bind_address, self.config.server_port, self._hello, lambda _hello: self._service
         )
         exits.push_async_callback(self._server.close)
+        exits.callback(self._listening.close)
         self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000, self.fail)
         await patiently(self._membership.register)
         exits.push_async_callback(self._membership.leave)
@@ -316,6 +320,7 @@ class Member:
         while True:
             await asyncio.sleep(TICK_S)
             self._dirty.set()
+            self._listening.look()
             self._destroyed = [region for region in self._destroyed if not region.drained]
             for region in (*self._regions.values(), *self._destroyed):
                 for copy in region.copies.values():
@@ -380,12 +385,15 @@ class Member:
 
     def _on_record(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
         self.gateways.on_record(region, bucket, seq, previous, record)
+        if self._listening.active:
+            self._listening.on_record(region, bucket, seq, record)
         if record.primary:
             self._dirty.set()
 
     def on_restored(self, region: str, bucket: int, seq: Seq) -> None:
         """A copy here started from a snapshot that holds the log up to `seq`."""
         self.gateways.on_restored(region, bucket, seq)
+        self._listening.on_restored(region, bucket)
         self._dirty.set()  # another may have become primary meanwhile
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
@@ -475,6 +483,7 @@ class Member:
             messages.Apply: self._apply,
             messages.CopiesQuery: lambda query: self._placer.copies(query),
             messages.Rebalance: lambda request: self._placer.rebalance(request),
+            messages.Listen: lambda request: self._listening.hear(request),
             messages.SenderCommand: lambda request: self.gateways.command(request),
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
             messages.DiskStoreQuery: lambda request: self._disk_stores(request.names),
@@ -556,6 +565,23 @@ class Member:
     def size(self, region: str) -> Coroutine[Any, Any, int]:
         """Count the region's entries."""
         return self._operations.size(region)
+
+    async def holders(self, region: str, failed: Mapping[str, int], *, anew: bool) -> list[str]:  # noqa: ARG002
+        """Return whom to ask for the events of each bucket: this member where it holds a copy, else the primary."""
+        hosted = self._operations.region(region)
+        held = {number for number, copy in hosted.copies.items() if copy.readable}
+        return [
+            self.name if bucket in held else hosted.primary_of(bucket)
+            for bucket in range(hosted.attributes.total_num_buckets)
+        ]
+
+    async def hear(self, member: str, request: messages.Listen) -> messages.Heard:
+        """Ask for events: this member's own copies, or another member."""
+        if self._stopping is not None:
+            raise UsageError(f"{self.name} is closed" if self.failure is None else f"{self.name} has stopped by itself")
+        if member == self.name:
+            return await self._listening.hear(request)
+        return await self._operations.hear(member, request)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

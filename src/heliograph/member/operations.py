@@ -376,6 +376,11 @@ class Operations:
                 raise UnavailableError(f"{len(remaining)} buckets of {region} can't be read: {error}") from error
             await asyncio.sleep(RETRY_S)
 
+    async def hear(self, member: str, request: messages.Listen) -> messages.Heard:
+        """Ask another member for events. Raises NotPrimaryError, UnavailableError, and what it answers."""
+        timeout_s = request.wait_ms / 1000 + self._timeout_s
+        return await self._links.call(self._address(member), request, messages.Heard, timeout_s=timeout_s)
+
     async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
         return await self._links.call(self._address(member), request, kind, timeout_s=self._timeout_s)
 
