@@ -91,9 +91,9 @@ def test_reads_are_told_to_the_next_primary_when_the_last_one_is_gone() -> None:
         site.arrange(*[""] * BUCKETS, secondaries=("a", "b"))  # nobody is told to be primary
         await other.operations.get_all(REGION, KEYS)
         await asyncio.sleep(2)
-        assert all(copy.has_reads_to_tell for copy in other.region.copies.values())
+        assert all(copy.upkeep.has_reads_to_tell for copy in other.region.copies.values())
         await site.place(*"aaaa", secondaries=("b",))
-        await until(lambda: not any(copy.has_reads_to_tell for copy in other.region.copies.values()))
+        await until(lambda: not any(copy.upkeep.has_reads_to_tell for copy in other.region.copies.values()))
 
     play(scenario)
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from heliograph.bucket.expiration import Expirations, Rule
 from heliograph.bucket.primary import (
     ApplyRequest,
     BucketPrimary,
@@ -25,7 +24,7 @@ from heliograph.bucket.primary import (
     first_record,
     parts_size,
 )
-from heliograph.bucket.removing import ClearRequest, ExpireRequest, InvalidateRequest, RemovalRequest
+from heliograph.bucket.removing import ClearRequest, InvalidateRequest, RemovalRequest
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import LogEntry
@@ -42,7 +41,8 @@ from heliograph.errors import (
 from heliograph.link.messages import Changed, Condition, Done
 from heliograph.member.backlog import Backlog
 from heliograph.member.stores import Store
-from heliograph.member.waiters import Chore, Waiter
+from heliograph.member.upkeep import Upkeep
+from heliograph.member.waiters import Waiter
 from heliograph.model.batch import Part, Record, decode_record, encode_record
 from heliograph.model.ids import NO_SEQ, Epoch, Seq
 from heliograph.model.keys import Key
@@ -113,11 +113,7 @@ class BucketCopy:
         self._held_bytes = 0
         self._pump_due = False
         self._drafted_at = 0.0
-        self._rules: tuple[Rule, ...] = ()
-        self._reads_late_ms = 0
-        self._expiry: Chore | None = None
-        self._reads: dict[Key, None] = {}
-        """What was read here of a bucket whose primary is elsewhere, until that is told."""
+        self.upkeep = Upkeep(self, lambda: self._primary, self._remove, host.clock.now_ms)
         self._applied_waiters: list[tuple[Seq, asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
 
@@ -161,48 +157,6 @@ class BucketCopy:
     def clear(self, waiter: Waiter) -> None:
         """Take away every entry of the bucket. Raises NotPrimaryError, OverloadedError."""
         self._remove(ClearRequest(waiter))
-
-    # --- expiration
-
-    def expire_by(self, rules: tuple[Rule, ...], reads_late_ms: int) -> None:
-        """Have entries expire by these rules from now on. reads_late_ms: see `Expirations`."""
-        if (rules, reads_late_ms) != (self._rules, self._reads_late_ms):
-            self._rules, self._reads_late_ms = rules, reads_late_ms
-            if self._primary is not None:
-                self._primary.expirations = self._expirations()
-
-    def _expirations(self) -> Expirations | None:
-        if not self._rules:
-            return None
-        return Expirations(self.view, self._rules, self._host.clock.now_ms(), self._reads_late_ms)
-
-    def expire_entries(self) -> None:
-        """Take away what has expired, if this member is the primary and anything may have."""
-        primary = self._primary
-        if primary is None or not self._accepting or primary.expirations is None:
-            return
-        due_ms = primary.expirations.next_ms
-        idle = self._expiry is None or not self._expiry.under_way
-        if idle and due_ms is not None and due_ms <= self._host.clock.now_ms():
-            self._expiry = Chore()
-            self._remove(ExpireRequest(self._expiry))
-
-    def on_read(self, keys: Iterable[Key]) -> None:
-        """Entries were read, here or at another member: their idle time begins anew."""
-        if self._primary is not None and self._primary.expirations is not None:
-            self._primary.expirations.on_read(keys, self._host.clock.now_ms())
-        else:
-            self._reads.update([(key, None) for key in keys if key in self.view.values])
-
-    @property
-    def has_reads_to_tell(self) -> bool:
-        """Say whether there are reads that the primary elsewhere does not know of."""
-        return bool(self._reads) and self._primary is None
-
-    def take_reads(self) -> list[Key]:
-        """Return what was read since this was called last."""
-        keys, self._reads = list(self._reads), {}
-        return keys
 
     def _remove(self, request: RemovalRequest) -> None:
         if self._primary is not None and len(self._primary.removals) >= PENDING_REMOVALS_MAX:
@@ -383,8 +337,7 @@ class BucketCopy:
                 continue  # somebody appended meanwhile: read it and try again
             self.view.apply(seq, record)
             self._primary = BucketPrimary(self.view, self._host.site, Epoch(record.epoch), self._host.record_bytes_max)
-            self._primary.expirations = self._expirations()
-            self._reads = {}
+            self.upkeep.begin(self._primary)
             self._accepting = self.readable = True
             self._sink(self.bucket, seq, previous, record)
             return

@@ -35,13 +35,16 @@ class Expirer:
             await asyncio.sleep(LOOK_S)
             copies = [copy for region in self._regions() if region.rules for copy in region.copies.values()]
             for copy in copies:
-                copy.expire_entries()
-            await asyncio.gather(*(self._tell(copy) for copy in copies if copy.has_reads_to_tell))
+                try:
+                    copy.upkeep.expire()
+                except HeliographError as exc:
+                    _log.warning("not expired region=%s bucket=%d error=%s", copy.region, copy.bucket, exc)
+            await asyncio.gather(*(self._tell(copy) for copy in copies if copy.upkeep.has_reads_to_tell))
 
     async def _tell(self, copy: BucketCopy) -> None:
-        keys = copy.take_reads()
+        keys = copy.upkeep.take_reads()
         try:
             await self._tell_reads(copy.region, copy.bucket, keys)
         except HeliographError as exc:
-            copy.on_read(keys)  # the next primary may take it
+            copy.upkeep.on_read(keys)  # the next primary may take it
             _log.debug("reads not told region=%s bucket=%d error=%s", copy.region, copy.bucket, exc)

@@ -26,6 +26,7 @@ from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Outcome
 from heliograph.member.backlog import Backlog
+from heliograph.member.collector import Collector
 from heliograph.member.config import MemberConfig
 from heliograph.member.expirer import Expirer
 from heliograph.member.gateways import GatewayHost, Gateways
@@ -208,6 +209,7 @@ class Member:
             snapshotter.run(),
             self._sweeper.run(),
             expirer.run(),
+            Collector(self._registry, self._regions.values).run(),
         ):
             self.spawn(coroutine)
         exits.push_async_callback(_end, self.spawn(self._arrange_always()))

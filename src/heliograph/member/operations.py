@@ -308,7 +308,7 @@ class Operations:
             for position in groups[BucketId(copy.bucket)]:
                 values[position] = get(keys[position], b"")
             if hosted.notes_reads:
-                copy.on_read([keys[position] for position in groups[BucketId(copy.bucket)]])
+                copy.upkeep.on_read([keys[position] for position in groups[BucketId(copy.bucket)]])
 
         await self._read(region, set(groups), look, ask)
         return values

@@ -102,7 +102,7 @@ class HostedRegion:
         self.attributes = attributes
         self.rules = rules_of(attributes)
         for copy in self.copies.values():
-            copy.expire_by(self.rules, self._reads_late_ms)
+            copy.upkeep.expire_by(self.rules, self._reads_late_ms)
 
     def attached_at(self, sender: str, bucket: int) -> Seq:
         """Return the sequence after which a sender without a cursor begins: 0 unless added to a living region."""
@@ -122,7 +122,7 @@ class HostedRegion:
             copy = BucketCopy(
                 self.name, number, self.subject(number), store=self.store, host=self._host, sink=self._sink_of()
             )
-            copy.expire_by(self.rules, self._reads_late_ms)
+            copy.upkeep.expire_by(self.rules, self._reads_late_ms)
             self.copies[number] = copy
             self._loaded.clear()
         wanted = self._primaries()

@@ -134,7 +134,7 @@ class MemberService(BaseHandler):
         self._check_keys(request.region, request.bucket, request.keys)
         copy = self._primary_copy(request.region, request.bucket, forwarded=True)
         if copy is not None:
-            copy.on_read(request.keys)
+            copy.upkeep.on_read(request.keys)
         return messages.Done(0)
 
     def _primary_copy(self, region: str, bucket: int, *, forwarded: bool) -> BucketCopy | None:

@@ -75,7 +75,7 @@ class Snapshotter:
         """Say whether a snapshot now is worth it in a pressed store."""
         age_s = asyncio.get_running_loop().time() - self._stored_at.get(copy.subject, 0.0)
         worth = max(PRESSED_BYTES_MIN, copy.snapshot_bytes // PRESSED_SHARE) if age_s < PRESSED_S else 1
-        return copy.tail_bytes >= worth and await self._passed(region, copy) > copy.snapshot_seq
+        return copy.tail_bytes >= worth and await delivered(self._registry, region, copy) > copy.snapshot_seq
 
     async def _snapshot(self, region: HostedRegion, copy: BucketCopy) -> None:
         store = region.store.snapshots
@@ -90,20 +90,21 @@ class Snapshotter:
     async def _cut(self, region: HostedRegion, copy: BucketCopy) -> None:
         """Cut a log below the first sequence that a restart or a gateway sender may still ask for."""
         snapshot_seq = copy.snapshot_seq  # before the cursors are read: a sender that is added now begins later
-        below = min(snapshot_seq, Seq(await self._passed(region, copy) + 1))
+        below = min(snapshot_seq, Seq(await delivered(self._registry, region, copy) + 1))
         if below > copy.cut_below:
             await region.store.log.truncate(copy.subject, below=below)
             copy.cut_below = below
             _log.info("log cut region=%s bucket=%d below=%d", region.name, copy.bucket, below)
             await region.store.look()
 
-    async def _passed(self, region: HostedRegion, copy: BucketCopy) -> Seq:
-        """Return up to where every gateway sender of the region has delivered the bucket's log."""
-        passed = copy.view.seq
-        for sender in region.attributes.gateway_sender_ids:
-            item = await self._registry.get(cursor_key(sender, region.name, region.generation, copy.bucket))
-            passed = min(passed, Seq(decode_entry(item.value, Cursor).seq) if item is not None else NO_SEQ)
-        return passed
+
+async def delivered(registry: Registry, region: HostedRegion, copy: BucketCopy) -> Seq:
+    """Return up to where every gateway sender of the region has delivered the bucket's log."""
+    passed = copy.view.seq
+    for sender in region.attributes.gateway_sender_ids:
+        item = await registry.get(cursor_key(sender, region.name, region.generation, copy.bucket))
+        passed = min(passed, Seq(decode_entry(item.value, Cursor).seq) if item is not None else NO_SEQ)
+    return passed
 
 
 def _has_grown(copy: BucketCopy) -> bool:
