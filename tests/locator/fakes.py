@@ -16,6 +16,7 @@ from heliograph.model.members import MemberInfo
 from heliograph.model.registry import encode_entry, member_key
 
 T = TypeVar("T", bound=Reply)
+LOG_ENDS = (7, 0, 9)
 
 
 class FakeRegistry:
@@ -102,6 +103,8 @@ class FakeServers:
                 old = self.data.get((region, key), b"")
                 self.data.setdefault((region, key), value)
                 return messages.Changed(not old, old, 1)
+            case messages.LogEndsQuery():
+                return messages.LogEnds(list(LOG_ENDS))
             case messages.GatewayQuery():
                 return self.gateways.get(name, messages.Gateways([], None))
             case messages.DiskStoreQuery(names=names):

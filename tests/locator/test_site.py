@@ -25,6 +25,7 @@ from heliograph.model.keys import encode_value
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
 from heliograph.model.registry import (
     CONFIG_RECEIVER,
+    Cursor,
     RegionEntry,
     cursor_key,
     decode_entry,
@@ -35,7 +36,7 @@ from heliograph.model.registry import (
     store_key,
 )
 from heliograph.model.results import Result
-from tests.locator.fakes import FakeRegistry, FakeServers, join, member, unreachable
+from tests.locator.fakes import LOG_ENDS, FakeRegistry, FakeServers, join, member, unreachable
 
 SERVERS = (member("s1", joined_ms=2), member("s2", joined_ms=3, groups=("Blue",)))
 SERIAL = GatewaySenderAttributes(id="serial", remote_distributed_system_id=2)
@@ -281,6 +282,28 @@ def test_a_destruction_that_fails_changes_nothing() -> None:
         with pytest.raises(UnavailableError):
             await site.admin.regions.destroy("customer")
         assert site.registry.entries == before
+
+    on_site(scenario)
+
+
+def test_the_queue_of_a_sender_that_is_added_begins_where_the_logs_end() -> None:
+    """Whichever member ships a bucket finds the cursor; nothing that was written before is sent."""
+
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        generation = decode_entry(site.registry.entries[region_key("customer")].value, RegionEntry).generation
+        keys = [cursor_key("serial", "customer", generation, bucket) for bucket in range(len(LOG_ENDS))]
+        await site.registry.put(keys[0], encode_entry(Cursor(1, 9)))  # of an alteration that failed, say
+        both = RegionAlteration(gateway_sender_ids=("parallel", "serial"))
+        site.servers.broken = {"s1": unreachable("s1"), "s2": unreachable("s2")}
+        with pytest.raises(UnavailableError, match="no server does it"):
+            await site.admin.regions.alter("customer", both)
+        del site.servers.broken["s2"]
+        await site.admin.regions.alter("customer", both)
+        cursors = [decode_entry(site.registry.entries[key].value, Cursor) for key in keys]
+        assert cursors == [Cursor(seq, 0) for seq in LOG_ENDS]
+        there_before = cursor_key("parallel", "customer", generation, 0)
+        assert there_before not in site.registry.entries
 
     on_site(scenario)
 

@@ -36,7 +36,6 @@ class Copies(HostedRegion):
         self.routing = Routing(self.attributes.total_num_buckets)
         self.primary = True
         self.store = store
-        self._attached = {}
 
     def accepting(self) -> list[BucketCopy]:
         copy = cast(BucketCopy, SimpleNamespace(bucket=0, epoch=1))

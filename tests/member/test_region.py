@@ -7,9 +7,9 @@ import pytest
 
 from heliograph.engine.seam import LogEntry
 from heliograph.errors import HeliographError, NotPrimaryError, PeerError, UsageError
-from heliograph.member.region import HostedRegion
+from heliograph.member.region import ENDS_AT_ONCE, HostedRegion
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.ids import Seq
+from heliograph.model.ids import NO_SEQ, Seq
 from heliograph.model.members import BucketPlacement, RegionPlacement
 from tests.member.copies import REGION, Host, Members, put, simulate, until
 
@@ -164,13 +164,15 @@ def test_a_closed_region_finishes_what_is_under_way() -> None:
     simulate(scenario)
 
 
-def test_a_sender_that_is_attached_later_begins_with_what_is_written_then() -> None:
+def test_log_ends_are_known_of_buckets_that_others_hold() -> None:
     async def scenario(members: Members) -> None:
-        one, _ = await two_regions(members)
-        await put(one.copies[0], "before")
-        assert one.attached_at("to-2", 0) == 0
-        one.alter(region_at(members.hosts[0], gateway_sender_ids=("to-2",)).attributes)
-        assert one.attached_at("to-2", 0) == one.copies[0].view.seq
+        one, other = await two_regions(members)
+        await put(one.copies[0], "k")
+        ends = await one.log_ends()
+        assert ends == await other.log_ends()
+        assert ends[0] == one.copies[0].view.seq
+        many = region_at(members.hosts[0], total_num_buckets=ENDS_AT_ONCE + 1)
+        assert await many.log_ends() == ends + [NO_SEQ] * (ENDS_AT_ONCE + 1 - len(ends))
 
     simulate(scenario)
 

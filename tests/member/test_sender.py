@@ -8,7 +8,7 @@ from heliograph.errors import ClockSkewError, RegionNotFoundError, UsageError
 from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_feed import Feed
 from heliograph.model.batch import Part, Record
-from heliograph.model.ids import NO_SEQ, Address, Seq
+from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.model.registry import Cursor, cursor_key, encode_entry
 from tests.gateway.builders import HERE, THERE, record_of
@@ -17,7 +17,7 @@ from tests.member.wan import BUCKETS, OTHER_STORE, SENDER, World, simulate
 
 def activate_all(sender: GatewaySender, region: str = "r", epoch: int = 1) -> None:
     for bucket in range(BUCKETS):
-        sender.activate(region, bucket, epoch, begin=NO_SEQ)
+        sender.activate(region, bucket, epoch)
 
 
 async def settled(world: World, sender: GatewaySender) -> None:
@@ -96,24 +96,11 @@ def test_events_that_are_in_the_log_before_the_sender_are_read_from_it() -> None
         for number in range(200):
             await world.append("r", 0, str(number))
         sender = await world.sender()
-        sender.activate("r", 0, 1, begin=NO_SEQ)
+        sender.activate("r", 0, 1)
         for number in range(200, 300):
             await world.append("r", 0, str(number))
         await settled(world, sender)
         assert world.arrived("r", 0) == numbers(0, 300)
-
-    simulate(scenario)
-
-
-def test_a_new_queue_begins_where_the_sender_was_attached_and_says_so_at_once() -> None:
-    async def scenario(world: World) -> None:
-        await world.receiver()
-        begin = await world.append("r", 0, "before")
-        sender = await world.sender()
-        sender.activate("r", 0, 1, begin=begin)
-        await world.append("r", 0, "after")
-        await settled(world, sender)
-        assert world.arrived("r", 0) == ["after"]
 
     simulate(scenario)
 
@@ -147,7 +134,7 @@ def test_a_single_record_before_the_sender_takes_no_pass_through_the_log(monkeyp
         await world.receiver()
         await world.append("r", 0, "k")
         sender = await world.sender()
-        sender.activate("r", 0, 1, begin=NO_SEQ)
+        sender.activate("r", 0, 1)
         await world.until(lambda: world.arrived("r", 0) == ["k"])
 
     simulate(scenario)
@@ -156,7 +143,7 @@ def test_a_single_record_before_the_sender_takes_no_pass_through_the_log(monkeyp
 def test_a_cursor_is_created_before_anything_is_shipped() -> None:
     async def scenario(world: World) -> None:
         sender = await world.sender()
-        sender.activate("r", 0, 3, begin=Seq(0))
+        sender.activate("r", 0, 3)
         await asyncio.sleep(1)
         assert await world.cursor("r", 0) == Cursor(0, 3)
 
@@ -527,14 +514,14 @@ def test_another_owner_goes_on_at_the_cursor() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()
         first = await world.sender("one")
-        first.activate("r", 0, 1, begin=NO_SEQ)
+        first.activate("r", 0, 1)
         for number in range(50):
             await world.append("r", 0, str(number))
         await settled(world, first)
         first.deactivate("r", 0)
         await asyncio.sleep(1)
         second = await world.sender("two")
-        second.activate("r", 0, 2, begin=NO_SEQ)
+        second.activate("r", 0, 2)
         for number in range(50, 60):
             await world.append("r", 0, str(number))
         await settled(world, second)
@@ -547,14 +534,14 @@ def test_a_killed_owner_costs_repeats_but_no_event() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()
         first = await world.sender("one")
-        first.activate("r", 0, 1, begin=NO_SEQ)
+        first.activate("r", 0, 1)
         for number in range(50):
             await world.append("r", 0, str(number))
         world.crash(first)
         for number in range(50, 60):
             await world.append("r", 0, str(number))
         second = await world.sender("two")
-        second.activate("r", 0, 2, begin=NO_SEQ)
+        second.activate("r", 0, 2)
         await settled(world, second)
         assert world.first_arrived("r", 0) == numbers(0, 60)
 
@@ -565,8 +552,8 @@ def test_an_owner_that_finds_a_newer_one_stops_shipping_the_bucket() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()
         sender = await world.sender()
-        sender.activate("r", 0, 1, begin=NO_SEQ)
-        sender.activate("r", 1, 1, begin=NO_SEQ)
+        sender.activate("r", 0, 1)
+        sender.activate("r", 1, 1)
         await world.append("r", 0, "a")
         await settled(world, sender)
         await world.local.registry.put(cursor_key(SENDER, "r", 0, 0), encode_entry(Cursor(1, 2)))
@@ -590,7 +577,7 @@ def test_a_region_destroyed_here_under_its_queue_breaks_nothing() -> None:
         world.regions.add("gone")
         await world.receiver()
         activate_all(sender := await world.sender())
-        sender.activate("gone", 0, 1, begin=NO_SEQ)
+        sender.activate("gone", 0, 1)
         await asyncio.sleep(1)
         world.regions.discard("gone")
         await world.append("gone", 0, "k")
@@ -598,7 +585,7 @@ def test_a_region_destroyed_here_under_its_queue_breaks_nothing() -> None:
         await world.until(lambda: world.arrived("r", 0) == ["k"])
         sender.deactivate("gone", 0)
         with pytest.raises(RegionNotFoundError):
-            sender.activate("never", 0, 1, begin=NO_SEQ)
+            sender.activate("never", 0, 1)
 
     simulate(scenario)
 
@@ -607,7 +594,7 @@ def test_a_bucket_that_was_let_go_of_is_opened_anew_when_it_is_activated_again()
     async def scenario(world: World) -> None:
         await world.receiver()
         sender = await world.sender()
-        sender.activate("r", 0, 1, begin=NO_SEQ)
+        sender.activate("r", 0, 1)
         await world.append("r", 0, "a")
         await settled(world, sender)
         await asyncio.sleep(1)
@@ -617,7 +604,7 @@ def test_a_bucket_that_was_let_go_of_is_opened_anew_when_it_is_activated_again()
         await asyncio.sleep(1)
         await world.local.registry.put(key, encode_entry(Cursor(1, 1)))
         await world.append("r", 0, "c")
-        sender.activate("r", 0, 1, begin=NO_SEQ)
+        sender.activate("r", 0, 1)
         await world.until(lambda: world.first_arrived("r", 0) == ["a", "b", "c"])
 
     simulate(scenario)
@@ -627,7 +614,7 @@ def test_a_cursor_that_vanished_is_created_again_where_the_queue_was() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()
         sender = await world.sender()
-        sender.activate("r", 0, 1, begin=NO_SEQ)
+        sender.activate("r", 0, 1)
         await world.append("r", 0, "a")
         await settled(world, sender)
         await asyncio.sleep(1)
@@ -636,7 +623,7 @@ def test_a_cursor_that_vanished_is_created_again_where_the_queue_was() -> None:
         await settled(world, sender)
         await asyncio.sleep(1)
         assert await world.cursor("r", 0) is None, "nobody says that it should still be shipped"
-        sender.activate("r", 0, 1, begin=NO_SEQ)
+        sender.activate("r", 0, 1)
         await asyncio.sleep(1)
         assert await world.cursor("r", 0) == Cursor(seq, 1)
         await world.append("r", 0, "c")

@@ -97,7 +97,7 @@ class Host:
 
     def serial_buckets(self, sender: str) -> list[SerialBucket]:
         return [
-            SerialBucket(region, bucket, (region, bucket) not in self.unhosted, NO_SEQ)
+            SerialBucket(region, bucket, (region, bucket) not in self.unhosted)
             for region in sorted(self._world.regions)
             for bucket in range(BUCKETS)
         ]

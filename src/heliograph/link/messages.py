@@ -431,6 +431,18 @@ class Rebalanced(Message, frozen=True):
     servers: int
 
 
+class LogEndsQuery(Message, frozen=True):
+    """Ask a member how far the logs of a region's buckets reach. Answer: `LogEnds`."""
+
+    region: str
+
+
+class LogEnds(Message, frozen=True):
+    """The last sequence of every bucket's log, by number; 0 of an empty one."""
+
+    seqs: list[int]
+
+
 class GatewayQuery(Message, frozen=True):
     """Ask a member for the state of its gateway senders and receiver. Answer: `Gateways`."""
 
@@ -519,11 +531,11 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
-    | GatewayQuery | DiskStoreQuery | WereRead
+    | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
-    | Outcome | Copies | Rebalanced | Gateways | DiskStores | Failure
+    | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

@@ -15,7 +15,14 @@ import msgspec
 
 from heliograph.engine.definitions import create_definition, definition_key, read_definition
 from heliograph.engine.seam import Item, Registry
-from heliograph.errors import ConflictError, HeliographError, UsageError
+from heliograph.errors import (
+    ConflictError,
+    HeliographError,
+    NotPrimaryError,
+    UnavailableError,
+    UnreachableError,
+    UsageError,
+)
 from heliograph.link.messages import Apply, Outcome, Reply, Request
 from heliograph.locator.view import decoded
 from heliograph.model.attributes import (
@@ -185,6 +192,25 @@ class Cluster:
             (name, Outcome(False, str(answer)) if isinstance(answer, HeliographError) else answer)
             for name, answer in answers
         ]
+
+    async def ask_any(self, message: Request, kind: type[R], *, timeout_s: float, repeatable: bool = True) -> R:
+        """Ask a server, and the next one when that certainly did nothing, or asking twice does no harm (repeatable).
+
+        Raises UsageError when there is no server, UnavailableError when none does it or it is unknown whether one did.
+        """
+        error: HeliographError | None = None
+        for server in await self.servers():
+            try:
+                return await self.caller.call(server.address, message, kind, timeout_s=timeout_s)
+            except (UnreachableError, NotPrimaryError) as exc:
+                error = exc
+            except UnavailableError as exc:
+                if not repeatable:
+                    raise UnavailableError(
+                        f"it is unknown whether the write was done: {exc}; read the entry before you repeat it"
+                    ) from exc
+                error = exc
+        raise UnavailableError(f"no server does it: {error}") from error
 
     async def query(
         self, servers: Sequence[MemberInfo], message: Request, kind: type[R], *, timeout_s: float = QUERY_S

@@ -11,11 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from heliograph.errors import (
-    HeliographError,
-    NotPrimaryError,
     RegionNotFoundError,
-    UnavailableError,
-    UnreachableError,
     UsageError,
 )
 from heliograph.link.messages import Change, Changed, Clear, Done, GetAll, PutAll, Reply, Request, Values
@@ -96,20 +92,7 @@ class EntryAdmin:
         return decode_entry(item.value, RegionEntry).attributes
 
     async def _ask(self, request: Request, kind: type[T], *, repeatable: bool) -> T:
-        """Ask a server, and the next one when that certainly did nothing or asking twice does no harm."""
-        error: HeliographError | None = None
-        for server in await self._cluster.servers():
-            try:
-                return await self._cluster.caller.call(server.address, request, kind, timeout_s=ENTRY_S)
-            except (UnreachableError, NotPrimaryError) as exc:
-                error = exc
-            except UnavailableError as exc:
-                if not repeatable:
-                    raise UnavailableError(
-                        f"it is unknown whether the write was done: {exc}; read the entry before you repeat it"
-                    ) from exc
-                error = exc
-        raise UnavailableError(f"no server does it: {error}") from error
+        return await self._cluster.ask_any(request, kind, timeout_s=ENTRY_S, repeatable=repeatable)
 
 
 def text_of(encoded: bytes) -> str:

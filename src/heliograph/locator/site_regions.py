@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from heliograph.engine.seam import Item
 from heliograph.errors import RegionNotFoundError, UsageError
+from heliograph.link.messages import LogEnds, LogEndsQuery
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import RegionAlteration
 from heliograph.model.attributes import (
@@ -22,8 +25,19 @@ from heliograph.model.attributes import (
 )
 from heliograph.model.ids import check_region_name
 from heliograph.model.members import RegionPlacement
-from heliograph.model.registry import RegionEntry, decode_entry, placement_key, region_key
+from heliograph.model.registry import (
+    Cursor,
+    RegionEntry,
+    cursor_key,
+    decode_entry,
+    encode_entry,
+    placement_key,
+    region_key,
+)
 from heliograph.model.results import Result, Table
+
+ENDS_S = 20.0
+"""How long a server may take to look where the logs of a region's buckets end."""
 
 
 class RegionAdmin:
@@ -57,17 +71,36 @@ class RegionAdmin:
             return await self._cluster.create(region)
 
     async def alter(self, name: str, alteration: RegionAlteration) -> Result:
-        """Change what a region's attributes may become; a queue of a gateway sender that is removed is dropped."""
+        """Change what a region's attributes may become.
+
+        A queue of a gateway sender that is removed is dropped; that of an added one begins where the logs end now.
+        """
         async with self._cluster.changing:
             item, entry = await self._read(name)
             region = entry.attributes
             altered = msgspec.structs.replace(region, **alteration.changes)
             check_region_senders(altered, await self._cluster.senders())
             value = msgspec.structs.replace(entry, attributes=altered)
+            added = sorted({*altered.gateway_sender_ids} - {*region.gateway_sender_ids})
+            await self._begin_queues(entry, added)
             result = await self._cluster.alter(item, value, subject_of(region))
             for sender in sorted({*region.gateway_sender_ids} - {*altered.gateway_sender_ids}):
                 await self._cluster.forget_cursors(sender, region.name)
             return result
+
+    async def _begin_queues(self, entry: RegionEntry, senders: Sequence[str]) -> None:
+        """Write the cursors of gateway senders that are to be added, before any member knows of them.
+
+        Nobody owns them yet, so they belong to no epoch. Should the alteration fail they are written anew by the next.
+        """
+        if not senders:
+            return
+        region = entry.attributes.name
+        ends = await self._cluster.ask_any(LogEndsQuery(region), LogEnds, timeout_s=ENDS_S)
+        for sender in senders:
+            for bucket, seq in enumerate(ends.seqs):
+                key = cursor_key(sender, region, entry.generation, bucket)
+                await self._cluster.registry.put(key, encode_entry(Cursor(seq, 0)))
 
     async def destroy(self, name: str, *, if_exists: bool = False) -> Result:
         """Destroy a region and its data on every server. A missing one is refused, or skipped with `if_exists`."""

@@ -90,7 +90,7 @@ class GatewayHost:
     def serial_buckets(self, sender: str) -> list[SerialBucket]:
         """Return all that a serial sender ships."""
         return [
-            SerialBucket(region.name, bucket, bucket in region.copies, region.attached_at(sender, bucket))
+            SerialBucket(region.name, bucket, bucket in region.copies)
             for region in self._regions.values()
             if sender in region.attributes.gateway_sender_ids
             for bucket in range(region.attributes.total_num_buckets)
@@ -194,8 +194,7 @@ class Gateways:
             self._senders[sender].deactivate(region_name, bucket)
         for (sender, region_name, bucket), epoch in wanted.items():
             # Again each time: a sender that had to let go of a bucket tries it anew, for others nothing changes.
-            begin = self._regions[region_name].attached_at(sender, bucket)
-            self._senders[sender].activate(region_name, bucket, epoch, begin=begin)
+            self._senders[sender].activate(region_name, bucket, epoch)
         self._active = set(wanted)
 
     def _forget(self, sender: str) -> None:

@@ -489,9 +489,13 @@ class Member:
             messages.SenderCommand: lambda request: self.gateways.command(request),
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
             messages.DiskStoreQuery: lambda request: self._disk_stores(request.names),
+            messages.LogEndsQuery: lambda query: self._log_ends(query.region),
             messages.GatewayQuery: lambda _request: self.gateways.status(),
             messages.StatusQuery: lambda _request: self.status(),
         }
+
+    async def _log_ends(self, region: str) -> messages.LogEnds:
+        return messages.LogEnds(await self._operations.region(region).log_ends())
 
     async def _disk_stores(self, names: list[str]) -> messages.DiskStores:
         """Say how large disk stores are."""

@@ -22,6 +22,7 @@ RETRY_S = 0.5
 TAKEOVERS_AT_ONCE = 16
 READS_LATE_MS = 1_000
 """How long what was read at a redundant copy may take to be known to the primary; several times what it does take."""
+ENDS_AT_ONCE = 32
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,6 @@ class HostedRegion:
         self.placement: RegionPlacement | None = None
         self._host = host
         self._sink = sink
-        self._attached: dict[str, dict[int, Seq]] = {}
         self._takeovers: dict[int, asyncio.Task[None]] = {}
         self._takeover_slots = asyncio.Semaphore(TAKEOVERS_AT_ONCE)
         self._follower: asyncio.Task[None] | None = None
@@ -96,17 +96,21 @@ class HostedRegion:
     # --- following the configuration and the placement
 
     def alter(self, attributes: RegionAttributes) -> None:
-        """Take up altered attributes; a gateway sender added now begins with what is written from now on."""
-        for sender in set(attributes.gateway_sender_ids) - set(self.attributes.gateway_sender_ids):
-            self._attached[sender] = {number: copy.view.seq for number, copy in self.copies.items()}
+        """Take up altered attributes."""
         self.attributes = attributes
         self.rules = rules_of(attributes)
         for copy in self.copies.values():
             copy.upkeep.expire_by(self.rules, self._reads_late_ms)
 
-    def attached_at(self, sender: str, bucket: int) -> Seq:
-        """Return the sequence after which a sender without a cursor begins: 0 unless added to a living region."""
-        return self._attached.get(sender, {}).get(bucket, NO_SEQ)
+    async def log_ends(self) -> list[int]:
+        """Return the last sequence of every bucket's log, also of those that are not held here."""
+        ends: list[int] = []
+        total = self.attributes.total_num_buckets
+        for start in range(0, total, ENDS_AT_ONCE):
+            some = range(start, min(start + ENDS_AT_ONCE, total))
+            last = await asyncio.gather(*(self.store.log.last(self.subject(bucket)) for bucket in some))
+            ends += [entry.seq if entry is not None else NO_SEQ for entry in last]
+        return ends
 
     def arrange(self, placement: RegionPlacement) -> None:
         """Take up a placement: gain and drop copies, begin take-overs, step down. Work goes on in tasks."""

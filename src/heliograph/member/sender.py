@@ -186,8 +186,8 @@ class GatewaySender:
 
     # --- which buckets: parallel
 
-    def activate(self, region: str, bucket: int, epoch: int, *, begin: Seq) -> None:
-        """Ship a bucket as its primary of `epoch`; without a cursor yet, its queue begins after `begin`.
+    def activate(self, region: str, bucket: int, epoch: int) -> None:
+        """Ship a bucket as its primary of `epoch`; without a cursor yet, its queue begins with its log.
 
         A stopped sender remembers it for its next start. Again for a bucket that is shipped, it changes nothing; one
         that was let go of is opened anew. Raises RegionNotFoundError.
@@ -195,7 +195,7 @@ class GatewaySender:
         if region not in self._routes:
             self._route(region)
         generation = self._host.generation(region)
-        assignment = self._activated[region, bucket] = Assignment(generation, epoch, begin, hosted=True)
+        assignment = self._activated[region, bucket] = Assignment(generation, epoch, hosted=True)
         if self._buckets is not None:
             self._buckets.add((region, bucket), assignment)
 
@@ -244,9 +244,7 @@ class GatewaySender:
             self._route(region)
         self._buckets.assign(
             {
-                (each.region, each.bucket): Assignment(
-                    self._host.generation(each.region), self._epoch, each.begin, each.hosted
-                )
+                (each.region, each.bucket): Assignment(self._host.generation(each.region), self._epoch, each.hosted)
                 for each in buckets
             }
         )

@@ -19,7 +19,7 @@ from heliograph.member.sender_feed import Feed
 from heliograph.member.sender_host import SenderHost, monotonic_ms
 from heliograph.member.tasks import Tasks
 from heliograph.model.batch import Record, decode_record
-from heliograph.model.ids import Seq
+from heliograph.model.ids import NO_SEQ, Seq
 
 STORE_INTERVAL_S = 0.25
 STORES_PER_S_MAX = 200
@@ -40,13 +40,11 @@ BucketKey = tuple[str, int]
 class Assignment(NamedTuple):
     """A bucket that this member ships.
 
-    generation, epoch: of which region of the name, and as which owner. begin: where its queue begins when there is no
-    cursor. hosted: a copy here offers its records.
+    generation, epoch: of which region of the name, and as which owner. hosted: a copy here offers its records.
     """
 
     generation: int
     epoch: int
-    begin: Seq
     hosted: bool
 
 
@@ -166,7 +164,7 @@ class ShippedBuckets:
         try:
             async with self._slots:
                 log, subject = self._host.log_of(region), self._host.subject(region, bucket)
-                begin = max(assignment.begin, self._reached.get(key, assignment.begin))
+                begin = self._reached.get(key, NO_SEQ)
                 cursor = await self._persistently(
                     lambda: self._cursors.open(
                         region, assignment.generation, bucket, epoch=assignment.epoch, begin=begin

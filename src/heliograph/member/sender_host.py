@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 from heliograph.engine.seam import Log, Registry
 from heliograph.link.messages import Receivers
-from heliograph.model.ids import Seq
 from heliograph.model.routing import Routing
 from heliograph.net.seam import Network
 
@@ -22,13 +21,12 @@ def monotonic_ms() -> int:
 class SerialBucket(NamedTuple):
     """A bucket that a serial sender ships.
 
-    hosted: a copy here offers its records. begin: where the queue begins in its log when there is no cursor yet.
+    hosted: a copy here offers its records.
     """
 
     region: str
     bucket: int
     hosted: bool
-    begin: Seq
 
 
 class SenderHost(Protocol):
