@@ -23,8 +23,7 @@ def connect(locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> Client:
     """Return a client of a site, to be opened by `async with` (or `await client.open()` and `await client.close()`).
 
     locators: of one site: `host[port]`, or several separated by commas, or a list, or `cache.locators`.
-    timeout_s: how long an operation may take, with everything that is tried again meanwhile; a write whose answer was
-    lost is not, but raises UnavailableError.
+    timeout_s: how long an operation may take, with everything that is tried again meanwhile; see also `region`.
     Opening raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
     """
     return Client(locators, timeout_s=timeout_s)

@@ -50,6 +50,10 @@ class DiskStoreFullError(HeliographError):
     retriable = True
 
 
+class ForgottenError(UnavailableError):
+    """A write was sent again, and whether it was done before, or what it was answered, can't be told any more."""
+
+
 class FencedError(HeliographError):
     """Another member is primary: an append was refused by the log, the caller steps down."""
 

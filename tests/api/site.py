@@ -161,6 +161,20 @@ class FakeServer(BaseHandler):
         return self.answer(message)
 
     def answer(self, message: messages.Request) -> messages.Reply:
+        if not isinstance(message, messages.PutAll | messages.Change):
+            return self.do(message)
+        assert message.id is not None, "a client names its writes"
+        if message.id.generation != self.site.generations.get(message.region, 0):
+            raise NotPrimaryError("region was created anew")
+        name = (message.id.client, message.region, message.id.generation, message.bucket, message.id.number)
+        reply = self.site.done.get(name)
+        if reply is None:
+            reply = self.do(message)
+            if isinstance(reply, messages.Done) or (isinstance(reply, Changed) and (reply.done or message.id.repeated)):
+                self.site.done[name] = reply
+        return reply
+
+    def do(self, message: messages.Request) -> messages.Reply:
         data = self.site.backend
         if isinstance(message, messages.PutAll):
             self.check_bucket(message.region, message.bucket, message.keys)
@@ -236,6 +250,9 @@ class FakeSite:
         self.locator = FakeLocator(self)
         self.view: messages.SiteView | None = None
         self.redundant = False
+        self.done: dict[tuple[int, str, int, int, int], messages.Reply] = {}
+        self.generations: dict[str, int] = {}
+        self.clock_ms: Callable[[], float] = lambda: asyncio.get_running_loop().time() * 1000
         self.get_keys_max = 1_000_000
 
     def network_of(self, host: str) -> Network:
@@ -283,7 +300,9 @@ class FakeSite:
             RegionPlacement(region, tuple(self.placed(name, without) for name in primaries))
             for region, primaries in self.primaries.items()
         ]
-        return messages.SiteView(1, members, list(self.backend.regions.values()), placements, "")
+        regions = list(self.backend.regions.values())
+        generations = [self.generations.get(region.name, 0) for region in regions]
+        return messages.SiteView(1, members, regions, placements, "", generations, int(self.clock_ms()))
 
     def placed(self, primary: str, without: tuple[str, ...]) -> BucketPlacement:
         others = [name for name in self.servers if name != primary and name not in without and self.redundant]

@@ -17,7 +17,7 @@ def member(name: str, kind: MemberKind = "server", joined_ms: int = 1) -> Member
 def routes(*buckets: BucketPlacement, members: str = "a b c") -> Routes:
     infos = [member("locator", "locator"), *map(member, members.split())]
     placement = RegionPlacement("customer", buckets)
-    return Routes(SiteView(1, infos, [RegionAttributes(name="customer")], [placement], ""))
+    return Routes(SiteView(1, infos, [RegionAttributes(name="customer")], [placement], "", [0], 0))
 
 
 def asked(site: Routes, bucket: int = 0, **failed: int) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from heliograph.errors import NotPrimaryError, RegionNotFoundError, UnavailableError, UsageError
 from heliograph.link import frames
 from heliograph.link.hello import Hello
+from heliograph.link.messages import Changed
 from heliograph.member.operations import Operations
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
@@ -21,6 +23,7 @@ from heliograph.model.ids import Address
 from heliograph.model.keys import bucket_of
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
 from heliograph.model.registry import RegionEntry
+from heliograph.model.requests import Identities
 from heliograph.net.link import LinkServer, serve_links
 from heliograph.net.links import Links
 from heliograph.net.sim import SimNetwork
@@ -49,7 +52,10 @@ class Server:
         self.regions = {REGION: self.region}
         self.network = network.host(host.name)
         self.peers = Links(self.network, self._hello)
-        self.operations = Operations(host.name, self.regions, lambda: state, self.peers, host.backlog, TIMEOUT_S)
+        identities = Identities(zlib.crc32(host.name.encode()), host.clock.now_ms)
+        self.operations = Operations(
+            host.name, self.regions, lambda: state, self.peers, host.backlog, TIMEOUT_S, identities
+        )
         self.service = MemberService(host.name, self.operations, {})
 
     async def serve(self) -> Address:
@@ -212,7 +218,7 @@ def test_without_a_primary_a_write_fails_after_the_timeout() -> None:
     play(scenario)
 
 
-def test_a_write_that_may_have_been_done_is_not_repeated() -> None:
+def test_a_write_whose_answer_was_lost_is_sent_again_and_done_once() -> None:
     async def scenario(site: OneSite, one: Server, other: Server) -> None:
         await site.place(*"bbbb")
         await one.operations.put_all(REGION, ["k"], [b"old"])
@@ -220,17 +226,54 @@ def test_a_write_that_may_have_been_done_is_not_repeated() -> None:
         async def lose_the_answer() -> None:
             await asyncio.sleep(0.0007)  # the request is there, the answer is not yet here
             site.network.crash("a")
+            await other.operations.put_all(REGION, ["k", "l", "m"], [b"by another"] * 3)
 
+        for write, answer in (
+            (one.operations.change(REGION, "replace", "k", b"new", b""), b"old"),
+            (one.operations.change(REGION, "remove", "k", b"", b""), b"by another"),
+            (one.operations.change(REGION, "put_if_absent", "n", b"new", b""), b""),
+            (one.operations.put_all(REGION, ["l"], [b"v"]), None),
+            (one.operations.put_all(REGION, ["l", "m"], [b"w", b"w"]), None),
+        ):
+            await one.operations.size(REGION)  # so that there is a link
+            _, outcome = await asyncio.gather(lose_the_answer(), write)
+            if answer is not None:
+                assert isinstance(outcome, Changed)
+                assert (outcome.done, outcome.old) == (True, answer)
+            # What another has written since was not undone by the repeat.
+            assert await one.operations.get_all(REGION, ["k", "l", "m"]) == [b"by another"] * 3
+        assert await one.operations.get_all(REGION, ["n"]) == [b"new"]
+
+    play(scenario)
+
+
+def test_a_write_that_no_answer_came_for_is_unknown() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        await one.operations.size(REGION)
+        site.network.cut("a", "b")
         for write in (
             one.operations.change(REGION, "replace", "k", b"new", b""),
             one.operations.put_all(REGION, ["l"], [b"v"]),
-            one.operations.put_all(REGION, ["l", "m"], [b"w", b"w"]),
         ):
-            await one.operations.size(REGION)  # so that there is a link
-            outcome: object = (await asyncio.gather(lose_the_answer(), write, return_exceptions=True))[1]
-            assert isinstance(outcome, UnavailableError)
-            assert "it is unknown whether the write to bucket" in str(outcome)
-        assert await one.operations.get_all(REGION, ["k", "l", "m"]) == [b"new", b"w", b"w"]
+            with pytest.raises(UnavailableError, match="it is unknown whether the write to bucket"):
+                await write
+        site.network.heal("a", "b")
+
+    play(scenario)
+
+
+def test_a_primary_that_does_not_answer_is_given_up_for_the_next_one() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        await one.operations.size(REGION)
+        site.network.cut("a", "b")
+        write = asyncio.create_task(one.operations.put_all(REGION, ["l"], [b"v"]))
+        await asyncio.sleep(0.1)
+        await site.place(*"aaaa")
+        await write
+        assert one.operations.region(REGION).copies[bucket_of("l", BUCKETS)].view.values == {"l": b"v"}
+        site.network.heal("a", "b")
 
     play(scenario)
 

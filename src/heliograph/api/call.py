@@ -4,8 +4,8 @@
               ^                                                 --some failed--> wait a little, look anew at the site
               └────────────────────────────────────────────────────────────────────┘
 
-An ask that certainly did nothing (UnreachableError, NotPrimaryError, RegionNotFoundError) may always be repeated. One
-whose answer was lost may have been done: only a read is sent again then.
+Every ask may be repeated: a write goes under an id, by which its bucket knows it (`bucket.requests`). What is told to
+be "unknown" in the end is a write whose answer was lost, and none came until the caller's time was over.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from heliograph.api.locators import Locators
 from heliograph.api.operations import Ask, Operation
 from heliograph.api.routes import Routes
 from heliograph.errors import (
+    ForgottenError,
     HeliographError,
     NotPrimaryError,
     PeerError,
@@ -29,12 +30,13 @@ from heliograph.errors import (
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import Change, Changed, Clear, Done, PutAll, Reply
 from heliograph.model.members import MemberInfo
-from heliograph.model.routing import Routing, client_routing
 from heliograph.net.link import Link
 from heliograph.net.links import Links
 
 RETRY_MS_FIRST = 20
 RETRY_MS_MAX = 1_000
+LOOK_S = 2.0
+"""While a member does not answer: between two looks at whether it is still the one to ask."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,26 +52,41 @@ class Call:
         self._backoff = Backoff(RETRY_MS_FIRST, RETRY_MS_MAX)
         self._rounds = 0
         self._failed: dict[str, int] = {}
+        self._deadline = 0.0
+        self._moved = False
         self._unanswered = False
         self._last_error: HeliographError | None = None
 
     async def run(self, timeout_s: float) -> None:
         """Do the operation. Raises UnavailableError after `timeout_s`, and whatever can't be repeated."""
+        self._deadline = asyncio.get_running_loop().time() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout_at(self._deadline):
                 await self._run()
         except TimeoutError:
             raise self._out_of_time(timeout_s) from self._last_error
+        except HeliographError as exc:
+            if self._operation.unknown and not isinstance(exc, UnavailableError):
+                raise self._unknown(str(exc)) from exc
+            raise
+        finally:
+            self._operation.end()
 
     async def _run(self) -> None:
         operation = self._operation
         routes = await self._locators.routes()
-        routing = _routing(routes, operation.region)
+        try:
+            operation.fit(routes)
+        except RegionNotFoundError:
+            routes = await self._locators.renew(routes)
+            operation.fit(routes)
         while operation.pending:
             self._rounds += 1
             if await self._round(routes):
                 continue
-            await asyncio.sleep(self._backoff.next_ms(self._rng.random()) / 1000)
+            self._links.check_open()
+            if not self._moved:
+                await asyncio.sleep(self._backoff.next_ms(self._rng.random()) / 1000)
             try:
                 routes = await self._locators.renew(routes)
             except (UnavailableError, PeerError) as exc:
@@ -77,14 +94,14 @@ class Call:
                 _log.debug("site not seen anew region=%s error=%s", operation.region, exc)
                 self._last_error = self._last_error or exc
             else:
-                before, routing = routing, _routing(routes, operation.region)
-                if routing is not before:
-                    operation.rebucket(routing)
+                operation.fit(routes)
 
     async def _round(self, routes: Routes) -> bool:
         """Send what is to be asked and take the answers; False when some of it failed."""
+        loop = asyncio.get_running_loop()
+        self._moved = False
         try:
-            asks = self._operation.asks(routes, self._failed)
+            asks = self._operation.asks(routes, self._failed, max(1, int((self._deadline - loop.time()) * 1000)))
         except UnavailableError as exc:
             self._last_error = exc
             return False
@@ -95,8 +112,8 @@ class Call:
             if link is not None and not link.closed:
                 waiting[link.request(ask.message)] = ask
         if waiting:
-            await self._answers(waiting)
-        errors = [future.exception() for future in waiting]
+            await self._answers(waiting, routes)
+        errors = [_error_of(future, ask) for future, ask in waiting.items()]
         good = [
             self._answered(ask, future, error, routes)
             for (future, ask), error in zip(waiting.items(), errors, strict=True)
@@ -119,17 +136,39 @@ class Call:
             self._note(member.name, exc)
             return None
 
-    async def _answers(self, waiting: dict[asyncio.Future[Reply], Ask]) -> None:
-        """Wait until all have been answered; when cancelled, nobody waits for the late ones any more."""
+    async def _answers(self, waiting: dict[asyncio.Future[Reply], Ask], routes: Routes) -> None:
+        """Wait until all have been answered, or those asked are not the ones to ask any more.
+
+        What is given up, here or by the caller, is cancelled: a late answer then reaches nobody.
+        """
         self._unanswered = True
+        unanswered = set(waiting)
+        seen = routes
         try:
-            await asyncio.wait(waiting)
+            while True:
+                _, unanswered = await asyncio.wait(unanswered, timeout=LOOK_S)
+                if not unanswered:
+                    break
+                seen = await self._look(seen)
+                if not seen.agrees(routes, self._operation.region):
+                    self._moved = True
+                    break
         except asyncio.CancelledError:
             for future in waiting:
                 if not future.cancel():
                     future.exception()  # seen: it interests nobody any more
             raise
+        for future in unanswered:
+            future.cancel()
         self._unanswered = False
+
+    async def _look(self, seen: Routes) -> Routes:
+        """Look at the site anew while a member does not answer."""
+        try:
+            return await self._locators.renew(seen)
+        except (UnavailableError, PeerError) as exc:
+            _log.debug("site not seen anew region=%s error=%s", self._operation.region, exc)
+            return seen
 
     def _answered(self, ask: Ask, future: asyncio.Future[Reply], error: BaseException | None, routes: Routes) -> bool:
         """Take an answer; False when it is to be asked again after a while. Raises what can't be repeated."""
@@ -142,10 +181,11 @@ class Call:
             if isinstance(reply, Done | Changed) and reply.primary and isinstance(ask.message, PutAll | Change | Clear):
                 routes.learn(operation.region, ask.message.bucket, reply.primary)
             return True
-        lost = isinstance(error, UnavailableError) and not isinstance(error, UnreachableError)
-        if lost and not operation.repeatable:
-            raise self._unknown(str(error)) from error
+        if isinstance(error, ForgottenError) and not operation.rename(ask):
+            raise UnavailableError(f"region {operation.region}: {error}; read the entry before you repeat it")
         if isinstance(error, NotPrimaryError | RegionNotFoundError | UnavailableError):
+            if not isinstance(error, NotPrimaryError | RegionNotFoundError | UnreachableError | ForgottenError):
+                operation.on_lost(ask)
             self._note(ask.member.name, error)
             return False
         if isinstance(error, UsageError) and operation.shrink(ask):
@@ -161,7 +201,7 @@ class Call:
         why = f"no answer within {timeout_s:g} s"
         if self._last_error is not None:
             why += f" ({self._last_error})"
-        if self._unanswered and not self._operation.repeatable:
+        if self._operation.unknown or (self._unanswered and self._operation.writes):
             return self._unknown(why)
         return UnavailableError(f"region {self._operation.region}: {why}")
 
@@ -172,6 +212,7 @@ class Call:
         )
 
 
-def _routing(routes: Routes, region: str) -> Routing:
-    attributes = routes.attributes(region)
-    return client_routing(attributes.total_num_buckets, attributes.partition_resolver)
+def _error_of(future: asyncio.Future[Reply], ask: Ask) -> BaseException | None:
+    if future.cancelled():
+        return UnavailableError(f"{ask.member.name} did not answer, and the site has changed meanwhile")
+    return future.exception()

@@ -6,14 +6,16 @@ import logging
 import os
 import random
 from collections.abc import Mapping
+from copy import copy
 from typing import TypeVar
 
 from heliograph.api.call import Call
 from heliograph.api.locators import Locators
 from heliograph.api.opened import Opened
-from heliograph.api.operations import Change, Clear, GetAll, Keys, Operation, PutAll, Size
+from heliograph.api.operations import GetAll, Keys, Operation, Size
 from heliograph.api.options import Addresses, check_timeout, read_addresses
 from heliograph.api.region import Region
+from heliograph.api.writes import Change, Clear, PutAll
 from heliograph.errors import (
     InvariantViolation,
     NotPrimaryError,
@@ -27,7 +29,7 @@ from heliograph.link.hello import Hello
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import Address
 from heliograph.model.keys import Key
-from heliograph.model.routing import Routing, client_routing
+from heliograph.model.requests import Identities
 from heliograph.net.link import KeepAlive
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork
@@ -55,6 +57,13 @@ class ClientBackend:
         self._rng = rng
         self._locators = Locators(network, locators, hello)
         self._links = Links(network, hello, keep_alive=KEEP_ALIVE)
+        self._identities = Identities(rng.getrandbits(64), self._locators.now_ms)
+
+    def within(self, timeout_s: float) -> ClientBackend:
+        """Return the same backend, links and all, with another time for every operation."""
+        other = copy(self)
+        other._timeout_s = timeout_s
+        return other
 
     async def open(self) -> None:
         """Look at the site. Raises UnavailableError when no locator answers, PeerError or UsageError when what answers
@@ -81,34 +90,33 @@ class ClientBackend:
 
     async def put_all(self, region: str, keys: list[Key], values: list[bytes], argument: bytes = b"") -> None:
         """Put entries at the primaries of their buckets."""
-        await self._do(PutAll(region, keys, values, argument, await self._routing(region)))
+        await self._do(PutAll(region, keys, values, argument, self._identities))
 
     async def change(
         self, region: str, op: messages.Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
     ) -> messages.Changed:
         """Have the bucket's primary decide on an operation."""
-        bucket = (await self._routing(region)).bucket_of(key)
-        message = messages.Change(region, bucket, op, key, value, expected, argument=argument)
-        changed = (await self._do(Change(message))).changed
+        message = messages.Change(region, 0, op, key, value, expected, argument=argument)
+        changed = (await self._do(Change(message, self._identities))).changed
         if changed is None:
             raise InvariantViolation(f"a change of {region} ended undecided")
         return changed
 
     async def clear(self, region: str) -> None:
         """Have the primaries take away every entry."""
-        await self._do(Clear(region, await self._routing(region)))
+        await self._do(Clear(region, self._identities))
 
     async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
         """Return the values of keys; empty where there is no entry."""
-        return (await self._do(GetAll(region, keys, await self._routing(region)))).values
+        return (await self._do(GetAll(region, keys))).values
 
     async def keys(self, region: str) -> list[Key]:
         """Return every key of the region."""
-        return (await self._do(Keys(region, await self._routing(region)))).keys
+        return (await self._do(Keys(region))).keys
 
     async def size(self, region: str) -> int:
         """Count the region's entries."""
-        return (await self._do(Size(region, await self._routing(region)))).count
+        return (await self._do(Size(region))).count
 
     async def holders(self, region: str, failed: Mapping[str, int], *, anew: bool) -> list[str]:
         """Return whom to ask for the events of each bucket: its primary, or another holder after a failure."""
@@ -129,10 +137,6 @@ class ClientBackend:
             raise NotPrimaryError(f"{member} is gone")
         timeout_s = request.wait_ms / 1000 + self._timeout_s
         return await self._links.call(server.address, request, messages.Heard, timeout_s=timeout_s)
-
-    async def _routing(self, region: str) -> Routing:
-        attributes = await self.attributes(region)
-        return client_routing(attributes.total_num_buckets, attributes.partition_resolver)
 
     async def _do(self, operation: Op) -> Op:
         await Call(operation, self._locators, self._links, self._rng).run(self._timeout_s)
@@ -170,9 +174,16 @@ class Client(Opened):
         """Close every link; calls under way fail, later ones raise UsageError."""
         await self.backend.close()
 
-    def region(self, name: str) -> Region:
-        """Return a region; one that does not exist is noticed by its first operation (RegionNotFoundError)."""
-        return Region(name, self.backend)
+    def region(self, name: str, *, timeout_s: float | None = None) -> Region:
+        """Return a region; one that does not exist is noticed by its first operation (RegionNotFoundError).
+
+        timeout_s: how long its operations may take, when that is not the client's; a region costs nothing to make.
+        """
+        return Region(name, self.backend_within(timeout_s))
+
+    def backend_within(self, timeout_s: float | None) -> ClientBackend:
+        """Return the backend of a region. Raises UsageError for an unfit time."""
+        return self.backend if timeout_s is None else self.backend.within(check_timeout(timeout_s))
 
     async def regions(self) -> list[str]:
         """Return the names of the site's regions, sorted."""

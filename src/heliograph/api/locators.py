@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from heliograph.api.routes import Routes
@@ -15,23 +16,39 @@ from heliograph.net.shared import SharedTasks
 
 LOCATOR_TIMEOUT_S = 2.0
 """How long one locator may take to be reached, and again to answer, before the next one is asked."""
+REFRESH_S = 60.0
+"""What is known of the site is learnt anew, beside the calls, by the first one after so long."""
 
 _log = logging.getLogger(__name__)
 
 
 class Locators:
-    """The locators of one site. The one that answered last is asked first."""
+    """The locators of one site: those that were given, and those that the site has besides.
+
+    The one that answered last is asked first, so one that is dead holds up no more than the first question.
+    """
 
     def __init__(self, network: Network, addresses: tuple[Address, ...], hello: Hello) -> None:
         self._network = network
         self._addresses = list(addresses)
         self._hello = hello
         self._routes: Routes | None = None
+        self._heard_at = 0.0
         self._asking = SharedTasks[Routes]()
 
     async def routes(self) -> Routes:
-        """Return the newest view of the site that there is, asking only for the first one. Raises as `renew`."""
-        return self._routes or await self.renew(None)
+        """Return the newest view of the site that there is, waiting only for the first one. Raises as `renew`."""
+        if self._routes is None:
+            return await self.renew(None)
+        if asyncio.get_running_loop().time() - self._heard_at > REFRESH_S:
+            self._asking.begin("routes", self._ask)
+        return self._routes
+
+    def now_ms(self) -> int:
+        """Return the site's time: a locator's clock when it answered last, and what has passed since."""
+        if self._routes is None:
+            return 0
+        return self._routes.now_ms + int((asyncio.get_running_loop().time() - self._heard_at) * 1000)
 
     async def renew(self, seen: Routes | None) -> Routes:
         """Return a view of the site that is newer than `seen`, which turned out to be old.
@@ -58,9 +75,11 @@ class Locators:
             if not isinstance(view, SiteView):
                 failures.append((address, PeerError(f"it answered {type(view).__name__} to SiteQuery")))
                 continue
-            self._addresses.remove(address)
-            self._addresses.insert(0, address)
             self._routes = Routes(view)
+            self._heard_at = asyncio.get_running_loop().time()
+            failed = [each for each, _ in failures]
+            known = (*self._addresses, *self._routes.locators)
+            self._addresses = list(dict.fromkeys((address, *(each for each in known if each not in failed), *failed)))
             return self._routes
         raise verdict(failures)
 

@@ -30,8 +30,8 @@ class Region:
     takes it for absent then: `put_if_absent` puts, `replace` does not.
 
     Every operation raises UsageError for an unfit key or value, RegionNotFoundError, and UnavailableError when the
-    site can't answer in time. After an UnavailableError a write may have happened or not. No write is sent a second
-    time while that is unknown, because others may have written the entry since; you may repeat it when you know better.
+    site can't answer in time. A write is done once, however often it had to be sent. After an UnavailableError it may
+    have been done or not: others may have written the entry since, so read it before you write it again.
 
     `expected` compares encodings: dicts with the same items in another order are not the same value.
     `callback_argument`: anything that msgpack carries, in 32 KiB; it is told to every listener at every site.

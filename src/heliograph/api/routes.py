@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from heliograph.errors import RegionNotFoundError, UnavailableError
 from heliograph.link.messages import SiteView
 from heliograph.model.attributes import RegionAttributes, leader_of
 from heliograph.model.members import MemberInfo
+from heliograph.model.routing import Routing, client_routing
 from heliograph.placement.buckets import servers_by_age
+
+
+class Shape(NamedTuple):
+    """What the requests to a region are made for: another region of the same name has another generation."""
+
+    total_num_buckets: int
+    partition_resolver: str
+    generation: int
+
+    @property
+    def routing(self) -> Routing:
+        """How keys find their buckets."""
+        return client_routing(self.total_num_buckets, self.partition_resolver)
 
 
 class Routes:
@@ -24,7 +39,13 @@ class Routes:
         parents = {region.name: region.colocated_with for region in view.regions}
         placed = {placement.region: placement.buckets for placement in view.placements}
         self._buckets = {name: placed.get(leader_of(name, parents), ()) for name in parents}
+        self._generations = {
+            region.name: generation for region, generation in zip(view.regions, view.generations, strict=True)
+        }
         self._learned: dict[tuple[str, int], str] = {}
+        self.now_ms = view.now_ms
+        """The site's clock when the locator answered."""
+        self.locators = [member.address for member in view.members if member.kind == "locator"]
 
     @property
     def regions(self) -> list[str]:
@@ -42,6 +63,19 @@ class Routes:
     def member(self, name: str) -> MemberInfo | None:
         """Return a server by its name, unless it is gone."""
         return self._by_name.get(name)
+
+    def shape(self, region: str) -> Shape:
+        """Return a region's shape. Raises as `attributes`."""
+        attributes = self.attributes(region)
+        return Shape(attributes.total_num_buckets, attributes.partition_resolver, self._generations[region])
+
+    def agrees(self, other: Routes, region: str) -> bool:
+        """Say whether both send the requests to a region to the same members, whatever was learned since."""
+        return (
+            self._buckets.get(region) == other._buckets.get(region)
+            and self._generations.get(region) == other._generations.get(region)
+            and self._by_name == other._by_name
+        )
 
     def learn(self, region: str, bucket: int, primary: str) -> None:
         """A member named a bucket's primary."""

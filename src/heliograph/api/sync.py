@@ -59,9 +59,12 @@ class Client(Face):
         self._client = awaited.Client(locators, timeout_s=timeout_s)
         super().__init__(f"client of {', '.join(map(str, self._client.locators))}", self._client)
 
-    def region(self, name: str) -> Region:
-        """Return a region. Raises RegionNotFoundError, listing the regions there are."""
-        return self._region(name, self._client.backend)
+    def region(self, name: str, *, timeout_s: float | None = None) -> Region:
+        """Return a region. Raises RegionNotFoundError, listing the regions there are.
+
+        timeout_s: how long its operations may take, when that is not the client's.
+        """
+        return self._region(name, self._client.backend_within(timeout_s))
 
     def regions(self) -> list[str]:
         """Return the names of the site's regions, sorted."""
@@ -72,8 +75,7 @@ def connect(locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> Client:
     """Connect to a site: `with heliograph.connect("host[10334]") as client`.
 
     locators: of one site: `host[port]`, or several separated by commas, or a list, or `cache.locators`.
-    timeout_s: how long an operation may take, with everything that is tried again meanwhile; a write whose answer was
-    lost is not, but raises UnavailableError.
+    timeout_s: how long an operation may take, with everything that is tried again meanwhile; see also `region`.
     Raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
     """
     return Client(locators, timeout_s=timeout_s)

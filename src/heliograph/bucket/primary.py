@@ -26,8 +26,9 @@ import msgspec
 from heliograph.bucket import removing
 from heliograph.bucket.expiration import Expirations
 from heliograph.bucket.removing import RemovalRequest
+from heliograph.bucket.repeats import BaseRequest, Outcome, Repeats
 from heliograph.bucket.view import BucketView
-from heliograph.errors import ClockSkewError, InvariantViolation, PeerError, invariant
+from heliograph.errors import ClockSkewError, ForgottenError, InvariantViolation, PeerError, invariant
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.batch import (
     CLEARED,
@@ -45,6 +46,7 @@ from heliograph.model.batch import (
 from heliograph.model.clock import ms_of_stamp, next_stamp, version_of
 from heliograph.model.ids import Epoch, Seq
 from heliograph.model.keys import NO_VALUE, Key, key_bytes, longest_key_bytes
+from heliograph.model.requests import Requests
 
 RECORD_BYTES_MAX = 2 * 1024 * 1024
 """A record takes no further request beyond this, nor beyond half of what the engine takes in one append."""
@@ -53,19 +55,19 @@ KEY_OVERHEAD_BYTES = 32
 """What an event is reckoned to add to its key and value in a record."""
 PART_OVERHEAD_BYTES, RECIPIENT_BYTES = 48, 3
 """What a part from another site, and each of its recipients, adds to its columns."""
+ID_BYTES = 40
+"""What the id of a request adds to a record."""
 CLOCK_SKEW_MS_MAX = 60_000
 """`max-clock-skew`: how far ahead of this site's clock another site's stamps may be (architecture §3)."""
 
 Waiter: TypeAlias = Any
 """Whatever the shell wants back with an outcome; the core does not look inside."""
-Outcome: TypeAlias = Changed | Exception | None
-"""What became of a request: None = done."""
 _argument_of = attrgetter("argument")
 Merge: TypeAlias = tuple[Columns, dict[Key, int]]
 """Accepted events and the versions that they leave."""
 
 
-class PutRequest(msgspec.Struct, frozen=True):
+class PutRequest(BaseRequest, frozen=True):
     """Put entries, whatever was there. size: bytes it adds to a record, see `request_size` and `argument_size`."""
 
     waiter: Waiter
@@ -76,8 +78,8 @@ class PutRequest(msgspec.Struct, frozen=True):
     argument: bytes = b""
 
 
-class ChangeRequest(msgspec.Struct, frozen=True):
-    """One operation whose result depends on the entry."""
+class ChangeRequest(BaseRequest, frozen=True):
+    """One operation whose result depends on the entry. old_bytes: what it adds to a record if it has an id."""
 
     waiter: Waiter
     op: Condition
@@ -85,15 +87,31 @@ class ChangeRequest(msgspec.Struct, frozen=True):
     value: bytes
     expected: bytes
     argument: bytes = b""
+    old_bytes: int = 0
 
     @property
     def size(self) -> int:
         """Bytes, as `request_size` and `argument_size`."""
-        return request_size((self.key,), (self.value,)) + argument_size(self.argument)
+        return request_size((self.key,), (self.value,)) + argument_size(self.argument) + self.old_bytes
+
+    def needs_old(self, done: bool) -> bool:
+        """Say whether the old value is needed to answer it again."""
+        return not done or self.op in ("remove", "replace")
+
+    def answer(self, seq: int, old: bytes | None) -> Changed:
+        """As of every request. Of a `replace_if` or `remove_if` that was not done, nobody is told the old value."""
+        done = seq > 0
+        if done and self.op in ("remove_if", "replace_if"):
+            old = self.expected
+        if old is None and done and self.op in ("remove", "replace"):
+            raise ForgottenError(f"the {self.op} was done, but the old value is no longer known")
+        if old is None and not done and self.op == "put_if_absent":
+            raise ForgottenError("put_if_absent found an entry, whose value is no longer known: read it")
+        return Changed(done, old or b"", abs(seq))
 
 
-class ApplyRequest(msgspec.Struct, frozen=True):
-    """Parts that came from another site. size: see `parts_size`."""
+class ApplyRequest(BaseRequest, frozen=True):
+    """Parts that came from another site. size: see `parts_size`. Their versions make a repeat harmless: no id."""
 
     waiter: Waiter
     parts: Sequence[Part]
@@ -136,6 +154,7 @@ class BucketPrimary:
 
     alone: so many of the pending requests get a record each. removals: requests to take away without an event.
     expirations: what expires when, None in a region without expiration.
+    identified: some of the pending requests may carry an id.
     """
 
     view: BucketView
@@ -149,10 +168,13 @@ class BucketPrimary:
     alone: int = 0
     removals: deque[RemovalRequest] = field(default_factory=deque)
     expirations: Expirations | None = None
+    identified: bool = False
     _removed_last: bool = False
 
     def submit(self, request: Request) -> int:
         """Take a request for the next record of its kind; returns its bytes."""
+        if request.id is not None:
+            self.identified = True
         if isinstance(request, RemovalRequest):
             self.removals.append(request)
             return 0
@@ -187,10 +209,16 @@ class BucketPrimary:
         if not requests:
             return None
         try:
-            parts, merges, outcomes = _Drafting(self.view, self.site, now_ms, self.counters).run(requests)
+            drafting = _Drafting(self.view, self.site, now_ms, self.counters)
+            known = None
+            if self.identified:
+                self.identified = self.waiting
+                parts, merges, outcomes, known = drafting.run_identified(requests)
+            else:
+                parts, merges, outcomes = drafting.run(requests)
         except Exception as exc:  # whatever it is, who waits has to hear of it
             return Draft(None, [], [(request, exc) for request in requests], exc, size)
-        record = Record(self.epoch, parts) if parts else None
+        record = Record(self.epoch, parts, requests=known) if parts or known is not None else None
         result = Draft(record, merges, outcomes, size=size)
         if record is not None:
             self.in_flight = result
@@ -199,11 +227,19 @@ class BucketPrimary:
     def _draft_removals(self, now_ms: int) -> Draft:
         self._removed_last = True
         requests = removing.take(self.removals)
+        known = None
         try:
-            removals, outcomes = removing.decide(requests, self.view, self.expirations, now_ms)
+            if self.identified:
+                self.identified = self.waiting
+                repeats = Repeats(self.view.requests, max(now_ms, ms_of_stamp(self.view.stamp_max)), now_ms)
+                fresh = repeats.sift(requests)
+                removals, outcomes = removing.decide(fresh, self.view, self.expirations, now_ms) if fresh else ((), [])
+                known = repeats.conclude(outcomes)
+            else:
+                removals, outcomes = removing.decide(requests, self.view, self.expirations, now_ms)
         except Exception as exc:  # as in `draft`
             return Draft(None, [], [(request, exc) for request in requests], exc)
-        record = Record(self.epoch, (), "", removals) if removals else None
+        record = Record(self.epoch, (), "", removals, known) if removals or known is not None else None
         result = Draft(record, [], list(outcomes))
         if record is not None:
             self.in_flight = result
@@ -242,6 +278,7 @@ class BucketPrimary:
         self.pending.extendleft(reversed(requests))
         self.pending_bytes += draft.size
         self.alone = len(requests)
+        self.identified = True
         return True
 
     def abandon(self) -> list[Request]:
@@ -287,6 +324,15 @@ class _Drafting:
         self._merges: list[Merge] = []
         self._outcomes: list[tuple[Request, Outcome]] = []
         self._stamp_max = view.stamp_max
+
+    def run_identified(
+        self, requests: list[EventRequest]
+    ) -> tuple[tuple[Part, ...], list[Merge], list[tuple[Request, Outcome]], Requests | None]:
+        """As `run`, where some requests carry an id; returns besides what is to be remembered of those."""
+        at_ms = max(self._now_ms, ms_of_stamp(self._stamp_max))
+        repeats = Repeats(self._view.requests, at_ms, self._now_ms)
+        parts, merges, outcomes = self.run(repeats.sift(requests))
+        return parts, merges, outcomes, repeats.conclude(outcomes)
 
     def run(self, requests: list[EventRequest]) -> tuple[tuple[Part, ...], list[Merge], list[tuple[Request, Outcome]]]:
         """Return the record's parts, what the view will take over, and what became of each request."""

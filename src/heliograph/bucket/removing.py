@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import msgspec
-
 from heliograph.bucket.expiration import Expirations
+from heliograph.bucket.repeats import BaseRequest, Outcome
 from heliograph.bucket.view import BucketView
 from heliograph.link.messages import Changed
 from heliograph.model.batch import CLEARED, COLLECTED, INVALIDATED, Removal
@@ -27,7 +26,7 @@ MARKS = 16
 """How many times, at most, a tombstone's age is told apart within the time that tombstones are kept."""
 
 
-class RemovalRequest(msgspec.Struct, frozen=True):
+class RemovalRequest(BaseRequest, frozen=True):
     """Base of the requests that take away. waiter: as of `bucket.primary.PutRequest`."""
 
     waiter: Any
@@ -44,6 +43,10 @@ class InvalidateRequest(RemovalRequest, frozen=True):
 
     key: Key
 
+    def answer(self, seq: int, old: bytes | None) -> Changed:
+        """As of every request; nobody is told the old value."""
+        return Changed(seq > 0, old or b"", abs(seq))
+
 
 class ExpireRequest(RemovalRequest, frozen=True):
     """Take away what has expired."""
@@ -55,7 +58,7 @@ class CollectRequest(RemovalRequest, frozen=True):
     through: Seq
 
 
-Removed: TypeAlias = tuple[tuple[Removal, ...], Sequence[tuple[RemovalRequest, Changed | None]]]
+Removed: TypeAlias = tuple[tuple[Removal, ...], list[tuple[RemovalRequest, Outcome]]]
 """Removals of a record, and what became of each request."""
 
 
@@ -94,7 +97,7 @@ def decide(
 
 
 def _invalidate(requests: Sequence[RemovalRequest], view: BucketView) -> Removed:
-    outcomes: list[tuple[RemovalRequest, Changed | None]] = []
+    outcomes: list[tuple[RemovalRequest, Outcome]] = []
     keys: dict[Key, None] = {}
     for request in requests:
         assert isinstance(request, InvalidateRequest)  # noqa: S101  (for the type checker)

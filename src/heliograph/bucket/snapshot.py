@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from heliograph.bucket.requests import Image, RequestMemory
 from heliograph.bucket.view import BucketView
 from heliograph.errors import PeerError
 from heliograph.model.clock import SITE_BITS
@@ -38,6 +39,7 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
     stamp_max: int
     count: int
     life: int
+    requests: Image
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):
@@ -64,7 +66,8 @@ def slices(view: BucketView) -> Iterator[bytes]:
     values = list(map(view.values.get, keys, repeat(b"")))
     versions = list(view.versions.values())
     removed = {key: seq for key, seq in view.tombstones.items() if key not in view.values}
-    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life)
+    requests = view.requests.image()
+    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life, requests)
 
     def pieces() -> Iterator[bytes]:
         yield _framed(head)
@@ -96,6 +99,10 @@ def open_snapshot(data: bytes) -> BucketView:
     view.seq, view.epoch, view.primary, view.stamp_max = Seq(head.seq), Epoch(head.epoch), head.primary, head.stamp_max
     view.life = head.life
     removed: list[tuple[Key, int]] = []
+    try:
+        view.requests = RequestMemory.restored(head.requests)
+    except ValueError as exc:
+        raise PeerError(f"malformed snapshot: {exc}") from exc
     for part in parts:
         entries = decode(_decode_slice, part, "snapshot")
         if len({len(entries.keys), len(entries.values), len(entries.stamps), len(entries.sites)}) != 1:

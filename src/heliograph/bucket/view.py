@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import repeat
 
+from heliograph.bucket.requests import RequestMemory
 from heliograph.errors import invariant
 from heliograph.model.batch import (
     CLEARED,
@@ -34,7 +35,18 @@ class BucketView:
     life: of the region, see `Removal`.
     """
 
-    __slots__ = ("epoch", "life", "primary", "replaced", "seq", "stamp_max", "tombstones", "values", "versions")
+    __slots__ = (
+        "epoch",
+        "life",
+        "primary",
+        "replaced",
+        "requests",
+        "seq",
+        "stamp_max",
+        "tombstones",
+        "values",
+        "versions",
+    )
 
     def __init__(self) -> None:
         self.values: dict[Key, bytes] = {}
@@ -45,6 +57,7 @@ class BucketView:
         self.primary = ""
         self.stamp_max = 0
         self.life = 0
+        self.requests = RequestMemory()
         self.replaced: list[list[bytes]] | None = None
         """When somebody listens: the values before, one list for each removal and each part since it was last taken."""
 
@@ -75,6 +88,8 @@ class BucketView:
             self.primary = record.primary
         for removal in record.removals:
             self._remove(removal)
+        if record.requests is not None:
+            self.requests.apply(seq, record.requests)
 
     def merge(self, columns: Columns, newest: Mapping[Key, int]) -> None:
         """Apply accepted events; `newest` are the versions that they leave, see `Columns.newest`."""

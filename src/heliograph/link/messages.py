@@ -14,6 +14,7 @@ from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySender
 from heliograph.model.batch import Part, Removal
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, ReceiverInfo, RegionPlacement
+from heliograph.model.requests import RequestId
 
 WireKey = Any
 """A str, int or bytes key: a union that msgspec has no type for; the receiving member checks it."""
@@ -30,6 +31,8 @@ class PutAll(Message, frozen=True):
     """Put entries; all keys of one request belong to one bucket, or to any (`model.routing.UNROUTED`). Answer: `Done`.
 
     argument: the encoded callback argument, empty without one.
+    id: however often the request comes under one id, it is done once. timeout_ms: how much longer its caller waits from
+    now on; 0: as long as the member does by itself.
     """
 
     region: str
@@ -38,6 +41,8 @@ class PutAll(Message, frozen=True):
     values: list[bytes]
     forwarded: bool = False
     argument: bytes = b""
+    id: RequestId | None = None
+    timeout_ms: int = 0
 
 
 Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_if", "invalidate"]
@@ -46,7 +51,7 @@ Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_
 class Change(Message, frozen=True):
     """One operation whose result depends on the entry (semantics as in `bucket.primary`). Answer: `Changed`.
 
-    expected: encoding of the value that `remove_if` and `replace_if` ask for. argument: as of `PutAll`.
+    expected: encoding of the value that `remove_if` and `replace_if` ask for. argument, id, timeout_ms: as of `PutAll`.
     """
 
     region: str
@@ -57,18 +62,22 @@ class Change(Message, frozen=True):
     expected: bytes = b""
     forwarded: bool = False
     argument: bytes = b""
+    id: RequestId | None = None
+    timeout_ms: int = 0
 
 
 class Clear(Message, frozen=True):
     """Take away every entry of a bucket, at this site only. Answer: `Done`.
 
-    total_num_buckets: as of `Keys`.
+    total_num_buckets: as of `Keys`. id, timeout_ms: as of `PutAll`.
     """
 
     region: str
     bucket: int
     total_num_buckets: int
     forwarded: bool = False
+    id: RequestId | None = None
+    timeout_ms: int = 0
 
 
 class ApplyParts(Message, frozen=True):
@@ -89,10 +98,11 @@ class WereRead(Message, frozen=True):
 
 
 class GetAll(Message, frozen=True):
-    """Read entries. Keys may belong to any buckets that the member holds. Answer: `Values`."""
+    """Read entries. Keys may belong to any buckets. Answer: `Values`. timeout_ms: as of `PutAll`."""
 
     region: str
     keys: list[WireKey]
+    timeout_ms: int = 0
 
 
 class Keys(Message, frozen=True):
@@ -205,13 +215,18 @@ class SiteQuery(Message, frozen=True):
 
 
 class SiteView(Message, frozen=True):
-    """A site as its locator sees it now; clients learn members and primaries from it."""
+    """A site as its locator sees it now; clients learn members and primaries from it.
+
+    generations: of the regions, in their order. now_ms: the locator's clock.
+    """
 
     dsid: int
     members: list[MemberInfo]
     regions: list[RegionAttributes]
     placements: list[RegionPlacement]
     http_url: str
+    generations: list[int]
+    now_ms: int
 
 
 class JoinQuery(Message, frozen=True):

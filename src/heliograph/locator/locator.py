@@ -266,6 +266,8 @@ class Locator:
             regions=list(watch.regions.values()),
             placements=[RegionPlacement(each.region, each.buckets) for each in watch.placements.values()],
             http_url=self.http_url,
+            generations=watch.generations,
+            now_ms=self._clock.now_ms(),
         )
 
     def status(self) -> messages.Status:

@@ -32,6 +32,8 @@ class SiteWatch(Watching):
         super().__init__(registry, groups, on_change)
         self.members: Mapping[str, MemberInfo] = {}
         self.regions: Mapping[str, RegionAttributes] = {}
+        self.generations: list[int] = []
+        """Of the regions, in their order."""
         self.placements: Mapping[str, RegionPlacement] = {}
 
     @property
@@ -45,6 +47,7 @@ class SiteWatch(Watching):
     def _take_regions(self, entries: Entries) -> None:
         regions = decoded(entries, CONFIG_REGIONS, RegionEntry)
         self.regions = {name: entry.attributes for name, entry in regions.items()}
+        self.generations = [entry.generation for entry in regions.values()]
 
     def _take_placements(self, entries: Entries) -> None:
         self.placements = decoded(entries, PLACEMENT, RegionPlacement)

@@ -12,19 +12,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from heliograph.bucket.primary import (
+    ID_BYTES,
     ApplyRequest,
     BucketPrimary,
     ChangeRequest,
-    Outcome,
     PutRequest,
     Request,
     first_record,
     parts_size,
 )
 from heliograph.bucket.removing import ClearRequest, InvalidateRequest, RemovalRequest
+from heliograph.bucket.repeats import Outcome
+from heliograph.bucket.requests import OLD_BYTES_MAX
 from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import LogEntry
@@ -38,6 +40,7 @@ from heliograph.errors import (
     UnavailableError,
     invariant,
 )
+from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
 from heliograph.member.backlog import Backlog
 from heliograph.member.stores import Store
@@ -46,6 +49,7 @@ from heliograph.member.waiters import Waiter
 from heliograph.model.batch import Part, Record, decode_record, encode_record
 from heliograph.model.ids import NO_SEQ, Epoch, Seq
 from heliograph.model.keys import Key
+from heliograph.model.requests import RequestId
 from heliograph.net.seam import Clock
 
 PENDING_REMOVALS_MAX = 65_536
@@ -83,6 +87,11 @@ class CopyHost(Protocol):
     def on_restored(self, region: str, bucket: int, seq: Seq) -> None:
         """A copy took the log up to `seq` from a snapshot: no sink is called for those records."""
         ...
+
+
+class _Once(TypedDict):
+    id: RequestId | None
+    deadline_ms: int
 
 
 class BucketCopy:
@@ -137,6 +146,13 @@ class BucketCopy:
         self._check_room()
         self._submit(PutRequest(waiter, self.bucket, keys, values, size, argument))
 
+    def put_once(self, request: messages.PutAll, size: int, waiter: Waiter) -> None:
+        """As `put`, for a request that came over a link: done once however often it comes under its id."""
+        keys, values, argument = request.keys, request.values, request.argument
+        if not self._knows(request):
+            self._check_room()
+        self._submit(PutRequest(waiter, self.bucket, keys, values, size + ID_BYTES, argument, **self._once(request)))
+
     def change(self, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes, waiter: Waiter) -> None:
         """Do a conditional operation. Raises NotPrimaryError, OverloadedError, and DiskStoreFullError if it writes."""
         if op == "invalidate":
@@ -144,6 +160,33 @@ class BucketCopy:
             return
         self._host.backlog.check() if op in REMOVALS else self._check_room()
         self._submit(ChangeRequest(waiter, op, key, value, expected, argument))
+
+    def change_once(self, request: messages.Change, waiter: Waiter) -> None:
+        """As `change`, for a request that came over a link; see `put_once`."""
+        op, key = request.op, request.key
+        if op == "invalidate":
+            self._remove(InvalidateRequest(waiter, key, **self._once(request)))
+            return
+        if not self._knows(request):
+            self._host.backlog.check() if op in REMOVALS else self._check_room()
+        old_bytes = ID_BYTES + min(len(self.view.values.get(key, b"")), OLD_BYTES_MAX)
+        self._submit(
+            ChangeRequest(
+                waiter, op, key, request.value, request.expected, request.argument, old_bytes, **self._once(request)
+            )
+        )
+
+    def clear_once(self, request: messages.Clear, waiter: Waiter) -> None:
+        """As `clear`, for a request that came over a link; see `put_once`."""
+        self._remove(ClearRequest(waiter, **self._once(request)))
+
+    def _knows(self, request: messages.PutAll | messages.Change) -> bool:
+        """Say whether a repeat is answered from memory, so that it needs no room."""
+        return request.id is not None and request.id.repeated and self.view.requests.knows(request.id)
+
+    def _once(self, request: messages.PutAll | messages.Change | messages.Clear) -> _Once:
+        timeout_ms = request.timeout_ms
+        return {"id": request.id, "deadline_ms": self._host.clock.now_ms() + timeout_ms if timeout_ms else 0}
 
     def apply_parts(self, parts: Sequence[Part], waiter: Waiter) -> None:
         """Judge and append parts from another site. Raises NotPrimaryError, DiskStoreFullError.
@@ -298,7 +341,7 @@ class BucketCopy:
         unknown = UnavailableError(f"the engine did not answer for {timeout_s:.0f} s: the write to {where} may be done")
         _reject([request for request, _ in primary.in_flight.outcomes], unknown)
         primary.in_flight.outcomes.clear()  # nobody waits for what is found out later
-        _reject(primary.abandon(), UnavailableError(f"the engine does not answer: the write to {where} was not done"))
+        _reject(primary.abandon(), UnavailableError(f"the engine does not answer: this write to {where} did nothing"))
         self._give_back()
 
     def give_up(self, error: Exception) -> None:
@@ -448,7 +491,9 @@ def _resolve(outcomes: Sequence[tuple[Request, Outcome]], seq: Seq) -> None:
         if outcome is None:
             request.waiter.resolve(done)
         elif isinstance(outcome, Changed):
-            request.waiter.resolve(Changed(outcome.done, outcome.old, seq))
+            request.waiter.resolve(outcome if outcome.seq else Changed(outcome.done, outcome.old, seq))
+        elif isinstance(outcome, Done):
+            request.waiter.resolve(outcome)
         else:
             request.waiter.reject(request, outcome)
 

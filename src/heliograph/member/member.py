@@ -62,6 +62,7 @@ from heliograph.model.registry import (
     REGISTRY,
     RegionEntry,
 )
+from heliograph.model.requests import Identities
 from heliograph.net.link import LinkServer, serve_links
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
@@ -138,6 +139,7 @@ class Member:
             self._links,
             self.backlog,
             config.write_timeout_ms / 1000,
+            Identities(self._rng.getrandbits(64), self.clock.now_ms),
         )
         self._dirty = asyncio.Event()
         self._arranged = asyncio.Condition()

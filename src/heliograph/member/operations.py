@@ -1,9 +1,9 @@
 """The operations on regions as a member does them: here where it is primary, at the primary where it is not.
 
-A write that was certainly not done (NotPrimaryError, UnreachableError) is tried again where the placement now points,
-until the write timeout. A write whose answer was lost is not: others may have written the entry since, and a second put
-would undo what they were told is done. Only parts from another site are sent again, because their versions make a
-repeat harmless.
+A write that is sent elsewhere is tried again where the placement now points, until the write timeout. One whose answer
+was lost may be sent again too: it carries an id, under which the bucket does it once (`bucket.requests`). Parts from
+another site need none, because their versions make a repeat harmless. What a member does in its own copy carries no id
+and is not repeated.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, TypeAlias, TypeVar, cast
 
+import msgspec
+
 from heliograph.bucket.primary import argument_size, largest_entry, request_size
 from heliograph.errors import (
+    ForgottenError,
     HeliographError,
     NotPrimaryError,
     OverloadedError,
+    PeerError,
     RegionNotFoundError,
     UnavailableError,
     UnreachableError,
@@ -30,15 +34,19 @@ from heliograph.member.backlog import Backlog
 from heliograph.member.copy import BucketCopy
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
-from heliograph.member.waiters import ManyWrites, OneWrite, Waiter
+from heliograph.member.waiters import ManyWrites, OneWrite
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import Address, BucketId, Seq
 from heliograph.model.keys import Key
+from heliograph.model.requests import Identities
+from heliograph.model.routing import UNROUTED
 from heliograph.net.links import Links
 
 RETRY_S = 0.05
 """Between two looks at who is primary, while a take-over is under way."""
+LOOK_S = 1.0
+"""While a primary has not answered: between two looks at whether it still is that."""
 
 OVERLOADED_S = 0.25
 """Before a member that has too much under way is asked again."""
@@ -51,6 +59,8 @@ ROUGH_BYTES_MAX = 64 * 1024
 
 Piece: TypeAlias = tuple[list[Key], list[bytes], int]
 """Entries of one bucket that fit into a record, and their size."""
+OnceRequest: TypeAlias = messages.PutAll | messages.Change | messages.Clear
+Routed: TypeAlias = OnceRequest | messages.ApplyParts
 T = TypeVar("T")
 
 
@@ -65,6 +75,7 @@ class Operations:
         links: Links,
         backlog: Backlog,
         timeout_s: float,
+        identities: Identities,
     ) -> None:
         self._name = name
         self._regions = regions
@@ -72,6 +83,7 @@ class Operations:
         self._links = links
         self._backlog = backlog
         self._timeout_s = timeout_s
+        self._identities = identities
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -159,25 +171,61 @@ class Operations:
     async def _put_routed(
         self, region: str, bucket: int, keys: list[Key], values: list[bytes], argument: bytes
     ) -> None:
-        def here(copy: BucketCopy, waiter: Waiter) -> None:
-            copy.put(keys, values, argument, request_size(keys, values) + argument_size(argument), waiter)
+        await self.put_once(messages.PutAll(region, bucket, keys, values, True, argument))
 
-        request = messages.PutAll(region, bucket, keys, values, True, argument)
-        done = await self._routed(region, bucket, request, Done, here, repeatable=False)
-        await self._shown(region, bucket, done.seq)
+    async def put_once(self, request: messages.PutAll) -> Done:
+        """Have the bucket's primary do a put once, however often it takes; under the id that it has, or a new one."""
+        if request.bucket == UNROUTED:
+            return await self._put_by_bucket(request)
+        done = await self._once(request, Done)
+        await self._shown(request.region, request.bucket, done.seq)
+        return done
+
+    async def _put_by_bucket(self, request: messages.PutAll) -> Done:
+        """Do a put whose sender can't tell the buckets: one request for each, all under its id, which is of no bucket.
+
+        When some of it fails the rest is ended first. What may succeed when all of it is sent again is raised as
+        UnavailableError, even if it was certainly not done: the rest was.
+        """
+        groups = self.region(request.region).routing.group_entries(request.keys, request.values)
+        puts = [
+            self.put_once(msgspec.structs.replace(request, bucket=bucket, keys=keys, values=values))
+            for bucket, (keys, values) in groups.items()
+        ]
+        ended = await asyncio.gather(*puts, return_exceptions=True)
+        errors = [each for each in ended if isinstance(each, BaseException)]
+        for error in errors:
+            if not isinstance(error, UnavailableError | NotPrimaryError):
+                raise error
+        if errors:
+            raise UnavailableError(f"{len(errors)} of the {len(puts)} buckets did not answer: {errors[0]}") from errors[
+                0
+            ]
+        return Done(0)
 
     async def change(
         self, region: str, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes = b""
     ) -> Changed:
         """Do a conditional operation at the bucket's primary."""
-        bucket = self.region(region).routing.bucket_of(key)
-        request = messages.Change(region, bucket, op, key, value, expected, True, argument)
+        hosted = self.region(region)
+        bucket = hosted.routing.bucket_of(key)
+        copy = hosted.copies.get(bucket)
+        if copy is not None and copy.accepting:
+            waiter = OneWrite(self._loop)
+            try:
+                copy.change(op, key, value, expected, argument, waiter)
+                return cast(Changed, await waiter.future)
+            except (NotPrimaryError, UnreachableError):
+                pass  # it was not done: the new primary does it
+        return await self.change_once(messages.Change(region, bucket, op, key, value, expected, True, argument))
 
-        def here(copy: BucketCopy, waiter: Waiter) -> None:
-            copy.change(op, key, value, expected, argument, waiter)
-
-        changed = await self._routed(region, bucket, request, Changed, here, repeatable=False)
-        await self._shown(region, bucket, changed.seq)
+    async def change_once(self, request: messages.Change) -> Changed:
+        """Have the bucket's primary decide once on an operation; as `put_once`."""
+        if request.bucket == UNROUTED:
+            bucket = self.region(request.region).routing.bucket_of(request.key)
+            request = msgspec.structs.replace(request, bucket=bucket)
+        changed = await self._once(request, Changed)
+        await self._shown(request.region, request.bucket, changed.seq)
         return changed
 
     async def clear(self, region: str) -> None:
@@ -192,11 +240,24 @@ class Operations:
 
     async def clear_bucket(self, region: str, bucket: int) -> None:
         """Take away every entry of a bucket."""
-        request = messages.Clear(region, bucket, self.region(region).attributes.total_num_buckets, True)
-        done = await self._routed(
-            region, bucket, request, Done, lambda copy, waiter: copy.clear(waiter), repeatable=False
-        )
-        await self._shown(region, bucket, done.seq)
+        hosted = self.region(region)
+        copy = hosted.copies.get(bucket)
+        if copy is not None and copy.accepting:
+            waiter = OneWrite(self._loop)
+            try:
+                copy.clear(waiter)
+                await waiter.future
+            except (NotPrimaryError, UnreachableError):
+                pass  # it was not done: the new primary does it
+            else:
+                return
+        await self.clear_once(messages.Clear(region, bucket, hosted.attributes.total_num_buckets, True))
+
+    async def clear_once(self, request: messages.Clear) -> Done:
+        """Have the bucket's primary clear it once; as `put_once`."""
+        done = await self._once(request, Done)
+        await self._shown(request.region, request.bucket, done.seq)
+        return done
 
     def apply_parts(self, region: str, bucket: int, parts: tuple[Part, ...]) -> Awaitable[Done]:
         """Have the bucket's primary judge and append parts from another site."""
@@ -205,49 +266,50 @@ class Operations:
             waiter = OneWrite(self._loop)
             copy.apply_parts(parts, waiter)
             return cast("asyncio.Future[Done]", waiter.future)
-        request = messages.ApplyParts(region, bucket, parts, True)
-        return self._routed(
-            region, bucket, request, Done, lambda copy, waiter: copy.apply_parts(parts, waiter), repeatable=True
-        )
+        return self._routed(messages.ApplyParts(region, bucket, parts, True), Done)
 
-    async def _routed(
-        self,
-        region: str,
-        bucket: int,
-        request: messages.Request,
-        kind: type[T],
-        here: Callable[[BucketCopy, Waiter], None],
-        *,
-        repeatable: bool,
-    ) -> T:
-        """Do a request at the bucket's primary, wherever it moves and however slow the engine is, until the write
-        timeout.
+    async def _once(self, request: OnceRequest, kind: type[T]) -> T:
+        if request.id is not None:
+            return await self._routed(request, kind)
+        hosted = self.region(request.region)
+        identity = self._identities.draw(hosted.name, hosted.generation, request.bucket)
+        try:
+            return await self._routed(msgspec.structs.replace(request, id=identity.wire()), kind)
+        finally:
+            identity.end()
 
-        repeatable: it may be sent again after its answer was lost. Raises UnavailableError.
+    async def _routed(self, request: Routed, kind: type[T]) -> T:
+        """Do a request at the bucket's primary, wherever it moves, as long as its caller and the write timeout allow.
+
+        Raises UnreachableError or NotPrimaryError when it was certainly not done, other UnavailableErrors when that is
+        unknown.
         """
-        deadline = self._loop.time() + self._timeout_s
+        timeout_s = self._timeout_s
+        if not isinstance(request, messages.ApplyParts) and request.timeout_ms:
+            timeout_s = min(timeout_s, request.timeout_ms / 1000)
+        deadline = self._loop.time() + timeout_s
+        where = f"bucket {request.bucket} of {request.region}"
+        lost: HeliographError | None = None
         while True:
-            hosted = self.region(region)
             try:
-                copy = hosted.copies.get(bucket)
-                if copy is not None and copy.accepting:
-                    waiter = OneWrite(self._loop)
-                    here(copy, waiter)
-                    return cast(T, await waiter.future)
-                return await self._ask(hosted.primary_of(bucket), request, kind)
-            except (NotPrimaryError, UnreachableError) as exc:
+                return await self._attempt(request, kind, deadline)
+            except UnreachableError as exc:
                 error: HeliographError = exc
-            except UnavailableError as exc:
-                if not repeatable:
-                    raise UnavailableError(
-                        f"it is unknown whether the write to bucket {bucket} of {region} was done: {exc}; "
-                        "read the entry before you repeat it"
-                    ) from exc
+            except HeliographError as exc:
                 error = exc
-            if self._loop.time() > deadline:
+                if isinstance(exc, UnavailableError) and not isinstance(exc, ForgottenError):
+                    lost = exc
+                    request = _repeated(request)
+                elif not isinstance(exc, NotPrimaryError) or self._is_anew(request):
+                    if lost is None:
+                        raise
+                    raise UnavailableError(f"it is unknown whether the write to {where} was done: {exc}") from exc
+            if self._loop.time() >= deadline:
+                if lost is not None:
+                    raise UnavailableError(f"it is unknown whether the write to {where} was done: {error}") from error
                 if isinstance(error, OverloadedError):
                     raise error
-                raise UnavailableError(f"bucket {bucket} of {region} has no primary that answers: {error}") from error
+                raise UnreachableError(f"{where} has no primary that answers: {error}") from error
             if not isinstance(error, OverloadedError):
                 await asyncio.sleep(RETRY_S)
             elif self._backlog.full:
@@ -260,6 +322,55 @@ class Operations:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await self._backlog.room()
+
+    async def _attempt(self, request: Routed, kind: type[T], deadline: float) -> T:
+        hosted = self.region(request.region)
+        if self._is_anew(request):
+            raise NotPrimaryError(f"region {request.region} was created anew: look at the site anew")
+        if not isinstance(request, messages.ApplyParts):
+            left_ms = max(1, int((deadline - self._loop.time()) * 1000))
+            request = msgspec.structs.replace(request, timeout_ms=left_ms)
+        copy = hosted.copies.get(request.bucket)
+        if copy is None or not copy.accepting:
+            return await self._ask_primary(hosted, request, kind, deadline)
+        waiter = OneWrite(self._loop)
+        if isinstance(request, messages.PutAll):
+            size = request_size(request.keys, request.values) + argument_size(request.argument)
+            copy.put_once(request, size, waiter)
+        elif isinstance(request, messages.Change):
+            copy.change_once(request, waiter)
+        elif isinstance(request, messages.Clear):
+            copy.clear_once(request, waiter)
+        else:
+            copy.apply_parts(request.parts, waiter)
+        return cast(T, await waiter.future)
+
+    async def _ask_primary(self, hosted: HostedRegion, request: Routed, kind: type[T], deadline: float) -> T:
+        """Ask the bucket's primary, as long as it is that."""
+        member = hosted.primary_of(request.bucket)
+        address = self._address(member)
+        link = self._links.get(address) or await self._links.open(address)
+        answer = link.request(request)
+        try:
+            while not answer.done():
+                left_s = deadline - self._loop.time()
+                moved = self._regions.get(hosted.name) is not hosted or hosted.primary_of(request.bucket) != member
+                if moved or left_s <= 0:
+                    raise UnavailableError(f"{member} did not answer{' while it was the primary' if moved else ''}")
+                await asyncio.wait((answer,), timeout=min(LOOK_S, left_s))
+            reply = answer.result()
+        finally:
+            answer.cancel()
+        if not isinstance(reply, kind):
+            raise PeerError(f"{member} answered {type(reply).__name__} to {type(request).__name__}")
+        return reply
+
+    def _is_anew(self, request: Routed) -> bool:
+        """Say whether the request is for another region of this name: numbers and buckets mean nothing here then."""
+        if isinstance(request, messages.ApplyParts) or request.id is None:
+            return False
+        hosted = self._regions.get(request.region.removeprefix("/"))
+        return hosted is not None and hosted.generation != request.id.generation
 
     async def tell_reads(self, region: str, bucket: int, keys: list[Key]) -> None:
         """Tell the bucket's primary that entries were read here. Raises NotPrimaryError, UnavailableError."""
@@ -287,14 +398,14 @@ class Operations:
 
     # --- reads
 
-    async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
-        """Return the values of keys; empty where there is no entry."""
+    async def get_all(self, region: str, keys: list[Key], timeout_ms: int = 0) -> list[bytes]:
+        """Return the values of keys; empty where there is no entry. timeout_ms: how long anybody waits, 0: as usual."""
         hosted = self.region(region)
         values = [b""] * len(keys)
         groups = hosted.routing.positions_by_bucket(keys)
 
         async def ask_some(member: str, positions: list[int]) -> None:
-            request = messages.GetAll(region, [keys[position] for position in positions])
+            request = messages.GetAll(region, [keys[position] for position in positions], timeout_ms)
             answer = await self._ask(member, request, messages.Values)
             for position, value in zip(positions, answer.values, strict=True):
                 values[position] = value
@@ -310,7 +421,7 @@ class Operations:
             if hosted.notes_reads:
                 copy.upkeep.on_read([keys[position] for position in groups[BucketId(copy.bucket)]])
 
-        await self._read(region, set(groups), look, ask)
+        await self._read(region, set(groups), look, ask, timeout_ms)
         return values
 
     async def keys(self, region: str) -> list[Key]:
@@ -344,10 +455,11 @@ class Operations:
         buckets: set[int],
         look: Callable[[BucketCopy], None],
         ask: Callable[[str, list[int]], Awaitable[None]],
+        timeout_ms: int = 0,
     ) -> None:
         """Read each bucket once: in this member's own copy, else at the bucket's primary, wherever it moves."""
         loop = self._loop
-        deadline = loop.time() + self._timeout_s
+        deadline = loop.time() + min(self._timeout_s, timeout_ms / 1000 or self._timeout_s)
         remaining = set(buckets)
 
         async def ask_some(member: str, some: list[int]) -> None:
@@ -383,6 +495,13 @@ class Operations:
 
     async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
         return await self._links.call(self._address(member), request, kind, timeout_s=self._timeout_s)
+
+
+def _repeated(request: Routed) -> Routed:
+    """Return the request as it is sent when another copy of it may be under way."""
+    if isinstance(request, messages.ApplyParts) or request.id is None:
+        return request
+    return msgspec.structs.replace(request, id=msgspec.structs.replace(request.id, repeated=True))
 
 
 async def _in_parts(items: list[int], most: int, ask: Callable[[list[int]], Awaitable[None]]) -> None:

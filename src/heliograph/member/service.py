@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import msgspec
+
 from heliograph.bucket.primary import RECORD_BYTES_MAX, argument_size, request_size
 from heliograph.errors import NotPrimaryError, UsageError
 from heliograph.link import frames, messages
 from heliograph.member.copy import BucketCopy
-from heliograph.member.operations import Operations
+from heliograph.member.operations import OnceRequest, Operations
 from heliograph.member.waiters import OneWrite
 from heliograph.model.keys import NO_VALUE, VALUE_BYTES_MAX, check_argument, check_keys
 from heliograph.model.routing import UNROUTED
@@ -65,7 +67,8 @@ class MemberService(BaseHandler):
     def _put_all(self, request: messages.PutAll) -> Answer:
         if len(request.keys) != len(request.values):
             raise UsageError(f"{len(request.keys)} keys came with {len(request.values)} values")
-        self._check_keys(request.region, request.bucket, request.keys)
+        self._check_keys(request, request.keys)
+        self._check_generation(request)
         for value in request.values:
             _check_value(value)
         check_argument(request.argument)
@@ -76,15 +79,16 @@ class MemberService(BaseHandler):
         if copy is None:
             return self._put_elsewhere(request)
         waiter = OneWrite(asyncio.get_running_loop())
-        copy.put(request.keys, request.values, request.argument, size, waiter)
+        copy.put_once(request, size, waiter)
         return cast(Answer, waiter.future)
 
     async def _put_elsewhere(self, request: messages.PutAll) -> messages.Reply:
-        await self._operations.put_all(request.region, request.keys, request.values, request.argument)
-        return messages.Done(0, self._primary_of(request.region, request.bucket))
+        done = await self._operations.put_once(msgspec.structs.replace(request, forwarded=True))
+        return messages.Done(done.seq, self._primary_of(request.region, request.bucket))
 
     def _change(self, request: messages.Change) -> Answer:
-        self._check_keys(request.region, request.bucket, [request.key])
+        self._check_keys(request, [request.key])
+        self._check_generation(request)
         if request.op in ("put_if_absent", "replace", "replace_if"):
             _check_value(request.value)
         elif request.value:
@@ -96,13 +100,11 @@ class MemberService(BaseHandler):
         if copy is None:
             return self._change_elsewhere(request)
         waiter = OneWrite(asyncio.get_running_loop())
-        copy.change(request.op, request.key, request.value, request.expected, request.argument, waiter)
+        copy.change_once(request, waiter)
         return cast(Answer, waiter.future)
 
     async def _change_elsewhere(self, request: messages.Change) -> messages.Reply:
-        changed = await self._operations.change(
-            request.region, request.op, request.key, request.value, request.expected, request.argument
-        )
+        changed = await self._operations.change_once(msgspec.structs.replace(request, forwarded=True))
         primary = self._primary_of(request.region, request.bucket)
         return messages.Changed(changed.done, changed.old, changed.seq, primary)
 
@@ -110,16 +112,17 @@ class MemberService(BaseHandler):
         self._check_bucket(request.region, request.bucket)
         if request.total_num_buckets != self._operations.region(request.region).attributes.total_num_buckets:
             raise self._other_buckets(request.region)
+        self._check_generation(request)
         copy = self._primary_copy(request.region, request.bucket, forwarded=request.forwarded)
         if copy is None:
             return self._clear_elsewhere(request)
         waiter = OneWrite(asyncio.get_running_loop())
-        copy.clear(waiter)
+        copy.clear_once(request, waiter)
         return cast(Answer, waiter.future)
 
     async def _clear_elsewhere(self, request: messages.Clear) -> messages.Reply:
-        await self._operations.clear_bucket(request.region, request.bucket)
-        return messages.Done(0, self._operations.region(request.region).primary_of(request.bucket))
+        done = await self._operations.clear_once(msgspec.structs.replace(request, forwarded=True))
+        return messages.Done(done.seq, self._operations.region(request.region).primary_of(request.bucket))
 
     def _apply_parts(self, request: messages.ApplyParts) -> Answer:
         self._check_bucket(request.region, request.bucket)
@@ -131,7 +134,7 @@ class MemberService(BaseHandler):
         return cast(Answer, waiter.future)
 
     def _were_read(self, request: messages.WereRead) -> Answer:
-        self._check_keys(request.region, request.bucket, request.keys)
+        self._check_keys(request, request.keys)
         copy = self._primary_copy(request.region, request.bucket, forwarded=True)
         if copy is not None:
             copy.upkeep.on_read(request.keys)
@@ -152,7 +155,7 @@ class MemberService(BaseHandler):
 
     async def _get_all(self, request: messages.GetAll) -> messages.Reply:
         check_keys(request.keys)
-        values = await self._operations.get_all(request.region, request.keys)
+        values = await self._operations.get_all(request.region, request.keys, request.timeout_ms)
         size = sum(map(len, values))
         size_max = frames.FRAME_BYTES_MAX
         if size > size_max:  # before it is encoded, which may take gigabytes
@@ -182,13 +185,18 @@ class MemberService(BaseHandler):
         if not 0 <= bucket < buckets:
             raise self._other_buckets(region)
 
-    def _check_keys(self, region: str, bucket: int, keys: list[Any]) -> None:
+    def _check_keys(self, request: messages.PutAll | messages.Change | messages.WereRead, keys: list[Any]) -> None:
         check_keys(keys)
-        if bucket == UNROUTED:
+        if request.bucket == UNROUTED:
             return
-        self._check_bucket(region, bucket)
-        if not all(map(bucket.__eq__, self._operations.region(region).routing.buckets_of(keys))):
-            raise self._other_buckets(region)
+        self._check_bucket(request.region, request.bucket)
+        if not all(map(request.bucket.__eq__, self._operations.region(request.region).routing.buckets_of(keys))):
+            raise self._other_buckets(request.region)
+
+    def _check_generation(self, request: OnceRequest) -> None:
+        """Numbers of requests mean nothing in another region of the same name."""
+        if request.id is not None and request.id.generation != self._operations.region(request.region).generation:
+            raise NotPrimaryError(f"region {request.region} was created anew: look at the site anew")
 
     def _other_buckets(self, region: str) -> NotPrimaryError:
         """Tell a peer that reckons with another number of buckets: the region was created anew since it looked."""

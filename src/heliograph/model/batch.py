@@ -23,6 +23,7 @@ from heliograph.model.clock import version_of
 from heliograph.model.decoding import decode
 from heliograph.model.ids import SITE_ID_MAX
 from heliograph.model.keys import ARGUMENT_BYTES_MAX, INT_MAX, KEY_BYTES_MAX, KEY_TYPES, VALUE_BYTES_MAX, check_keys
+from heliograph.model.requests import Requests
 
 # The operations of a batch, one byte an event; the numbers are GemFire's (semantics.md §1).
 CREATE, UPDATE, DESTROY = 0, 1, 2
@@ -127,12 +128,14 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     parts: the accepted batches, in the order in which they are applied; none in a control record.
     primary: the name of the member that became primary with this record; empty in an event record.
     removals: what the primary took away, before the parts.
+    requests: which writes that carry an id were decided with this record; None when there is none.
     """
 
     epoch: int
     parts: tuple[Part, ...]
     primary: str = ""
     removals: tuple[Removal, ...] = ()
+    requests: Requests | None = None
 
     @property
     def count(self) -> int:

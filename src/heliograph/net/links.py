@@ -42,6 +42,10 @@ class Links:
         link = self._links.get(address)
         return link if link is not None and not link.closed else None
 
+    def check_open(self) -> None:
+        """Raise UsageError once closed."""
+        self._opening.check_open()
+
     async def open(self, address: Address) -> Link:
         """Open a link, once for all who want it at the same time.
 

@@ -26,17 +26,26 @@ class SharedTasks(Generic[T]):
 
         Raises UsageError once closed, and when `close` ended the task.
         """
+        task = self.begin(key, work)
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise UsageError(self._closed_because)
+        return task.result()
+
+    def check_open(self) -> None:
+        """Raise UsageError once closed."""
         if self._closed_because:
             raise UsageError(self._closed_because)
+
+    def begin(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """Have the work done without waiting for it, unless it is under way. Raises UsageError once closed."""
+        self.check_open()
         task = self._tasks.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(work())
             self._tasks[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
-        await asyncio.wait([task])
-        if task.cancelled():
-            raise UsageError(self._closed_because)
-        return task.result()
+        return task
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
         del self._tasks[key]
