@@ -130,7 +130,7 @@ class MemberSlot(Slot):
     zone = ""
 
     async def begin(self, process: Process) -> None:
-        async def connect(url: str) -> Engine:
+        async def connect(*_: object) -> Engine:
             return process.connect_engine(self.site.engine)
 
         config = MemberConfig(

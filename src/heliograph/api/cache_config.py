@@ -19,6 +19,11 @@ LOCATOR_OPTIONS = (
     "http_service_port",
     "http_service_bind_address",
     "engine",
+    "engine_credentials_file",
+    "engine_ca_file",
+    "engine_certificate_file",
+    "engine_key_file",
+    "engine_replicas",
     "member_timeout_ms",
     "disk_synchronous",
 )
@@ -51,6 +56,11 @@ class CacheOptions(TypedDict, total=False):
     http_service_port: int
     http_service_bind_address: str
     engine: str
+    engine_credentials_file: str
+    engine_ca_file: str
+    engine_certificate_file: str
+    engine_key_file: str
+    engine_replicas: int
     member_timeout_ms: int
     disk_synchronous: bool
 

@@ -12,6 +12,7 @@ import msgspec
 
 from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, RegionAttributes
 from heliograph.model.batch import Part, Removal
+from heliograph.model.engine_tls import EngineTls
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, ReceiverInfo, RegionPlacement
 from heliograph.model.requests import RequestId
@@ -238,13 +239,17 @@ class JoinQuery(Message, frozen=True):
 class JoinView(Message, frozen=True):
     """The site's identity and its private engine; given to members only.
 
-    engine_url: of every engine of the site, separated by commas.
+    engine_url: of every engine of the site, separated by commas, with the credentials. engine_tls: for TLS towards it.
     """
 
     dsid: int
     engine_url: str
     replicas: int
     member_timeout_ms: int
+    engine_tls: EngineTls | None = None
+
+    def __repr__(self) -> str:
+        return f"JoinView(dsid={self.dsid}, replicas={self.replicas}, member_timeout_ms={self.member_timeout_ms})"
 
 
 class ReceiversQuery(Message, frozen=True):

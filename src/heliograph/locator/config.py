@@ -29,7 +29,10 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     hostname_for_clients: the host that clients, members and other sites are told; empty means the bind address, else
     the host by which `locators` names this one, else the loopback address, which is of use on this machine only.
     http_service_bind_address: the interface of the admin API, which has no authentication; "0.0.0.0" means every one.
-    engine: url of an existing engine; None starts a private one in `<directory>/engine`.
+    engine: url of an existing engine; None starts a private one in `<directory>/engine`. Of an existing one:
+    engine_credentials_file: holds `user:password` or a token, for a url without them.
+    engine_ca_file, engine_certificate_file, engine_key_file: PEM files for TLS.
+    engine_replicas: copies of everything, 1, 3 or 5; None: 3 where the engine has so many servers, else 1.
     member_timeout_ms: a member that gives no sign of life for so long is gone.
     disk_synchronous: have the private engine sync every append to disk before it answers.
     """
@@ -45,6 +48,11 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     http_service_port: int = HTTP_PORT
     http_service_bind_address: str = LOOPBACK
     engine: str | None = None
+    engine_credentials_file: str = ""
+    engine_ca_file: str = ""
+    engine_certificate_file: str = ""
+    engine_key_file: str = ""
+    engine_replicas: int | None = None
     member_timeout_ms: int = 5000
     disk_synchronous: bool = False
 
@@ -63,6 +71,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 "disk-synchronous is for the private engine: where engine names another one, its operator sets "
                 "`sync_interval: always` there"
             )
+        self._check_engine()
         if self.member_timeout_ms < 1000:
             raise UsageError(f"member-timeout {self.member_timeout_ms}: use 1000 ms or more")
 
@@ -122,6 +131,19 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 f"locators {shown}: a site has one locator or {CLUSTER_SIZE}; {CLUSTER_SIZE} keep its data when one of "
                 "them is lost"
             )
+
+    def _check_engine(self) -> None:
+        """Check the options of an existing engine. Raises UsageError."""
+        files = ("engine_credentials_file", "engine_ca_file", "engine_certificate_file", "engine_key_file")
+        given = [name.replace("_", "-") for name in files if getattr(self, name)]
+        if self.engine_replicas is not None:
+            given.append("engine-replicas")
+        if given and self.engine is None:
+            raise UsageError(f"{', '.join(given)}: for an existing engine, which is given with engine")
+        if bool(self.engine_certificate_file) != bool(self.engine_key_file):
+            raise UsageError("engine-certificate-file and engine-key-file belong together: give both or neither")
+        if self.engine_replicas not in (None, 1, 3, 5):
+            raise UsageError(f"engine-replicas {self.engine_replicas}: use 1, 3 or 5")
 
     def _own_locators(self) -> list[Address]:
         """Return the addresses that can be this locator's own: its port, and the host that it was given, or else a name

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from heliograph.engine.nats.conf import LOCATOR_USER, USER, ClusterOptions, EngineOptions, locator_password
@@ -15,6 +17,11 @@ from heliograph.errors import UsageError
 from heliograph.link.messages import ClusterPlan, EngineNode
 from heliograph.locator.assembly import Assembly, engine_host, read_kept
 from heliograph.locator.config import LocatorConfig
+from heliograph.locator.growth import forget_alone, grow
+from heliograph.model.engine_tls import EngineTls
+
+REPLICAS = 3
+"""Copies of everything in an existing engine that has as many servers."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +29,16 @@ class SiteEngine:
     """A connection to the engine.
 
     urls: those (with credentials) by which the site's members connect to it too, as they are now: keep them out of
-    logs. replicas: how many copies of everything the engine keeps.
+    logs. replicas: how many copies of everything the engine keeps. tend: what has to be done for it now and then.
+    tls: for connections to it.
     """
 
     engine: Engine
     urls: Callable[[], tuple[str, ...]]
     replicas: int = 1
     private: PrivateEngine | None = None
+    tend: Callable[[], Awaitable[None]] | None = None
+    tls: EngineTls | None = None
 
     def url_for(self, member: str) -> str:
         """Return every url, separated by commas; each member has one of them first, so that they spread."""
@@ -53,8 +63,7 @@ async def open_site_engine(config: LocatorConfig, assembly: Assembly) -> SiteEng
     of their engines has found together.
     """
     if config.engine is not None:
-        url = config.engine
-        return SiteEngine(await connect_engine(url), lambda: (url,))
+        return await _open_existing(config, config.engine)
     if config.forms_cluster:
         return await _open_clustered(config, assembly)
     kept = read_kept(config.engine_directory / "cluster.json")
@@ -65,6 +74,42 @@ async def open_site_engine(config: LocatorConfig, assembly: Assembly) -> SiteEng
             "started with"
         )
     return await _open_alone(config)
+
+
+async def _open_existing(config: LocatorConfig, url: str) -> SiteEngine:
+    if config.engine_credentials_file:
+        url = with_credentials(url, read_file("engine-credentials-file", config.engine_credentials_file).strip())
+    tls = EngineTls(
+        ca=read_file("engine-ca-file", config.engine_ca_file),
+        certificate=read_file("engine-certificate-file", config.engine_certificate_file),
+        key=read_file("engine-key-file", config.engine_key_file),
+    )
+    engine = await connect_engine(url, tls)
+    replicas = config.engine_replicas or (REPLICAS if engine.nodes >= REPLICAS else 1)
+    return SiteEngine(engine, lambda: (url,), replicas, None, lambda: engine.raise_replicas(replicas), tls)
+
+
+def read_file(option: str, path: str) -> str:
+    """Return the text of a file that an option names, "" without one. Raises UsageError."""
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{option}: {path} can't be read ({type(exc).__name__})") from exc
+
+
+def with_credentials(url: str, credentials: str) -> str:
+    """Return an engine's url with `user:password` or a token. Raises UsageError when it has some already."""
+    if "@" in url:
+        raise UsageError("engine-credentials-file: the engine URL holds credentials already, give them once")
+    if not credentials or len(credentials.splitlines()) > 1:
+        raise UsageError("engine-credentials-file: write user:password, or a token, into one line")
+    user, colon, password = credentials.partition(":")
+    shown = quote(user, safe="") + (f":{quote(password, safe='')}" if colon else "")
+    first, *others = url.split(",")
+    scheme, found, host = first.strip().rpartition("://")
+    return ",".join([f"{scheme if found else 'nats'}://{shown}@{host}", *others])
 
 
 async def _open_alone(config: LocatorConfig) -> SiteEngine:
@@ -81,19 +126,23 @@ async def _open_alone(config: LocatorConfig) -> SiteEngine:
 
 
 async def _open_clustered(config: LocatorConfig, assembly: Assembly) -> SiteEngine:
-    if assembly.alone:
-        raise UsageError(
-            f"{assembly.alone_directory} holds the data of a site with one locator, which can't be brought into a "
-            "cluster of three yet: start it as the only one, or in an empty directory"
-        )
     plan = await assembly.agree()
     private = PrivateEngine(assembly.directory, cluster_options(config, assembly.node, plan))
     assembly.release_ports()
     await private.start()
+    replicas = len(plan.nodes)
     try:
         engine = await assembly.until(
             "a majority of the site's engines", lambda: connect_engine(_locator_url(config, assembly))
         )
+        try:
+            if plan.grow_from:
+                await grow(assembly, engine, replicas)
+                await private.admit_members()
+            await asyncio.to_thread(forget_alone, assembly)
+        except BaseException:
+            await engine.close()
+            raise
     except BaseException:
         await private.stop()
         raise
@@ -102,7 +151,7 @@ async def _open_clustered(config: LocatorConfig, assembly: Assembly) -> SiteEngi
         plan = assembly.plan
         return tuple(engine_url(USER, plan.password, node.host, node.client_port) for node in plan.nodes)
 
-    return SiteEngine(engine, urls, len(plan.nodes), private)
+    return SiteEngine(engine, urls, replicas, private, lambda: engine.raise_replicas(replicas))
 
 
 def cluster_options(config: LocatorConfig, own: EngineNode, plan: ClusterPlan) -> EngineOptions:

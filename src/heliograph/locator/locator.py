@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from heliograph import __version__
+from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.gateway.directory import Directory
@@ -33,6 +34,10 @@ from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 
+ENGINE_S = 30.0
+"""How long an existing engine may take to elect the primary of what is opened."""
+TEND_S = 10.0
+"""Between two looks at whether the engine keeps as many copies of everything as it should."""
 NAME_WAIT_S = 3.0
 """How much longer than member-timeout a name may stay taken by a process that died."""
 
@@ -159,7 +164,7 @@ class Locator:
     async def _patiently(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Do what an engine of several nodes may need several attempts for."""
         if not self.config.forms_cluster:
-            return await attempt()
+            return await patiently(attempt, ENGINE_S if self._engine.replicas > 1 else 0.0)
         return await self._assembly.until(f"the engines of the site, to {what}", attempt)
 
     async def _ask_peer(self, address: Address, query: messages.EngineQuery) -> messages.EngineView:
@@ -201,6 +206,16 @@ class Locator:
             tasks.create_task(self._watch.run())
             tasks.create_task(self._heartbeat())
             tasks.create_task(self._discovery.run())
+            if self._engine.tend is not None:
+                tasks.create_task(self._tend(self._engine.tend))
+
+    async def _tend(self, tend: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await tend()
+            except HeliographError as exc:
+                _log.warning("engine not tended error=%s", exc)
+            await asyncio.sleep(TEND_S)
 
     async def _end_work(self) -> None:
         self._work.cancel()
@@ -291,6 +306,7 @@ class Locator:
             return {"State": self._condition()}
         locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
         details = {"HTTP Service": self.http_url, "Known Locators": ", ".join(locators)}
+        details["Copies In The Engine"] = str(self._engine.replicas)
         if self.config.forms_cluster:
             details["Engines"] = ", ".join(node.name for node in self._assembly.plan.nodes)
         return details
@@ -298,7 +314,7 @@ class Locator:
     def _join(self, query: messages.JoinQuery) -> messages.JoinView:
         engine = self._engine
         return messages.JoinView(
-            self.config.site, engine.url_for(query.name), engine.replicas, self.config.member_timeout_ms
+            self.config.site, engine.url_for(query.name), engine.replicas, self.config.member_timeout_ms, engine.tls
         )
 
     def _hello(self) -> Hello:

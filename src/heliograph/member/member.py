@@ -55,6 +55,7 @@ from heliograph.model.attributes import (
     subject_of,
 )
 from heliograph.model.batch import Record
+from heliograph.model.engine_tls import EngineTls
 from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, Address, Seq
 from heliograph.model.keys import Key
 from heliograph.model.members import MemberInfo
@@ -81,7 +82,7 @@ DRAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
 
-ConnectEngine = Callable[[str], Awaitable[Engine]]
+ConnectEngine = Callable[[str, EngineTls | None], Awaitable[Engine]]
 
 
 class Member:
@@ -164,7 +165,7 @@ class Member:
                 messages.JoinQuery(self.name), messages.JoinView, self.config.locator_wait_time
             )
             self.site = join.dsid
-            engine = await self._connect(join.engine_url)
+            engine = await self._connect(join.engine_url, join.engine_tls)
             self._exits.push_async_callback(engine.close)
             await self._join(engine, join)
             if self.failure is not None:

@@ -3,6 +3,7 @@
 | key | value |
 |---|---|
 | `dsid` | the site's distributed-system-id, as digits; versions in the log rest on it, so it can't change |
+| `grown` | the id of the engine cluster that the data of a site with one locator were brought into, once whole |
 | `members.<name>` | `MemberInfo`, with a time to live of `member-timeout` |
 | `joins` | empty; the revision of its last write is the newest member's place in the order of age |
 | `config.region.<name>` | `RegionEntry` |
@@ -29,6 +30,7 @@ REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
 GENERATIONS, JOINS = "generations", "joins"
 SITE_ID = "dsid"
+GROWN = "grown"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
 CONFIG_STORES = "config.store"
 

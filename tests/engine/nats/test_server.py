@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import msgspec
 import psutil
 import pytest
 
 from heliograph.engine.append import append_settled
+from heliograph.engine.nats.binary import find_nats_server
 from heliograph.engine.nats.conf import ClusterOptions, EngineOptions, configuration
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.nats.lifetime import EngineState, free_port, stop_leftover
@@ -160,18 +162,27 @@ def test_an_engine_that_does_not_come_up_is_told_with_its_log(tmp_path: Path) ->
     assert engine.pid == 0
 
 
-def test_disk_synchronous_syncs_always(tmp_path: Path) -> None:
-    options = EngineOptions(disk_synchronous=True)
-    assert "sync_interval: always" in configuration(tmp_path, options, 1, "p")
-    assert "sync_interval" not in configuration(tmp_path, EngineOptions(), 1, "p")
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_disk_synchronous_syncs_always(tmp_path: Path, synchronous: bool) -> None:
+    """The engine itself says what it does, and appends are taken."""
+    port = free_port("127.0.0.1", 0)
+    monitor = free_port("127.0.0.1", 0)
+    text = configuration(tmp_path, EngineOptions(disk_synchronous=synchronous), port, "p")
+    (tmp_path / "nats.conf").write_text(f'{text}http: "127.0.0.1:{monitor}"\n')
 
-    async def scenario(engine: PrivateEngine) -> None:
-        client = await connect_engine(engine.url)
+    async def append() -> None:
+        client = await patiently(lambda: connect_engine(f"nats://heliograph:p@127.0.0.1:{port}"))
         log = await client.open_log("DEFAULT")
         assert await log.append(SUBJECT, b"x", expected=NO_SEQ, batch_id="b") == 1
         await client.close()
 
-    with_engine(tmp_path, scenario, options)
+    with subprocess.Popen([find_nats_server(), "-c", tmp_path / "nats.conf"], stderr=subprocess.DEVNULL) as process:
+        try:
+            asyncio.run(append())
+            told = httpx.get(f"http://127.0.0.1:{monitor}/jsz?config=true").json()
+        finally:
+            process.kill()
+    assert bool(told["config"].get("sync_always")) == synchronous
 
 
 def test_three_engines_form_a_cluster_that_survives_one(tmp_path: Path) -> None:
@@ -190,6 +201,11 @@ def test_three_engines_form_a_cluster_that_survives_one(tmp_path: Path) -> None:
             log = await client.open_log("DEFAULT", replicas=3)
             registry = await client.open_registry("site", replicas=3)
             seq = await append_settled(log, SUBJECT, b"x", expected=NO_SEQ, batch_id="b1", deadline_s=20)
+            assert client.nodes == 3
+            await patiently(lambda: client.open_log("more"))
+            await patiently(lambda: client.raise_replicas(3))
+            await patiently(lambda: client.open_log("more"))  # who asks for fewer does not get fewer
+            assert {info.config.num_replicas for info in await patiently(client.streams)} == {3}
             revision = await registry.create("leases.sender.s", b"me")
             await engines[0].stop()
             seq = await append_settled(log, SUBJECT, b"y", expected=seq, batch_id="b2", deadline_s=20)

@@ -38,7 +38,6 @@ def test_bad_engine_urls_are_refused_without_telling_the_password(url: str) -> N
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", UnavailableError, "no NATS server"),
         (b"INFO {broken\r\n", UnavailableError, "INFO"),
-        (b'INFO {"version":"2.11.0","max_payload":1,"headers":true,"tls_required":true}\r\n', UsageError, "TLS"),
         (b'INFO {"version":"1.0.0","max_payload":1}\r\n', UsageError, "headers"),
         (b"-ERR 'Authorization Violation'\r\n", UsageError, "credentials"),
         (b"", UnavailableError, "can't be reached"),

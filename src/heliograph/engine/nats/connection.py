@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from collections.abc import Sequence
 
 from heliograph.engine.nats import protocol
@@ -23,9 +24,9 @@ PING_INTERVAL_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def open_connection(servers: Sequence[Server]) -> Connection:
+async def open_connection(servers: Sequence[Server], tls: ssl.SSLContext | None = None) -> Connection:
     """Connect to the first server that takes us. Raises UsageError or UnavailableError when none does."""
-    connection = Connection(servers)
+    connection = Connection(servers, tls)
     await connection.open()
     return connection
 
@@ -33,12 +34,13 @@ async def open_connection(servers: Sequence[Server]) -> Connection:
 class Connection:
     """Subscriptions outlive a loss; what is sent while there is no connection is refused.
 
-    The servers that it was given are tried first, then those that a server told of: a cluster may have grown since.
+    told: the servers that a server told of; they are tried after those that it was given: a cluster may have grown.
     """
 
-    def __init__(self, servers: Sequence[Server]) -> None:
+    def __init__(self, servers: Sequence[Server], tls: ssl.SSLContext | None = None) -> None:
         self._servers = servers
-        self._told: tuple[Server, ...] = ()
+        self._tls = tls
+        self.told: tuple[Server, ...] = ()
         self._handlers: dict[int, Handler] = {}
         self._subjects: dict[int, str] = {}
         self._sids = 0
@@ -100,16 +102,18 @@ class Connection:
 
     async def _open_any(self) -> Session:
         error: HeliographError = UnavailableError("no server")
-        for server in dict.fromkeys((*self._servers, *self._told)):
+        known = {(server.host, server.port): server for server in (*self.told, *self._servers)}
+        told = [server for place, server in known.items() if server not in self._servers]
+        for server in (*self._servers, *told):
             try:
-                return await open_session(server, self._handlers, timeout_s=CONNECT_TIMEOUT_S)
+                return await open_session(server, self._handlers, timeout_s=CONNECT_TIMEOUT_S, tls=self._tls)
             except HeliographError as exc:
                 error = exc
         raise error
 
     def _adopt(self, session: Session) -> None:
         self._session = session
-        self._told = session.neighbours() or self._told
+        self.told = session.neighbours() or self.told
         for sid, subject in self._subjects.items():
             session.send(protocol.subscribe(subject, sid))
         session.lost.add_done_callback(lambda _: self._forget_session())
@@ -117,7 +121,7 @@ class Connection:
     def _forget_session(self) -> None:
         if self._session is None:
             return
-        self._told = self._session.neighbours() or self._told
+        self.told = self._session.neighbours() or self.told
         self._session = None
         for handler in list(self._handlers.values()):
             handler.on_lost()

@@ -6,7 +6,7 @@ these encoders are the bare path (architecture §8). Source: NATS "Client Protoc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -75,8 +75,8 @@ class Identity:
 
     name: str
     user: str = ""
-    password: str = ""
-    token: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
 
 
 class Parser:

@@ -34,10 +34,15 @@ _OPERATION, _MARKER_REASON, _TTL = "KV-Operation", "Nats-Marker-Reason", "Nats-T
 _log = logging.getLogger(__name__)
 
 
+def stream_of(name: str) -> str:
+    """Return the name of the stream that holds a registry."""
+    return f"KV_{name}"
+
+
 def bucket_config(name: str, replicas: int) -> StreamConfig:
     """Return the configuration of a registry's bucket."""
     return StreamConfig(
-        name=f"KV_{name}",
+        name=stream_of(name),
         description=f"heliograph registry {name}",
         subjects=[f"$KV.{name}.>"],
         storage=StorageType.FILE,
@@ -56,7 +61,7 @@ class NatsRegistry:
     """`seam.Registry` on a key-value bucket; an entry's revision is its sequence in the bucket's stream."""
 
     def __init__(self, name: str, context: JetStreamContext, deliveries: Connection) -> None:
-        self._stream = f"KV_{name}"
+        self._stream = stream_of(name)
         self._root = f"$KV.{name}."
         self._context = context
         self._deliveries = deliveries

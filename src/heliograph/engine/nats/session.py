@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from dataclasses import dataclass
 from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from heliograph.engine.nats import protocol
 from heliograph.engine.nats.protocol import Control, Identity, Message, ServerInfo
+from heliograph.engine.nats.tls import why_not_trusted
 from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
 
 PORT_DEFAULT = 4222
@@ -31,58 +33,91 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server is, and how to present oneself to it."""
+    """Where a server is, and how to present oneself to it.
+
+    tls: it must be TLS, whatever the server says. tls_name: whose certificate it must have; empty means the host's.
+    """
 
     host: str
     port: int
     identity: Identity
+    tls: bool = False
+    tls_name: str = ""
 
     def __str__(self) -> str:
         return f"{self.host}[{self.port}]"
 
+    @property
+    def netloc(self) -> str:
+        """The server in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def parse_servers(url: str, client: str) -> list[Server]:
-    """Read `nats://[user:password@|token@]host[:port]`, several separated by commas. Raises UsageError."""
-    servers = []
+    """Read `nats://[user:password@|token@]host[:port]`, several separated by commas; `tls://` where it must be TLS.
+
+    What follows the first url may leave out the scheme and the credentials: they are the first one's then. Raises
+    UsageError.
+    """
+    servers: list[Server] = []
     for part in filter(None, map(str.strip, url.split(","))):
+        scheme = "tls" if servers and servers[0].tls else "nats"
         try:
-            parts = urlsplit(part if "://" in part else f"nats://{part}")
+            parts = urlsplit(part if "://" in part else f"{scheme}://{part}")
             host, port = parts.hostname, parts.port or PORT_DEFAULT
         except ValueError as exc:
             raise UsageError(f"the engine URL has no valid host and port: {exc}") from exc
-        if parts.scheme != "nats" or not host:
-            raise UsageError(f"the engine URL of {host or 'an unnamed host'} is not of the form nats://host:port")
+        if parts.scheme not in ("nats", "tls") or not host:
+            raise UsageError(
+                f"the engine URL of {host or 'an unnamed host'} is not of the form nats://host:port or tls://host:port"
+            )
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        if parts.password is None:
+        if parts.username is None and servers:
+            identity = servers[0].identity
+        elif parts.password is None:
             identity = Identity(client, token=user)
         else:
             identity = Identity(client, user=user, password=password)
-        servers.append(Server(host, port, identity))
+        servers.append(Server(host, port, identity, parts.scheme == "tls"))
     if not servers:
         raise UsageError("the engine URL is empty: write nats://host:port")
     return servers
 
 
-async def open_session(server: Server, handlers: dict[int, Handler], *, timeout_s: float) -> Session:
-    """Connect to a server. Raises UnavailableError, or UsageError when it refuses us."""
+async def open_session(
+    server: Server, handlers: dict[int, Handler], *, timeout_s: float, tls: ssl.SSLContext | None = None
+) -> Session:
+    """Connect to a server. tls: for servers that require it.
+
+    Raises UnavailableError, or UsageError when it refuses us, or we its certificate.
+    """
     loop = asyncio.get_running_loop()
     session: Session | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            _, session = await loop.create_connection(lambda: Session(server, handlers), server.host, server.port)
+            transport, session = await loop.create_connection(
+                lambda: Session(server, handlers), server.host, server.port
+            )
+            await session.greeted
+            if session.info.tls_required or server.tls:
+                await session.secure(transport, tls or ssl.create_default_context())
+            session.introduce()
             await session.ready
+    except ssl.SSLCertVerificationError as exc:
+        raise why_not_trusted(server, exc) from exc
     except (OSError, TimeoutError, PeerError) as exc:
         raise UnavailableError(f"the engine at {server} can't be reached: {exc or 'no answer'}") from exc
     finally:
         if session is not None and not session.established:
-            session.abort("not established")
+            session.give_up()
     return session
 
 
 class Session(asyncio.Protocol):
     """`handlers` (by subscription number) belongs to the caller and outlives the session.
 
-    ready: done after the handshake, or failed with UsageError, PeerError or UnavailableError.
+    greeted: done when the server has said what it is. ready: done after the handshake. Both may fail with UsageError,
+    PeerError or UnavailableError.
     lost: done when the connection is gone; its result says why.
     """
 
@@ -94,6 +129,7 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._reason = "closed by the engine"
+        self.greeted: asyncio.Future[None] = self._loop.create_future()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.info = ServerInfo(version="", max_payload=0)
@@ -112,8 +148,24 @@ class Session(asyncio.Protocol):
         for url in self.info.connect_urls:
             parts = urlsplit(f"nats://{url}")
             if parts.hostname and parts.port:
-                told.append(Server(parts.hostname, parts.port, self.server.identity))
+                named = self.server.tls_name or self.server.host
+                told.append(Server(parts.hostname, parts.port, self.server.identity, self.server.tls, named))
         return tuple(told)
+
+    async def secure(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        """Go on under TLS. Raises UsageError when the server offers none, OSError when the two don't come together."""
+        server = self.server
+        if not self.info.tls_required:
+            raise UsageError(f"the engine at {server} does not require TLS, and its URL says tls://: nothing was sent")
+        name = server.tls_name or server.host
+        secured = await self._loop.start_tls(transport, self, context, server_hostname=name)
+        if secured is None:
+            raise UnavailableError(f"the engine at {server} can't be reached: it hung up")
+        self._transport = secured
+
+    def introduce(self) -> None:
+        """Say who we are."""
+        self.send(protocol.connect(self.server.identity))
 
     def send(self, data: bytes) -> None:
         """Send `data`; everything of one turn of the event loop goes out in one write."""
@@ -125,6 +177,13 @@ class Session(asyncio.Protocol):
         """Ask for a sign of life; `answered_ping` says whether it came."""
         self.answered_ping = False
         self.send(protocol.PING)
+
+    def give_up(self) -> None:
+        """Drop a connection that was not established; nobody waits for its handshake any more."""
+        for step in (self.greeted, self.ready):
+            if not step.cancel() and not step.cancelled():
+                step.exception()  # seen
+        self.abort("not established")
 
     def abort(self, reason: str) -> None:
         """Drop the connection now."""
@@ -155,8 +214,7 @@ class Session(asyncio.Protocol):
         self._transport = None
         self._outgoing.clear()
         reason = str(exc) if exc is not None else self._reason
-        if not self.ready.done():
-            self.ready.set_exception(PeerError(reason))
+        self._break_off(PeerError(reason))
         if not self.lost.done():
             self.lost.set_result(reason)
 
@@ -183,12 +241,10 @@ class Session(asyncio.Protocol):
         first, self.info = not self.info.version, info
         if not first:
             return  # the server tells about changes of its cluster
-        if info.tls_required:
-            self._fail(UsageError(f"the engine at {self.server} requires TLS, which engine URLs do not offer yet"))
-        elif not info.headers:
+        if not info.headers:
             self._fail(UsageError(f"the engine at {self.server} (version {info.version}) has no message headers"))
         else:
-            self.send(protocol.connect(self.server.identity))
+            self.greeted.set_result(None)
 
     def _on_error(self, error: str) -> None:
         _log.warning("engine_error server=%s error=%s", self.server, error)
@@ -197,6 +253,12 @@ class Session(asyncio.Protocol):
             self._fail(UsageError(f"the engine at {self.server} refuses the credentials of its URL: {error}"))
 
     def _fail(self, error: HeliographError) -> None:
-        if not self.ready.done():
-            self.ready.set_exception(error)
+        self._break_off(error)
         self.abort(str(error))
+
+    def _break_off(self, error: HeliographError) -> None:
+        """End the handshake, if it goes on; who waits for it hears of the error at the step where it waits."""
+        if not self.greeted.done():
+            self.greeted.set_exception(error)
+        elif not self.ready.done():
+            self.ready.set_exception(error)

@@ -48,7 +48,12 @@ _java = click.option(
         "bind_address": "Interface to listen on; by default every one.",
         "locators": "Locators of this site.",
         "http_service_port": "Port of the admin API; 0: a free one.",
-        "engine": "An existing JetStream cluster (nats://host:port) instead of a private engine.",
+        "engine": "An existing JetStream cluster (nats://host:port,... or tls://...) instead of a private engine.",
+        "engine_credentials_file": "File with the engine's user:password or token: better than in its URL.",
+        "engine_ca_file": "PEM file with whom to trust about the engine; by default whom the system trusts.",
+        "engine_certificate_file": "PEM file with the certificate to show to the engine.",
+        "engine_key_file": "PEM file with the key of that certificate.",
+        "engine_replicas": "Copies in the engine: 1, 3 or 5; by default 3 where it has so many servers, else 1.",
         "member_timeout_ms": "A member silent for so long (ms) is gone.",
         "disk_synchronous": "Sync every append to disk before it is acknowledged.",
     },
@@ -157,12 +162,13 @@ def _address(state: ProcessState) -> Address:
 
 
 def _placed(kind: MemberKind, fields: dict[str, Any]) -> dict[str, Any]:
-    """Fill in a name and the working directory, which a daemon needs as an absolute path. Raises UsageError."""
+    """Fill in a name, and the paths as a daemon needs them, which runs in another directory. Raises UsageError."""
     name = fields.get("name") or f"{kind}-{os.urandom(3).hex()}"
     directory = Path(fields.get("directory") or name).resolve()
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file: --dir names a directory, which is made when it is missing")
-    return {**fields, "name": name, "directory": str(directory)}
+    files = {option: str(Path(path).resolve()) for option, path in fields.items() if option.endswith("_file")}
+    return {**fields, **files, "name": name, "directory": str(directory)}
 
 
 def _with_java(fields: dict[str, Any], java: tuple[str, ...]) -> dict[str, Any]:
