@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ STARTED_S = 10.0
 POLL_S = 0.01
 GRACE_S = 2
 """How long requests under way may take to finish when the server stops."""
+
+_log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -36,18 +39,29 @@ class HttpServer:
         self._socket = listening
         self.port: int = listening.getsockname()[1]
         self._task = asyncio.create_task(server.serve([listening]), name=f"http-{self.port}")
+        self._task.add_done_callback(self._on_ended)
 
     async def wait_started(self) -> None:
         """Wait until requests are answered. Raises UnavailableError."""
-        async with asyncio.timeout(STARTED_S):
-            while not self._server.started:
-                if self._task.done():
-                    raise UnavailableError("the HTTP server stopped while it was starting") from self._task.exception()
-                await asyncio.sleep(POLL_S)  # uvicorn has no event for it
+        try:
+            async with asyncio.timeout(STARTED_S):
+                while not self._server.started:
+                    if self._task.done():
+                        raise UnavailableError("the HTTP server stopped while it was starting")
+                    await asyncio.sleep(POLL_S)  # uvicorn has no event for it
+        except TimeoutError:
+            raise UnavailableError(f"the HTTP server did not start within {STARTED_S:g} s") from None
+
+    def _on_ended(self, task: asyncio.Task[None]) -> None:
+        """Say so when nobody asked for it: the process goes on, and its operators have to know."""
+        if not self._server.should_exit and not task.cancelled():
+            _log.error("HTTP server ended by itself port=%d", self.port, exc_info=task.exception())
 
     async def close(self) -> None:
         """Stop listening, let requests under way finish within `GRACE_S`, and close."""
         self._server.should_exit = True
+        await asyncio.wait({self._task}, timeout=2 * GRACE_S)
+        self._task.cancel()
         await asyncio.wait({self._task})
         self._socket.close()
 
