@@ -188,3 +188,18 @@ def test_a_site_keeps_its_id(tmp_path: Path) -> None:
             await started(stack, config_of(tmp_path, 1))
 
     run(scenario())
+
+
+def test_a_locator_whose_name_is_another_processs_gives_way(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            locator = await started(stack, config_of(tmp_path, 1, member_timeout_ms=1_000))
+            registry = await locator._engine.engine.open_registry(REGISTRY)
+            successor = msgspec.structs.replace(locator._describe(), incarnation="another")
+            await registry.put(member_key("locator1"), encode_entry(successor))
+            with pytest.raises(UsageError, match="another process runs as member locator1"):
+                async with asyncio.timeout(WITHIN_S):
+                    await locator.wait_stopped()
+            await locator.stop()
+
+    run(scenario())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from heliograph import __version__
+from heliograph.engine.membership import Membership
 from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
@@ -28,7 +29,7 @@ from heliograph.locator.view import SiteWatch
 from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, RegionPlacement
-from heliograph.model.registry import REGISTRY, SITE_ID, decode_entry, encode_entry, member_key
+from heliograph.model.registry import REGISTRY, SITE_ID
 from heliograph.net.link import serve_links
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
@@ -38,8 +39,6 @@ ENGINE_S = 30.0
 """How long an existing engine may take to elect the primary of what is opened."""
 TEND_S = 10.0
 """Between two looks at whether the engine keeps as many copies of everything as it should."""
-NAME_WAIT_S = 3.0
-"""How much longer than member-timeout a name may stay taken by a process that died."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +58,8 @@ class Locator:
     _discovery: Discovery
     address: Address
     _directory: Directory
-    _info: MemberInfo
+    _membership: Membership
+    _name_lost: asyncio.Future[HeliographError]
     _work: asyncio.Task[None]
 
     def __init__(
@@ -92,6 +92,7 @@ class Locator:
         self._links = Links(self._network, self._hello)
         self._assembly = Assembly(config, self._ask_peer)
         self._started_at = 0.0
+        self._joined_ms = 0
         self._closing_begun = False
         self._closing = AsyncExitStack()
 
@@ -114,6 +115,7 @@ class Locator:
         reached, UsageError when the engine can't be started or a live member has this name.
         """
         self._started_at = asyncio.get_running_loop().time()
+        self._joined_ms = self._clock.now_ms()
         async with AsyncExitStack() as closing:
             config = self.config
             # The port first: when it is taken, another locator lives, and nothing of it must be touched.
@@ -127,9 +129,8 @@ class Locator:
             closing.push_async_callback(self._engine.close)
             await self._open_stores()
             self._compose()
-            self._info = self._describe()
-            await self._patiently("register", lambda: self._register(self._info))
-            closing.push_async_callback(self._deregister)
+            await self._patiently("register", self._membership.register)
+            closing.push_async_callback(self._membership.leave)
             await self._patiently("read the registry", self._watch.refresh)
             self._work = asyncio.create_task(self._run(), name=f"locator-{self.name}")
             closing.push_async_callback(self._end_work)
@@ -151,7 +152,10 @@ class Locator:
         """Wait until `stop` is called. Raises what made the locator stop working by itself."""
         await asyncio.wait({self._work})
         if not self._work.cancelled():
-            self._work.result()
+            try:
+                self._work.result()
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from failures
 
     async def _open_stores(self) -> None:
         """Create what every site has, or take it as it is; several locators may do that at the same time."""
@@ -200,11 +204,16 @@ class Locator:
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
         self.site = SiteAdmin(self._registry, self._links, config.site)
+        self._name_lost = asyncio.get_running_loop().create_future()
+        self._membership = Membership(
+            self._registry, self._describe, self._ttl_s, self._name_lost.set_result, self._replaces
+        )
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch.run())
-            tasks.create_task(self._heartbeat())
+            tasks.create_task(self._membership.give_signs_of_life())
+            tasks.create_task(self._give_way())
             tasks.create_task(self._discovery.run())
             if self._engine.tend is not None:
                 tasks.create_task(self._tend(self._engine.tend))
@@ -217,44 +226,18 @@ class Locator:
                 _log.warning("engine not tended error=%s", exc)
             await asyncio.sleep(TEND_S)
 
+    async def _give_way(self) -> None:
+        raise await self._name_lost
+
     async def _end_work(self) -> None:
         self._work.cancel()
         await asyncio.wait({self._work})
 
     # --- being a member
 
-    async def _register(self, info: MemberInfo) -> None:
-        """Take the name. Who had this name and address is dead, for we listen there; any other one may live."""
-        key, value, ttl_s = member_key(self.name), encode_entry(info), self._ttl_s
-        deadline = asyncio.get_running_loop().time() + ttl_s + NAME_WAIT_S
-        while True:
-            try:
-                await self._registry.create(key, value, ttl_s=ttl_s)
-            except ConflictError as exc:
-                item = await self._registry.get(key)
-                before = decode_entry(item.value, MemberInfo) if item is not None else info
-                if before.kind == info.kind and before.address == info.address:
-                    await self._registry.put(key, value, ttl_s=ttl_s)
-                    return
-                if asyncio.get_running_loop().time() > deadline:
-                    raise UsageError(f"a member named {self.name} runs in this site already: use another name") from exc
-                await asyncio.sleep(0.1)
-            else:
-                return
-
-    async def _deregister(self) -> None:
-        try:
-            await self._registry.delete(member_key(self.name))
-        except HeliographError as exc:
-            _log.warning("locator not deregistered name=%s error=%s", self.name, exc)
-
-    async def _heartbeat(self) -> None:
-        while True:
-            await asyncio.sleep(self._ttl_s / 4)
-            try:
-                await self._registry.put(member_key(self.name), encode_entry(self._info), ttl_s=self._ttl_s)
-            except HeliographError as exc:
-                _log.warning("heartbeat failed name=%s error=%s", self.name, exc)
+    def _replaces(self, other: MemberInfo) -> bool:
+        """Say whether who has this locator's name is dead: who had its address too is, for we listen there."""
+        return other.kind == "locator" and other.address == self.address
 
     @property
     def _ttl_s(self) -> float:
@@ -265,9 +248,10 @@ class Locator:
             name=self.name,
             kind="locator",
             incarnation=self._incarnation,
-            joined_ms=self._clock.now_ms(),
+            joined_ms=self._joined_ms,
             address=self.address,
             pid=os.getpid(),
+            order=self._membership.order,
         )
 
     # --- what others are told

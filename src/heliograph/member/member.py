@@ -18,6 +18,7 @@ from typing import Any
 from heliograph import __version__
 from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.definitions import create_definition, definition_key, read_definition
+from heliograph.engine.membership import Membership
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Engine, Registry
@@ -32,7 +33,6 @@ from heliograph.member.expirer import Expirer
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.leaving import hand_over, turn_away
 from heliograph.member.listening import Listening
-from heliograph.member.membership import Membership
 from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
 from heliograph.member.region import HostedRegion

@@ -5,11 +5,11 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from heliograph.engine.membership import CRASHED_S, Membership
 from heliograph.engine.sim.engine import SimClient, SimRegistry, connect_engine
 from heliograph.engine.sim.loop import run
 from heliograph.engine.sim.server import SimEngine
 from heliograph.errors import HeliographError
-from heliograph.member.membership import CRASHED_S, Membership
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import decode_entry, member_key
@@ -143,5 +143,23 @@ def test_who_left_stays_away_though_it_still_runs() -> None:
         replacing = await new.live()
         assert asyncio.get_running_loop().time() - started_at < CRASHED_S
         await ended(living, replacing)
+
+    with_processes(scenario)
+
+
+def test_the_name_of_who_is_certainly_dead_is_not_waited_for() -> None:
+    async def scenario(old: Process, new: Process) -> None:
+        dead = await old.live()
+        await ended(dead)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        same_address = Membership(
+            new.registry, new.info, TIMEOUT_S, new.lost.append, lambda other: other.address == new.info().address
+        )
+        await same_address.register()
+        assert loop.time() - began < TIMEOUT_S
+        assert await new.holder() == "new"
+        await old.membership.leave()
+        assert await new.holder() == "new", "who comes back late deletes nothing of its successor's"
 
     with_processes(scenario)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from heliograph.engine.seam import Item, Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
@@ -27,7 +28,8 @@ class Membership:
     The entry is renewed only while it is this member's: one that was away for longer than its time to live may find
     that another process runs under its name, and then gives way.
 
-    on_lost: told once, why, when the name is another's.
+    on_lost: told once, why, when the name is another's. replaces: says of whoever has the name whether that process is
+    certainly dead, so that its time need not be waited for.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class Membership:
         info: Callable[[], MemberInfo],
         timeout_s: float,
         on_lost: Callable[[HeliographError], None],
+        replaces: Callable[[MemberInfo], bool] = lambda _other: False,
     ) -> None:
         self._registry = registry
         self._info = info
         self._timeout_s = timeout_s
         self._on_lost = on_lost
+        self._replaces = replaces
         self.order = 0
         """Of this member's joining, as the registry counts."""
         self._told: MemberInfo | None = None
@@ -58,21 +62,25 @@ class Membership:
         info = self._info()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s + CRASHED_S
-        while True:
-            try:
-                self._revision = await self._create(info)
-            except ConflictError:
-                item = await self._registry.get(member_key(info.name))
-                if item is not None and _is_of(item, info):  # the answer to an earlier attempt was lost
-                    self._revision, self._told = item.revision, info
-                    return
-                if loop.time() > deadline:
-                    message = f"a member named {info.name} runs in this site already: use another name"
-                    raise UsageError(message) from None
-                await asyncio.sleep(RETRY_S)
-            else:
-                self._told = info
-                return
+        while (revision := await self._take_name(info)) is None:
+            if loop.time() > deadline:
+                raise UsageError(f"a member named {info.name} runs in this site already: use another name")
+            await asyncio.sleep(RETRY_S)
+        self._revision, self._told = revision, info
+
+    async def _take_name(self, info: MemberInfo) -> int | None:
+        """Return the revision of the entry that is this member's now, None when it is another's."""
+        with suppress(ConflictError):
+            return await self._create(info)
+        item = await self._registry.get(member_key(info.name))
+        if item is None:
+            return None  # it has just ended
+        if _is_of(item, info):
+            return item.revision  # the answer to an earlier attempt was lost
+        if self._replaces(decode_entry(item.value, MemberInfo)):
+            with suppress(ConflictError):
+                return await self._update(info, item.revision)
+        return None
 
     async def give_signs_of_life(self) -> None:
         """Renew the entry, until cancelled."""
@@ -106,10 +114,7 @@ class Membership:
             try:
                 if revision is None:
                     return await self._create(info)
-                value = encode_entry(info)
-                return await self._registry.update(
-                    member_key(info.name), value, revision=revision, ttl_s=self._timeout_s
-                )
+                return await self._update(info, revision)
             except ConflictError:
                 item = await self._registry.get(member_key(info.name))
             if item is None:
@@ -123,6 +128,10 @@ class Membership:
 
     async def _create(self, info: MemberInfo) -> int:
         return await self._registry.create(member_key(info.name), encode_entry(info), ttl_s=self._timeout_s)
+
+    async def _update(self, info: MemberInfo, revision: int) -> int:
+        value = encode_entry(info)
+        return await self._registry.update(member_key(info.name), value, revision=revision, ttl_s=self._timeout_s)
 
     async def leave(self) -> None:
         """Delete the entry, if it is this member's, so that others take over at once."""
