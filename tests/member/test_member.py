@@ -13,7 +13,7 @@ from heliograph.engine.sim.loop import run
 from heliograph.errors import HeliographError, InvariantViolation, UnavailableError, UsageError
 from heliograph.member.member import DRAIN_S, Member
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.keys import Key
+from heliograph.model.keys import Key, bucket_of
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import decode_entry, encode_entry, member_key
 from heliograph.net.sim import SimNetwork
@@ -139,6 +139,28 @@ def test_writes_to_a_region_that_is_destroyed_while_the_engine_is_away_end() -> 
         assert member._destroyed == [region], "what is in flight is not known to have ended"
         site.engine.start()
         await until(lambda: not member._destroyed)
+
+    at_site(scenario)
+
+
+def test_a_deposed_primary_turns_nothing_down_by_what_it_remembers() -> None:
+    """It is cut off the engine and does not know that another one took over: its answer waits for the log."""
+
+    async def scenario(site: SimSite) -> None:
+        deposed, other = site.members
+        assert deposed.process is not None
+        bucket = deposed.member._regions[REGION].accepting()[0].bucket
+        key = next(key for number in range(100) if bucket_of(key := f"k{number}", 4) == bucket)
+        await deposed.member.put_all(REGION, [key], [b"one"])
+        deposed.process.cut_engine()
+        await until(lambda: primaries(other.member) == 4)
+        await other.member.put_all(REGION, [key], [b"two"])
+        asked = deposed.process.run(deposed.member.change(REGION, "put_if_absent", key, b"three", b""))
+        await asyncio.sleep(TIMEOUT_S)
+        assert not asked.done()
+        deposed.process.heal_engine()
+        changed = await asked
+        assert (changed.done, changed.old) == (False, b"two")
 
     at_site(scenario)
 

@@ -126,7 +126,9 @@ Request: TypeAlias = EventRequest | RemovalRequest
 class Draft:
     """A record on its way to the log.
 
-    record: None when no event was accepted, so nothing needs appending.
+    record: None when nothing needs appending: no event was accepted, and nobody is told what an entry is. That is only
+    told once a record, were it without events, followed the view in the log: otherwise another primary may have changed
+    the entry since.
     merges: what the view takes over once the record is in the log.
     defect: what no drafting should raise; every request has failed with it.
     size: bytes of its requests, as these reckon them.
@@ -218,7 +220,8 @@ class BucketPrimary:
                 parts, merges, outcomes = drafting.run(requests)
         except Exception as exc:  # whatever it is, who waits has to hear of it
             return Draft(None, [], [(request, exc) for request in requests], exc, size)
-        record = Record(self.epoch, parts, requests=known) if parts or known is not None else None
+        needed = parts or known is not None or drafting.told
+        record = Record(self.epoch, parts, requests=known) if needed else None
         result = Draft(record, merges, outcomes, size=size)
         if record is not None:
             self.in_flight = result
@@ -311,9 +314,12 @@ class BucketPrimary:
 
 
 class _Drafting:
-    """One drafting: the requests of a record, judged in order against the view and against one another."""
+    """One drafting: the requests of a record, judged in order against the view and against one another.
 
-    __slots__ = ("_counters", "_merges", "_now_ms", "_outcomes", "_parts", "_site", "_stamp_max", "_view")
+    told: somebody is told what an entry is now, which may be all that comes of it.
+    """
+
+    __slots__ = ("_counters", "_merges", "_now_ms", "_outcomes", "_parts", "_site", "_stamp_max", "_view", "told")
 
     def __init__(self, view: BucketView, site: int, now_ms: int, counters: Counters) -> None:
         self._view = view
@@ -324,6 +330,7 @@ class _Drafting:
         self._merges: list[Merge] = []
         self._outcomes: list[tuple[Request, Outcome]] = []
         self._stamp_max = view.stamp_max
+        self.told = False
 
     def run_identified(
         self, requests: list[EventRequest]
@@ -346,6 +353,7 @@ class _Drafting:
                 else:
                     local.append(request)
         if ChangeRequest in kinds:
+            self.told = True
             state = self._state_after_parts()
             for argument, some in _runs(local):
                 self._add_local(argument, *self._decide(some, state))

@@ -467,6 +467,13 @@ class BucketCopy:
         self._applied_waiters.append((seq, waiter))
         await waiter
 
+    def let_go(self) -> None:
+        """Have nobody wait for what it will show: this member holds the bucket no more, and reads it elsewhere."""
+        waiting, self._applied_waiters = self._applied_waiters, []
+        for _, waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
     def _wake_applied(self) -> None:
         waiting = self._applied_waiters
         self._applied_waiters = []

@@ -121,7 +121,7 @@ class HostedRegion:
             self._end_takeover(number)
             self.copies[number].step_down()
             if self.copies[number].retired:
-                del self.copies[number]
+                self.copies.pop(number).let_go()
         for number in sorted(held - self.copies.keys()):
             copy = BucketCopy(
                 self.name, number, self.subject(number), store=self.store, host=self._host, sink=self._sink_of()
