@@ -13,11 +13,13 @@ from unittest.mock import patch
 from heliograph.engine.sim.loop import run
 from heliograph.member import snapshotter
 from heliograph.model.batch import decode_columns, decode_record
+from tests.history.operations import by_key
+from tests.history.workload import Client
+from tests.sim.clients import SHARED_KEYS, make_clients
 from tests.sim.faults import disturb
 from tests.sim.observed import Copy, Entry, Event, Observed, Site
 from tests.sim.plan import REGION, Plan, draw_plan
 from tests.sim.process import own_tasks
-from tests.sim.workload import HOT_KEYS, Client
 from tests.sim.world import SimSite, World
 
 WORK_S = 20.0
@@ -60,19 +62,17 @@ class _Run:
         async with asyncio.timeout(START_S):
             await world.start()
         until_s = self.loop.time() + WORK_S
-        clients = [
-            Client(f"{slot.name}{number}", slot, random.Random(self.rng.getrandbits(64)), self.observed)
-            for slot in world.members
-            for number in range(self.plan.clients_per_member)
-        ]
+        clients, thin = make_clients(world, random.Random(self.rng.getrandbits(64)), self.observed)
         await asyncio.gather(
             disturb(world, random.Random(self.rng.getrandbits(64)), self.plan.faults, self.observed.story),
             *(client.run(until_s) for client in clients),
         )
         if await self._rests():
             await self._write_quietly(clients)
-            await self._rests()
+            if await self._rests():
+                await self._read_quietly(clients)
         self._look()
+        await asyncio.gather(*(place.close() for place in thin))
         await world.stop()
         await self._bury()
         self.observed.ending = (self.loop.time(), self.rng.random(), [s.engine.rng.random() for s in world.sites])
@@ -93,11 +93,17 @@ class _Run:
                 return False
 
     async def _write_quietly(self, clients: list[Client]) -> None:
-        """Every member takes writes again; what is removed now is gone for good."""
+        """Every client can write again; what is removed now is gone for good."""
         for client in clients:
             await client.put([f"quiet-{client.name}"], quiet=True)
-        for key in self.rng.sample(HOT_KEYS, QUIET_REMOVES):
+        for key in self.rng.sample(SHARED_KEYS, QUIET_REMOVES):
             await self.rng.choice(clients).change("remove", key, quiet=True)
+
+    async def _read_quietly(self, clients: list[Client]) -> None:
+        """Every client finds what was written at its site last."""
+        history = list(self.observed.operations)
+        for client in clients:
+            await client.get(list(by_key(each for each in history if each.site == client.site)), quiet=True)
 
     def _look(self) -> None:
         for site in self.world.sites:

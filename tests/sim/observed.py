@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from heliograph.model.keys import Key
-
-Outcome = Literal["ok", "fail", "info"]
-"""Jepsen's: it happened, it certainly did not, nobody knows."""
+from tests.history.operations import Operation
 
 
 class Event(NamedTuple):
@@ -38,31 +36,6 @@ class Copy(NamedTuple):
     bucket: int
     values: dict[Key, bytes]
     versions: dict[Key, int]
-
-
-@dataclass
-class Operation:
-    """What a client did at a member. Every value is written once only, so that it names its write.
-
-    written: the entries put, or the one key changed with its new value (empty: removed).
-    done, old, seq: as a conditional operation was answered; a put that is ok is done.
-    shown: what the same member showed of the keys right after it acknowledged a put; empty when nobody looked.
-    quiet: nothing else was going on at any site, and nothing was on its way.
-    """
-
-    site: int
-    member: str
-    kind: str
-    written: dict[Key, bytes]
-    started_s: float = 0.0
-    ended_s: float = 0.0
-    outcome: Outcome = "info"
-    done: bool = False
-    old: bytes = b""
-    seq: int = 0
-    shown: dict[Key, bytes] = field(default_factory=dict)
-    quiet: bool = False
-    error: str = ""
 
 
 @dataclass

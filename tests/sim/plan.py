@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from heliograph.model.attributes import GatewaySenderAttributes, RegionAttributes
+from tests.history.workload import Mix
 
 REGION = "r"
 TOPOLOGIES: dict[str, dict[int, tuple[int, ...]]] = {
@@ -16,20 +17,27 @@ TOPOLOGIES: dict[str, dict[int, tuple[int, ...]]] = {
     "star": {1: (2, 3), 2: (1,), 3: (1,)},
 }
 """Site -> the sites that its gateway senders lead to; in each an event reaches every site."""
-WEIGHTS = {"alone": 1, "pair": 4, "mesh": 2, "ring": 2, "star": 2}
+WEIGHTS = {"alone": 6, "pair": 4, "mesh": 2, "ring": 2, "star": 2}
 MEMBERS_OF_ALL_MAX = 6
 CLOCK_AHEAD_MS_MAX = 3_000
+MIXES = (Mix(), Mix(pause_s=0.2), Mix(once=0, put=1, change=80, conditions=(12, 0, 1, 1, 0)))
+"""The last one is of operations that are mostly turned down."""
+THIN_TIMEOUTS_S = (3.0, 15.0, 30.0)
 
 
 @dataclass(frozen=True)
 class SitePlan:
-    """One site. clocks_ms: how far ahead each host's clock is, the locator's first."""
+    """One site.
+
+    clocks_ms: how far ahead each host's clock is, the locator's first. thin_clients: how long each waits for an answer.
+    """
 
     dsid: int
     members: int
     region: RegionAttributes
     senders: tuple[GatewaySenderAttributes, ...]
     clocks_ms: tuple[int, ...]
+    thin_clients: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Plan:
     sites: tuple[SitePlan, ...]
     latency_s: tuple[float, float]
     clients_per_member: int
+    mix: Mix
     faults: int
 
     def __str__(self) -> str:
@@ -66,6 +75,7 @@ def draw_plan(rng: random.Random) -> Plan:
         ),
         latency_s=(rng.uniform(0.0001, 0.002), rng.uniform(0.001, 0.08)),
         clients_per_member=rng.randint(1, 2),
+        mix=rng.choice(MIXES),
         faults=rng.randint(3, 7),
     )
 
@@ -91,4 +101,5 @@ def _draw_site(
         gateway_sender_ids=tuple(sender.id for sender in senders),
     )
     clocks = tuple(rng.randint(-CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_MS_MAX) for _ in range(members + 1))
-    return SitePlan(dsid, members, region, senders, clocks)
+    thin_clients = tuple(rng.choice(THIN_TIMEOUTS_S) for _ in range(rng.randint(1, 2)))
+    return SitePlan(dsid, members, region, senders, clocks, thin_clients)

@@ -49,11 +49,12 @@ def test_a_seed_decides_a_run() -> None:
 
 def test_clients_do_enough_to_tell() -> None:
     """Checkers that have nothing to look at find nothing: most operations succeed, some must fail, conflicts occur."""
-    observed = simulate(0)
+    observed = simulate(2)
     outcomes = [operation.outcome for operation in observed.operations]
     assert outcomes.count("ok") > 100
     assert "info" in outcomes
-    changed = [operation for operation in observed.operations if operation.kind != "put" and operation.outcome == "ok"]
-    assert {operation.done for operation in changed} == {True, False}
+    answered = [operation for operation in observed.operations if operation.outcome == "ok"]
+    assert {each.done for each in answered if each.kind not in ("put", "get")} == {True, False}
+    assert {bool(each.member) for each in answered if each.kind == "get"} == {True, False}
     assert all(site.copies and site.logs[0] for site in observed.sites.values())
     assert observed.records_cut > 100

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from heliograph.model.clock import version_of
 from heliograph.model.keys import Key
+from tests.history.operations import Kind, Operation
 from tests.sim.checkers import (
     anomalies,
     divergence,
     duplicate_effect,
     false_answer,
+    histories,
     lost_write,
     resurrected,
-    stale_read,
     stuck,
     two_primaries,
 )
-from tests.sim.observed import Copy, Entry, Event, Observed, Operation, Site
+from tests.sim.observed import Copy, Entry, Event, Observed, Site
 
 
 def event(key: str, stamp: int, value: bytes = b"v", origin: int = 1) -> Event:
@@ -28,10 +29,10 @@ def log_of(*events: Event, first: int = 1) -> list[Entry]:
     return [begin, *(Entry(first + n, first + n - 1, 1, "", "a#1", (each,)) for n, each in enumerate(events, 1))]
 
 
-def operation(kind: str, key: str, value: bytes = b"v", site: int = 1, **more: object) -> Operation:
+def operation(kind: Kind, key: str, value: bytes = b"v", site: int = 1, **more: object) -> Operation:
     """An acknowledged operation, unless more is said."""
     fields = {"outcome": "ok", "done": True, **more}
-    return Operation(site, f"{site}-a", kind, {key: value}, **fields)  # type: ignore[arg-type]
+    return Operation("c", site, kind, key, value, ended_s=1.0, **fields)  # type: ignore[arg-type]
 
 
 def seen(operations: list[Operation], logs: dict[int, list[Event]], copies: dict[str, dict[Key, bytes]] | None = None):
@@ -174,16 +175,10 @@ def test_a_write_that_was_denied_and_is_in_the_log_is_found() -> None:
     assert false_answer.check(seen([operation("put_if_absent", "k", outcome="info")], logs)) == []
 
 
-def test_a_conditional_operation_that_was_done_twice_is_found() -> None:
+def test_a_write_that_was_done_twice_is_found() -> None:
     logs = {1: [event("k", 1), event("k", 2)]}
     assert false_answer.check(seen([operation("replace", "k", outcome="info")], logs))
-    assert false_answer.check(seen([operation("put", "k")], logs)) == []
-
-
-def test_a_wrong_value_before_is_found() -> None:
-    logs = {1: [event("k", 1, b"one"), event("k", 2, b"two")]}
-    assert false_answer.check(seen([operation("replace", "k", b"two", seq=3, old=b"one")], logs)) == []
-    assert false_answer.check(seen([operation("replace", "k", b"two", seq=3, old=b"zero")], logs))
+    assert false_answer.check(seen([operation("put", "k")], logs))
 
 
 def test_an_entry_that_nobody_destroyed_and_is_gone_is_found() -> None:
@@ -193,17 +188,25 @@ def test_an_entry_that_nobody_destroyed_and_is_gone_is_found() -> None:
     assert false_answer.check(seen([operation("remove", "k", b"", seq=3, old=b"v")], logs)) == []
 
 
-# --- stale read
+# --- histories (what they hold against a site is tested in tests/history)
+
+
+def test_the_writes_of_another_site_may_come_later_or_never() -> None:
+    there = operation("put", "k", b"w", site=2)
+    told = operation("replace", "k", began_s=2.0, old=b"w")
+    told.ended_s = 3.0
+    assert histories.check_order(seen([there, told], {1: [], 2: []})) == []
+    there.outcome = "fail"
+    (found,) = histories.check_order(seen([there, told], {1: [], 2: []}))
+    assert found.startswith("site 1: no order explains replace")
 
 
 def test_a_member_that_shows_less_than_it_acknowledged_is_found() -> None:
-    events = [event("k", 1, b"old"), event("k", 2), event("k", 3, b"new")]
-    assert stale_read.check(seen([operation("put", "k", shown={"k": b"old"})], {1: events}))
-    assert stale_read.check(seen([operation("put", "k", shown={"k": b""})], {1: events}))
-    assert stale_read.check(seen([operation("put", "k", shown={"k": b"v"})], {1: events})) == []
-    assert stale_read.check(seen([operation("put", "k", shown={"k": b"new"})], {1: events})) == []
-    gone = [*events, event("k", 4, b"")]
-    assert stale_read.check(seen([operation("put", "k", shown={"k": b""})], {1: gone})) == []
+    put = operation("put", "k", member="a#1")
+    read = operation("get", "k", b"", began_s=2.0, member="a#1")
+    read.ended_s = 3.0
+    (found,) = histories.check_reads(seen([put, read], {1: []}))
+    assert found.startswith("gone back")
 
 
 # --- stuck

@@ -11,9 +11,9 @@ from tests.sim.checkers import (
     divergence,
     duplicate_effect,
     false_answer,
+    histories,
     lost_write,
     resurrected,
-    stale_read,
     stuck,
     two_primaries,
 )
@@ -27,7 +27,8 @@ CHECKERS: dict[str, Callable[[Observed], list[str]]] = {
     "resurrected": resurrected.check,
     "duplicate effect": duplicate_effect.check,
     "false answer": false_answer.check,
-    "stale read": stale_read.check,
+    "no order": histories.check_order,
+    "stale read": histories.check_reads,
 }
 EXAMPLES_MAX = 3
 

@@ -6,7 +6,7 @@ An event that another site judged older is not in its log, but a newer one of th
 from __future__ import annotations
 
 from heliograph.model.keys import Key
-from tests.sim.observed import Observed, Operation, Site
+from tests.sim.observed import Observed, Site
 
 
 def check(observed: Observed) -> list[str]:
@@ -16,28 +16,23 @@ def check(observed: Observed) -> list[str]:
     destroyed = {dsid: _destroys(site) for dsid, site in observed.sites.items()}
     found = []
     for operation in observed.operations:
-        if operation.outcome != "ok" or not operation.done:
+        if not operation.happened:
             continue
-        for key, value in operation.written.items():
-            own = written[operation.site].get((key, value)) if value else destroyed[operation.site].get(_seq(operation))
-            if own is None:
-                found.append(f"{_name(operation, key)} is not in the log of its own site")
-                continue
-            found += [
-                f"{_name(operation, key)} never came to site {dsid}"
-                for dsid in sorted(observed.sites)
-                if (key, own) not in known[dsid] and newest[dsid].get(key, 0) <= own
-            ]
+        key, value, site = operation.key, operation.value, operation.site
+        own = written[site].get((key, value)) if value else destroyed[site].get((operation.seq, key))
+        if own is None:
+            found.append(f"not in the log of its own site: {operation}")
+            continue
+        found += [
+            f"never came to site {dsid}: {operation}"
+            for dsid in sorted(observed.sites)
+            if (key, own) not in known[dsid] and newest[dsid].get(key, 0) <= own
+        ]
     return found
 
 
-def _seq(operation: Operation) -> tuple[int, Key]:
-    (key,) = operation.written
-    return operation.seq, key
-
-
 def _versions(site: Site) -> dict[tuple[Key, bytes], int]:
-    """(key, value) -> the version of its newest event; a put that was tried again may have several."""
+    """(key, value) -> the version of its event."""
     return {(event.key, event.value): event.version for event in site.events() if event.value}
 
 
@@ -52,7 +47,3 @@ def _newest(site: Site) -> dict[Key, int]:
     for event in site.events():
         newest[event.key] = max(event.version, newest.get(event.key, 0))
     return newest
-
-
-def _name(operation: Operation, key: Key) -> str:
-    return f"{operation.kind} of {key!r} by {operation.member} of site {operation.site} at {operation.started_s:.3f}"

@@ -35,7 +35,6 @@ def _removed_by_version(observed: Observed) -> set[Key]:
 def _removed_quietly(observed: Observed) -> set[Key]:
     removed: dict[Key, bool] = {}
     for operation in observed.operations:
-        if operation.quiet:
-            ended = operation.outcome == "ok" and operation.done
-            removed.update({key: ended and not value for key, value in operation.written.items()})
+        if operation.quiet and operation.is_write:
+            removed[operation.key] = operation.happened and not operation.value
     return {key for key, gone in removed.items() if gone}

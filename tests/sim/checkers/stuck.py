@@ -7,8 +7,7 @@ from tests.sim.observed import Observed
 
 def check(observed: Observed) -> list[str]:
     failed = [
-        f"{operation.kind} by {operation.member} of site {operation.site} failed while nothing was wrong: "
-        f"{operation.error}"
+        f"failed while nothing was wrong: {operation}: {operation.error}"
         for operation in observed.operations
         if operation.quiet and operation.outcome != "ok"
     ]

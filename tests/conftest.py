@@ -1,0 +1,21 @@
+"""Options of the tests that draw what they do from a seed: how many seeds, and which one to run again."""
+
+from __future__ import annotations
+
+import pytest
+
+SEEDS = {"campaign_seed": ("--seeds", 16, "simulated sites"), "history_seed": ("--runs", 2, "sites of real processes")}
+"""Argument of a test -> the option that says how many seeds it gets, how many it gets without, and what they are of."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for option, default, what in SEEDS.values():
+        parser.addoption(option, type=int, default=default, help=f"so many seeds, from --first-seed on, of {what}")
+    parser.addoption("--first-seed", type=int, default=0, help="the first seed to run")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    first = metafunc.config.getoption("--first-seed")
+    for argument, (option, _, _) in SEEDS.items():
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, range(first, first + metafunc.config.getoption(option)))
