@@ -54,11 +54,14 @@ class Daemon:
     directory: Path
     options: dict[str, Any]
     process: psutil.Process | None = None
+    address: Address | None = None
+    """Where its present run is reached; None before it is ready and after it ended."""
 
     def start(self) -> None:
         """Start it and return when it is ready."""
         state = launch.start(self.kind, self.name, self.directory, self.options)
         self.process = psutil.Process(state.pid)
+        self.address = state.address
 
     @property
     def running(self) -> bool:
@@ -68,6 +71,7 @@ class Daemon:
     def kill(self) -> None:
         """Kill -9; returns when it is gone, and with a locator its engine."""
         assert self.process is not None
+        self.address = None
         family = [*self.process.children(recursive=True), self.process]
         self.process.kill()
         left = wait_gone(family, GONE_S)
@@ -77,6 +81,7 @@ class Daemon:
         """Ask it to end; returns what had to be killed."""
         if self.process is None or not self.running:
             return []
+        self.address = None
         family = [self.process, *self.process.children(recursive=True)]
         self.process.terminate()
         left = wait_gone(family, GONE_S)

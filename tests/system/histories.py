@@ -1,0 +1,178 @@
+"""One seed over real processes: clients work while the nemesis does, then the history of every entry is judged.
+
+Two sites, the second one only receives. Clients are thin clients of site 1, in this process, which nobody kills; and
+one reader for each server of site 1, which asks that server alone. After the last fault is healed everything must come
+to rest: every server, and the other site, holds what site 1 holds. Then every client reads all it knows of once more,
+and these reads must fit into the histories too, so that nothing that was acknowledged may be missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from heliograph import aio
+from heliograph.api.backend import Backend
+from heliograph.errors import HeliographError, UnavailableError
+from heliograph.link.hello import Hello
+from heliograph.link.messages import GetAll, Values
+from heliograph.model.keys import Key
+from heliograph.net.links import Links
+from heliograph.net.real import RealNetwork
+from tests.history import linearizable, reads
+from tests.history.operations import Operation, by_key
+from tests.history.workload import Answer, Client, Mix, outcome_of
+from tests.system.nemesis import Nemesis
+from tests.system.scenarios import assert_equal, connect_sites
+from tests.system.sites import Daemon, Site, Sites
+from tests.system.waiting import PATIENCE_S, eventually
+
+REGIONS = {"spread": ("PARTITION_REDUNDANT", "parallel"), "everywhere": ("REPLICATE", "serial")}
+SERVERS = 3
+WORK_S = 16.0
+FAULTS = (5, 8)
+"""The least and the most of one run."""
+HOT_KEYS = tuple(f"hot-{number}" for number in range(12))
+MIXES = (Mix(pause_s=0.05), Mix(once=0, put=1, change=80, pause_s=0.05, conditions=(12, 0, 1, 1, 0)))
+READING = Mix(once=0, put=0, change=0, get=1, pause_s=0.1)
+TIMEOUTS_S = (3.0, 20.0)
+"""How long the thin clients of a region wait: a hasty one, and one that sees operations through."""
+READ_S = 2.0
+
+T = TypeVar("T")
+
+
+@dataclass
+class Run:
+    """What was seen: region -> the history of its entries; what happened when; what is wrong after it was healed."""
+
+    story: list[str] = field(default_factory=list)
+    histories: dict[str, list[Operation]] = field(default_factory=dict)
+    unequal: list[str] = field(default_factory=list)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, one line each."""
+        found = list(self.unequal)
+        for region, history in self.histories.items():
+            found += [f"{region}: {wrong}" for wrong in (*linearizable.check(history), *reads.check(history))]
+        return found
+
+
+class ThinPlace:
+    """Outside of the site, with a thin client; satisfies `Place`."""
+
+    ready = True
+
+    def __init__(self, site: int, client: aio.Client) -> None:
+        self.site = site
+        self._backend = client.backend
+
+    def copy_of(self, key: Key) -> str:
+        """It does not know who answers."""
+        return ""
+
+    async def do(self, work: Callable[[Backend], Awaitable[T]]) -> Answer[T]:
+        """As `Place.do`."""
+        return await _answer(work(self._backend))
+
+
+class ServerPlace:
+    """Outside of the site, asking one server for what its own copies show; satisfies `Place` as far as reading goes."""
+
+    def __init__(self, site: int, server: Daemon, links: Links) -> None:
+        self.site = site
+        self._server = server
+        self._links = links
+
+    @property
+    def ready(self) -> bool:
+        """As `Place.ready`."""
+        return self._server.address is not None
+
+    def copy_of(self, key: Key) -> str:
+        """Every server has a copy of every bucket of a replicated region."""
+        process = self._server.process
+        return f"{self._server.name}@{process.pid}" if process is not None else ""
+
+    async def do(self, work: Callable[[Backend], Awaitable[T]]) -> Answer[T]:
+        """As `Place.do`."""
+        return await _answer(work(cast("Backend", self)))
+
+    async def get_all(self, region: str, keys: list[Key]) -> list[bytes]:
+        """As `Backend.get_all`."""
+        address = self._server.address
+        if address is None:
+            raise UnavailableError(f"{self._server.name} is down")
+        return (await self._links.call(address, GetAll(region, keys), Values, timeout_s=READ_S)).values
+
+
+async def _answer(work: Awaitable[T]) -> Answer[T]:
+    try:
+        return Answer("ok", await work)
+    except HeliographError as exc:
+        return Answer(outcome_of(exc), None, exc)
+
+
+def run_seed(sites: Sites, seed: int, *, settle_s: float = PATIENCE_S) -> Run:
+    """Start sites, disturb them while clients work, heal them, and return what was seen."""
+    here, remote = sites.start({1: SERVERS, 2: 1})
+    connect_sites([here, remote], {1: [2]}, REGIONS)
+    return asyncio.run(_run(here, remote, random.Random(seed), settle_s))
+
+
+async def _run(here: Site, remote: Site, rng: random.Random, settle_s: float) -> Run:
+    seen = Run(histories={region: [] for region in REGIONS})
+    nemesis = Nemesis(here, remote, rng, WORK_S, rng.randint(*FAULTS))
+    mix = rng.choice(MIXES)
+    links = Links(RealNetwork(), Hello(role="client", name="reader"))
+    thin = [aio.connect(str(here.address), timeout_s=timeout_s) for timeout_s in TIMEOUTS_S]
+    try:
+        for client in thin:
+            await client.open()
+        working = [
+            _client(region, f"{region}-{number}", ThinPlace(here.number, client), mix, rng, seen)
+            for region in REGIONS
+            for number, client in enumerate((*thin, thin[-1]))
+        ]
+        reading = [
+            _client("everywhere", f"at-{server.name}", ServerPlace(here.number, server, links), READING, rng, seen)
+            for server in here.servers
+        ]
+        until_s = asyncio.get_running_loop().time() + WORK_S
+        await asyncio.gather(nemesis.disturb(), *(client.run(until_s) for client in (*working, *reading)))
+        seen.story = nemesis.story
+        seen.unequal = await asyncio.to_thread(_wait_equal, here, remote, settle_s)
+        for worker in working:
+            await worker.get(list(by_key(seen.histories[worker.region])), quiet=True)
+    finally:
+        await links.close("the run is over")
+        for client in thin:
+            await client.close()
+    return seen
+
+
+def _client(region: str, name: str, place: ThinPlace | ServerPlace, mix: Mix, rng: random.Random, seen: Run) -> Client:
+    return Client(name, place, region, HOT_KEYS, mix, random.Random(rng.getrandbits(64)), seen.histories[region])
+
+
+def _wait_equal(here: Site, remote: Site, settle_s: float) -> list[str]:
+    """Wait until everything is at rest; returns what is still not as it must be."""
+    here.wait_joined()
+    here.wait_drained()
+
+    def equal() -> None:
+        for region in REGIONS:
+            entries = here.entries(region)
+            assert_equal(remote.entries(region), entries, f"site {remote.number} in {region}")
+            for server in here.live_servers():
+                found = here.entries_at(server, region, sorted(entries, key=str))
+                assert_equal(found, entries, f"{server.name} in {region}")
+
+    try:
+        eventually(equal, within_s=settle_s)
+    except AssertionError as exc:
+        return [str(exc)]
+    return []

@@ -1,0 +1,158 @@
+"""What goes wrong at real sites: processes are killed, stopped in order and frozen, by a schedule that a seed draws.
+
+Each fault acts on one process of a site, lasts, and is healed; several may be under way at once, at different
+processes. The remote site only receives, so that its faults leave batches on their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from heliograph.errors import HeliographError
+from heliograph.gfsh.processes import is_alive
+from tests.system.sites import Daemon, Site
+
+FIRST_S = 2.0
+"""Before the first fault, so that clients are at work."""
+RESTART_S = 1.0
+HANG_S = 1.0
+ENGINE = "nats-server"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong at a daemon. lasts_s: the least and the most; healing comes on top.
+
+    Both steps block, and run in threads.
+    """
+
+    name: str
+    begin: Callable[[Daemon], None]
+    end: Callable[[Daemon], None]
+    lasts_s: tuple[float, float]
+
+
+def kill(daemon: Daemon) -> None:
+    """Kill -9, a locator with its engine."""
+    if daemon.running:
+        daemon.kill()
+
+
+def stop(daemon: Daemon) -> None:
+    """End it in order."""
+    killed = daemon.stop()
+    assert not killed, f"{daemon.name} did not end when asked"
+
+
+def start(daemon: Daemon) -> None:
+    """Start it if it does not run, and try again until that succeeds, as a supervisor does."""
+    while not daemon.running:
+        try:
+            daemon.start()
+        except HeliographError:
+            time.sleep(RESTART_S)
+
+
+def freeze(daemon: Daemon) -> None:
+    """Stop its clock, so to speak: it keeps its connections and does nothing."""
+    _signal(daemon.process, signal.SIGSTOP)
+
+
+def thaw(daemon: Daemon) -> None:
+    """Let it go on."""
+    _signal(daemon.process, signal.SIGCONT)
+
+
+def hang_and_kill(daemon: Daemon) -> None:
+    """Kill -9 what had hung for a while: it takes with it what others sent and take for being under way."""
+    freeze(daemon)
+    time.sleep(HANG_S)
+    kill(daemon)
+
+
+def kill_engine(locator: Daemon) -> None:
+    """Kill -9 the engine alone; its locator starts it again."""
+    _signal(_engine_of(locator), signal.SIGKILL)
+
+
+def freeze_engine(locator: Daemon) -> None:
+    """Have the engine answer nobody."""
+    _signal(_engine_of(locator), signal.SIGSTOP)
+
+
+def thaw_engine(locator: Daemon) -> None:
+    """Let the engine go on."""
+    _signal(_engine_of(locator), signal.SIGCONT)
+
+
+def _engine_of(locator: Daemon) -> psutil.Process | None:
+    children = locator.process.children() if locator.process is not None and locator.running else []
+    return next((child for child in children if child.name() == ENGINE), None)
+
+
+def _signal(process: psutil.Process | None, number: signal.Signals) -> None:
+    if process is not None and is_alive(process):
+        process.send_signal(number)
+
+
+def _nothing(daemon: Daemon) -> None:
+    """What ends by itself needs no healing."""
+
+
+KILL = Fault("kill", kill, start, (0.0, 3.0))
+STOP = Fault("stop", stop, start, (0.0, 2.0))
+FREEZE = Fault("freeze", freeze, thaw, (0.5, 5.0))
+HANG = Fault("hang and kill", hang_and_kill, start, (0.0, 2.0))
+KILL_ENGINE = Fault("kill the engine of", kill_engine, _nothing, (0.0, 0.0))
+FREEZE_ENGINE = Fault("freeze the engine of", freeze_engine, thaw_engine, (0.2, 3.0))
+AT_SERVERS = ((4, KILL), (1, STOP), (4, FREEZE), (1, HANG))
+AT_LOCATORS = ((2, KILL), (1, KILL_ENGINE), (1, FREEZE_ENGINE))
+AT_REMOTE_SERVERS = ((1, KILL), (1, FREEZE), (2, HANG))
+
+
+class Nemesis:
+    """The schedule of one run. story: what happened when, in seconds since it began."""
+
+    def __init__(self, here: Site, remote: Site, rng: random.Random, lasts_s: float, count: int) -> None:
+        self.story: list[str] = []
+        self._turns = {daemon.name: asyncio.Lock() for site in (here, remote) for daemon in site.daemons}
+        self._schedule = sorted(
+            (rng.uniform(FIRST_S, lasts_s), *_draw(rng, here, remote), rng.random()) for _ in range(count)
+        )
+        self._began_s = 0.0
+
+    async def disturb(self) -> None:
+        """Have all faults come and go; returns when all are healed."""
+        self._began_s = asyncio.get_running_loop().time()
+        await asyncio.gather(*(self._play(*each) for each in self._schedule))
+
+    async def _play(self, at_s: float, daemon: Daemon, fault: Fault, share: float) -> None:
+        await asyncio.sleep(at_s)
+        least_s, most_s = fault.lasts_s
+        async with self._turns[daemon.name]:  # one after the other at one process
+            self._tell(f"{fault.name} {daemon.name}")
+            await asyncio.to_thread(fault.begin, daemon)
+            await asyncio.sleep(least_s + share * (most_s - least_s))
+            await asyncio.to_thread(fault.end, daemon)
+            self._tell(f"healed: {fault.name} {daemon.name}")
+
+    def _tell(self, what: str) -> None:
+        self.story.append(f"{asyncio.get_running_loop().time() - self._began_s:.3f} {what}")
+
+
+def _draw(rng: random.Random, here: Site, remote: Site) -> tuple[Daemon, Fault]:
+    daemons, faults = rng.choices(
+        ((here.servers, AT_SERVERS), ([here.locator], AT_LOCATORS), (remote.servers, AT_REMOTE_SERVERS)), (6, 2, 2)
+    )[0]
+    return rng.choice(daemons), _weighted(rng, faults)
+
+
+def _weighted(rng: random.Random, faults: Sequence[tuple[int, Fault]]) -> Fault:
+    return rng.choices([fault for _, fault in faults], [weight for weight, _ in faults])[0]
