@@ -19,6 +19,10 @@ class UsageError(HeliographError):
     """The caller must change something: an option, a name, a value. The message names what."""
 
 
+class TooLargeError(UsageError):
+    """A message does not fit into a frame: ask for less at a time."""
+
+
 class RegionNotFoundError(UsageError):
     """The named region does not exist at this site."""
 

@@ -10,14 +10,14 @@ from typing import Any, Self
 
 from heliograph.api.client import Client
 from heliograph.engine.sim.loop import VirtualLoop
-from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UsageError
+from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, TooLargeError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import CLEARED, DESTROY, INVALIDATED, UPDATE, Columns, Part, Removal, encode_columns
 from heliograph.model.ids import Address
-from heliograph.model.keys import NO_VALUE, Key, bucket_of
+from heliograph.model.keys import NO_VALUE, Key, bucket_of, keys_of_part
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
 from heliograph.net.link import BaseHandler, Link, LinkServer, serve_links
 from heliograph.net.real import RealNetwork
@@ -194,15 +194,17 @@ class FakeServer(BaseHandler):
             return messages.Done(1, self.primary_elsewhere(message.region, message.bucket))
         if isinstance(message, messages.GetAll):
             if len(message.keys) > self.site.get_keys_max:
-                raise UsageError("a message of many bytes is too large")
+                raise TooLargeError("a message of many bytes is too large")
             entries = data.entries(message.region)
             return messages.Values([entries.get(key, b"") for key in message.keys])
         if isinstance(message, messages.Keys | messages.Size):
             found = self.held(message.region, message.buckets)
             if isinstance(message, messages.Size):
                 return messages.Count(len(found))
+            if message.parts > 1:
+                found = keys_of_part(found, message.total_num_buckets, message.part, message.parts)
             if len(found) > self.site.get_keys_max:
-                raise UsageError("a message of many bytes is too large")
+                raise TooLargeError("a message of many bytes is too large")
             return messages.KeyList(found)
         raise UsageError(f"a member does not answer {type(message).__name__}: ask a locator")
 

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from heliograph.api import writes
+from heliograph.api import operations, writes
 from heliograph.api.client import Client
 from heliograph.errors import (
+    DiskStoreFullError,
     ForgottenError,
     HeliographError,
     NotPrimaryError,
@@ -420,8 +421,8 @@ def test_a_region_that_is_gone() -> None:
 def test_a_refusal_is_no_reason_to_ask_again() -> None:
     async def scenario(site: FakeSite) -> None:
         async with site.client() as client:
-            site.servers["server1"].faults[PutAll] = answer_with(UsageError("the disk store is full"))
-            with pytest.raises(UsageError, match="the disk store is full"):
+            site.servers["server1"].faults[PutAll] = answer_with(DiskStoreFullError("the disk store is full"))
+            with pytest.raises(DiskStoreFullError, match="the disk store is full"):
                 await client.region("customer").put_all(ENTRIES)
             assert site.asked(PutAll) == {"server1": 8, "server2": 8}
 
@@ -438,7 +439,9 @@ def test_an_answer_of_another_kind_is_a_broken_peer() -> None:
     run_sim(scenario)
 
 
-def test_answers_too_large_for_a_frame_are_asked_for_in_smaller_parts() -> None:
+def test_answers_too_large_for_a_frame_are_asked_for_in_smaller_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "KEY_PARTS_MAX", 8)
+
     async def scenario(site: FakeSite) -> None:
         site.get_keys_max = 9
         async with site.client() as client:
@@ -446,6 +449,11 @@ def test_answers_too_large_for_a_frame_are_asked_for_in_smaller_parts() -> None:
             await region.put_all(ENTRIES)
             assert await region.get_all(ENTRIES) == ENTRIES
             assert sorted(await region.keys()) == sorted(ENTRIES)
+            site.get_keys_max = 3  # of a bucket there are more
+            assert len(ENTRIES) / len(site.primaries["customer"]) > 3
+            assert sorted(await region.keys()) == sorted(ENTRIES)
+            assert {message.parts for server in site.servers.values() for message in server.asked
+                    if isinstance(message, messages.Keys)} >= {1, 2, 4}  # fmt: skip
             site.get_keys_max = 0
             with pytest.raises(UsageError, match="too large"):
                 await region.get_all(ENTRIES)

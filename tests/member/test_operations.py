@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.errors import NotPrimaryError, RegionNotFoundError, UnavailableError, UsageError
+from heliograph.errors import NotPrimaryError, OverloadedError, RegionNotFoundError, TooLargeError, UnavailableError
 from heliograph.link import frames
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Changed
@@ -152,9 +152,11 @@ def test_what_does_not_fit_into_a_frame_is_read_in_parts(monkeypatch: pytest.Mon
         assert await one.operations.get_all(REGION, keys) == values
         assert sorted(await one.operations.keys(REGION)) == sorted(keys)
         assert await one.operations.size(REGION) == 400
-        monkeypatch.setattr(frames, "FRAME_BYTES_MAX", 500)
-        with pytest.raises(UsageError, match="too large"):  # the keys of one bucket
-            await one.operations.keys(REGION)
+        monkeypatch.setattr(frames, "FRAME_BYTES_MAX", 500)  # the keys of one bucket are more
+        assert sorted(await one.operations.keys(REGION)) == sorted(keys)
+        await other.operations.put_all(REGION, ["large"], [bytes(600)])
+        with pytest.raises(TooLargeError, match="a message may have 500"):
+            await one.operations.get_all(REGION, [*keys, "large"])
 
     play(scenario)
 
@@ -325,5 +327,54 @@ def test_many_members_that_ask_for_one_key_agree() -> None:
             for key in KEYS[:3]
         ]
         assert [changed.done for changed in await asyncio.gather(*changes)].count(True) == 3
+
+    play(scenario)
+
+
+def test_callers_wait_for_a_slow_engine_and_nothing_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member's own callers wait for room in it; what others ask of it they ask again."""
+
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "a", "b")
+        site.members.engine.faults.latency_s = (0.05, 0.1)
+        for server in (one, other):
+            server.host.backlog.limit_bytes = 10_000
+        most = 0
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, *(server.host.backlog.used_bytes for server in (one, other)))
+                await asyncio.sleep(0.001)
+
+        watching = asyncio.create_task(watch())
+        keys: list[Any] = [f"key-{number}" for number in range(100)]
+        value = bytes(1_000)
+        singles = [one.operations.put_all(REGION, [key], [value]) for key in keys]
+        await asyncio.gather(*singles, one.operations.put_all(REGION, [f"of-all-{key}" for key in keys], [value] * 100))
+        watching.cancel()
+        assert 10_000 <= most < 10_000 + 2 * 40_000  # one put_all's share of a bucket may come on top
+        assert [server.host.backlog.used_bytes for server in (one, other)] == [0, 0]
+        assert await one.operations.get_all(REGION, keys) == [value] * 100
+
+    play(scenario)
+
+
+def test_a_caller_who_waited_for_too_long_is_told_that_nothing_was_written() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"aaaa")
+        site.members.engine.stop()
+        one.host.backlog.limit_bytes = 100
+        first = asyncio.create_task(one.operations.put_all(REGION, ["k"], [bytes(1_000)]))
+        await asyncio.sleep(0.1)
+        for server in (one, other):
+            started = asyncio.get_running_loop().time()
+            with pytest.raises(OverloadedError, match="bytes of writes wait for the engine"):
+                await server.operations.put_all(REGION, ["l"], [b"v"])
+            assert TIMEOUT_S - 0.5 < asyncio.get_running_loop().time() - started < TIMEOUT_S + 0.5
+            assert await server.operations.get_all(REGION, ["l"]) == [b""]
+        site.members.engine.start()
+        await first
+        await one.operations.put_all(REGION, ["l"], [b"v"])
 
     play(scenario)

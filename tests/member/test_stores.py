@@ -117,9 +117,12 @@ def test_a_full_store_takes_no_write_and_goes_on_otherwise() -> None:
             await each.put_all(REGION, ["k"], [b"v"])
         assert (await member.change(ORDERS, "remove", "k-1", b"", b"")).done
         assert (await other.get_all(ORDERS, ["k-1"])) == [b""]
+        await member.clear(ORDERS)
+        assert await member.size(ORDERS) == 0
         await site.members[1].stop(60.0)
         await until(lambda: len(member._regions[ORDERS].accepting()) == 2)
-        assert await member.get_all(ORDERS, ["k-2"]) == [VALUE]
+        with pytest.raises(DiskStoreFullError):
+            await put(member, 1)
 
     with_store(scenario, senders=("held",))
 

@@ -16,6 +16,7 @@ from heliograph.model.keys import (
     decode_value,
     encode_value,
     encode_values,
+    keys_of_part,
 )
 
 keys = st.one_of(st.text(max_size=20), st.integers(-(2**63), 2**63 - 1), st.binary(max_size=20))
@@ -76,3 +77,13 @@ def test_values_come_back_as_they_were(values):
 def test_what_can_not_be_a_value_is_refused(value, says):
     with pytest.raises(UsageError, match=says):
         encode_value(value)
+
+
+@given(st.lists(valid_text, max_size=40), st.integers(1, 20), st.integers(1, 9))
+def test_a_key_is_in_one_part_and_in_one_half_of_it(some, buckets, parts):
+    def listed(numbers, of):
+        return sorted(repr(key) for number in numbers for key in keys_of_part(some, buckets, number, of))
+
+    assert listed(range(parts), parts) == sorted(map(repr, some))
+    for part in range(parts):
+        assert listed((part, part + parts), 2 * parts) == listed([part], parts)

@@ -37,6 +37,7 @@ def connect_sites(
     regions: Mapping[str, tuple[str, str]] = REGIONS,
     *,
     options: str = "",
+    region_options: str = "",
 ) -> None:
     """Create receivers, senders and regions at every site.
 
@@ -56,7 +57,7 @@ def connect_sites(
                 for kind in kinds
             ),
             *(
-                f"create region --name={region} --type={kind}"
+                f"create region --name={region} --type={kind} {region_options}"
                 + (f" --gateway-sender-id={','.join(f'{sender}{remote}' for remote in remotes)}" if remotes else "")
                 for region, (kind, sender) in regions.items()
             ),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import heliograph
-from heliograph.errors import HeliographError
+from heliograph.errors import DiskStoreFullError, HeliographError
 from heliograph.model.ids import Address
 from heliograph.model.keys import Key
 from tests.system.ledger import Ledger
@@ -19,6 +19,8 @@ from tests.system.waiting import until
 JOIN_S = 60.0
 CLIENT_TIMEOUT_S = 45.0
 """Longer than any outage here: what is tried again and again succeeds in the end."""
+REFUSED_S = 0.1
+"""Before a writer whom a full disk store has refused tries again."""
 MANY = 10
 """Entries of one put_all."""
 
@@ -97,8 +99,11 @@ class Writer(threading.Thread):
         except HeliographError as exc:
             if not exc.retriable:
                 raise
-            self.ledger.lose_sight(changes)
             self.errors.append(exc)
+            if not isinstance(exc, DiskStoreFullError) or kind == "put_all":  # of which a part may have been done
+                self.ledger.lose_sight(changes)
+            else:
+                self._stopping.wait(REFUSED_S)
         else:
             self.ledger.acknowledge(changes)
 

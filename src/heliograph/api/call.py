@@ -23,9 +23,9 @@ from heliograph.errors import (
     NotPrimaryError,
     PeerError,
     RegionNotFoundError,
+    TooLargeError,
     UnavailableError,
     UnreachableError,
-    UsageError,
 )
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import Change, Changed, Clear, Done, PutAll, Reply
@@ -188,7 +188,7 @@ class Call:
                 operation.on_lost(ask)
             self._note(ask.member.name, error)
             return False
-        if isinstance(error, UsageError) and operation.shrink(ask):
+        if isinstance(error, TooLargeError) and operation.shrink(ask):
             return True
         raise error
 

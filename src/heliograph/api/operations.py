@@ -20,7 +20,7 @@ from heliograph.errors import PeerError
 from heliograph.link import messages
 from heliograph.link.messages import Reply, Request
 from heliograph.model.ids import BucketId
-from heliograph.model.keys import Key
+from heliograph.model.keys import KEY_PARTS_MAX, Key
 from heliograph.model.members import MemberInfo
 
 GET_KEYS_MAX = 1_000
@@ -192,14 +192,54 @@ class _OfBuckets(Operation):
 
 
 class Keys(_OfBuckets):
-    """List all keys of a region."""
+    """List all keys of a region; those of a bucket that does not fit into a frame in parts, each its own item."""
 
     reply = messages.KeyList
 
     keys: list[Key]
+    _parts: dict[int, tuple[int, int, int]]
+    """Item, a number below 0 -> bucket, part, number of parts."""
+
+    @property
+    def pending(self) -> int:
+        """Buckets and parts of buckets."""
+        return super().pending + len(self._parts)
+
+    def asks(self, routes: Routes, failed: Mapping[str, int], left_ms: int) -> list[Ask]:
+        """As for whole buckets, and one request a part."""
+        total = self._total_num_buckets
+        return super().asks(routes, failed, left_ms) + [
+            Ask(
+                routes.member_for(self.region, bucket, failed),
+                messages.Keys(self.region, [bucket], total, part, parts),
+                [item],
+            )
+            for item, (bucket, part, parts) in self._parts.items()
+        ]
+
+    def on_reply(self, ask: Ask, reply: messages.KeyList) -> None:
+        """Some buckets, or a part of one, are read."""
+        self._parts.pop(ask.items[0], None)
+        super().on_reply(ask, reply)
+
+    def shrink(self, ask: Ask) -> bool:
+        """Ask about fewer buckets at a time, about one in parts, about a part in two."""
+        if len(ask.items) > 1:
+            return super().shrink(ask)
+        (item,) = ask.items
+        bucket, part, parts = self._parts.pop(item, (item, 0, 1))
+        if parts >= KEY_PARTS_MAX:
+            return False
+        self._pending.discard(item)
+        for half in (part, part + parts):
+            self._last_item -= 1
+            self._parts[self._last_item] = (bucket, half, 2 * parts)
+        return True
 
     def _begin(self) -> None:
         self.keys = []
+        self._parts = {}
+        self._last_item = 0
 
     def _request(self, buckets: list[int]) -> Request:
         return messages.Keys(self.region, buckets, self._total_num_buckets)

@@ -13,7 +13,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import TypeAlias
 
-from heliograph.errors import PeerError, UsageError
+from heliograph.errors import PeerError, TooLargeError
 
 MAGIC = b"\x89HELIO\n"
 MAJOR = 1
@@ -48,10 +48,10 @@ _pack, _unpack_from = _HEADER.pack, _HEADER.unpack_from
 
 
 def frame_header(kind: int, frame_id: int, body: bytes) -> bytes:
-    """Return the header that goes before `body`. Raises UsageError when the body is too large for a frame."""
+    """Return the header that goes before `body`. Raises TooLargeError when the body is too large for a frame."""
     size = len(body)
     if size > FRAME_BYTES_MAX:
-        raise UsageError(f"a message of {size} bytes is too large: one may have {FRAME_BYTES_MAX} bytes")
+        raise TooLargeError(f"a message of {size} bytes is too large: one may have {FRAME_BYTES_MAX} bytes")
     return _pack(size, kind, frame_id)
 
 

@@ -110,11 +110,14 @@ class Keys(Message, frozen=True):
     """List the keys of some buckets of a region that the member holds. Answer: `KeyList`.
 
     total_num_buckets: what the asking end reckons with; where the region has another number it was created anew.
+    part, parts: only the keys of this part (`model.keys.keys_of_part`), where all do not fit into a frame.
     """
 
     region: str
     buckets: list[int]
     total_num_buckets: int = 0
+    part: int = 0
+    parts: int = 1
 
 
 class Size(Message, frozen=True):

@@ -24,9 +24,9 @@ from heliograph.errors import (
     OverloadedError,
     PeerError,
     RegionNotFoundError,
+    TooLargeError,
     UnavailableError,
     UnreachableError,
-    UsageError,
 )
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
@@ -38,7 +38,7 @@ from heliograph.member.waiters import ManyWrites, OneWrite
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import Address, BucketId, Seq
-from heliograph.model.keys import Key
+from heliograph.model.keys import KEY_PARTS_MAX, Key
 from heliograph.model.requests import Identities
 from heliograph.model.routing import UNROUTED
 from heliograph.net.links import Links
@@ -304,18 +304,18 @@ class Operations:
                     if lost is None:
                         raise
                     raise UnavailableError(f"it is unknown whether the write to {where} was done: {exc}") from exc
-            if self._loop.time() >= deadline:
+            elsewhere = isinstance(error, OverloadedError) and not self._backlog.full
+            # An attempt for whose answer there is no time would only make it unknown what became of the write.
+            if self._loop.time() + (OVERLOADED_S if elsewhere else 0.0) >= deadline:
                 if lost is not None:
                     raise UnavailableError(f"it is unknown whether the write to {where} was done: {error}") from error
                 if isinstance(error, OverloadedError):
                     raise error
                 raise UnreachableError(f"{where} has no primary that answers: {error}") from error
-            if not isinstance(error, OverloadedError):
-                await asyncio.sleep(RETRY_S)
-            elif self._backlog.full:
+            if isinstance(error, OverloadedError) and not elsewhere:
                 await self._room(deadline)
             else:
-                await asyncio.sleep(OVERLOADED_S)
+                await asyncio.sleep(OVERLOADED_S if elsewhere else RETRY_S)
 
     async def _room(self, deadline: float) -> None:
         """Wait until this member takes more, or the time is over."""
@@ -430,7 +430,19 @@ class Operations:
         total = self.region(region).attributes.total_num_buckets
 
         async def ask(member: str, buckets: list[int]) -> None:
-            keys.extend((await self._ask(member, messages.Keys(region, buckets, total), messages.KeyList)).keys)
+            found: list[Key] = []
+            parts = [(0, 1)]
+            while parts:
+                part, of = parts.pop()
+                try:
+                    answer = await self._ask(member, messages.Keys(region, buckets, total, part, of), messages.KeyList)
+                except TooLargeError:
+                    if len(buckets) > 1 or of >= KEY_PARTS_MAX:
+                        raise  # fewer buckets first
+                    parts += ((part, 2 * of), (part + of, 2 * of))
+                else:
+                    found += answer.keys
+            keys.extend(found)
 
         await self._read(region, self._all_buckets(region), lambda copy: keys.extend(copy.view.values), ask)
         return keys
@@ -505,15 +517,13 @@ def _repeated(request: Routed) -> Routed:
 
 
 async def _in_parts(items: list[int], most: int, ask: Callable[[list[int]], Awaitable[None]]) -> None:
-    """Ask about items, at most so many at a time; what is refused, as an answer too large for a frame is, in halves."""
+    """Ask about items, at most so many at a time; where the answer is too large for a frame, in halves."""
     parts = [items[start : start + most] for start in range(0, len(items), most)]
     while parts:
         part = parts.pop()
         try:
             await ask(part)
-        except RegionNotFoundError:
-            raise
-        except UsageError:
+        except TooLargeError:
             if len(part) == 1:
                 raise
             half = len(part) // 2

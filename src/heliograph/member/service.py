@@ -9,18 +9,30 @@ from typing import Any, cast
 import msgspec
 
 from heliograph.bucket.primary import RECORD_BYTES_MAX, argument_size, request_size
-from heliograph.errors import NotPrimaryError, UsageError
+from heliograph.errors import NotPrimaryError, TooLargeError, UsageError
 from heliograph.link import frames, messages
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import OnceRequest, Operations
 from heliograph.member.waiters import OneWrite
-from heliograph.model.keys import NO_VALUE, VALUE_BYTES_MAX, check_argument, check_keys
+from heliograph.model.keys import (
+    KEY_PARTS_MAX,
+    NO_VALUE,
+    VALUE_BYTES_MAX,
+    Key,
+    check_argument,
+    check_keys,
+    key_bytes,
+    keys_of_part,
+)
 from heliograph.model.routing import UNROUTED
 from heliograph.net.link import BaseHandler, Link
 
 _OF_MEMBERS = frozenset({messages.ApplyParts, messages.WereRead})
 """What clients are not answered. The versions of parts decide over entries: a receiver has checked them, and hands them
 over as a member."""
+KEYS_AT_ONCE = 50_000
+KEY_HEAD_BYTES = 9
+"""What a key has beside its own bytes in a message, at most."""
 
 Answer = messages.Reply | Awaitable[messages.Reply]
 
@@ -159,12 +171,28 @@ class MemberService(BaseHandler):
         size = sum(map(len, values))
         size_max = frames.FRAME_BYTES_MAX
         if size > size_max:  # before it is encoded, which may take gigabytes
-            raise UsageError(f"the values have {size} bytes, a message may have {size_max}: ask for fewer keys")
+            raise TooLargeError(f"the values have {size} bytes, a message may have {size_max}: ask for fewer keys")
         return messages.Values(values)
 
-    def _keys(self, request: messages.Keys) -> Answer:
-        copies = self._held(request)
-        return messages.KeyList([key for copy in copies for key in copy.view.values])
+    async def _keys(self, request: messages.Keys) -> messages.Reply:
+        """List keys, some at a time, so that the many of a large bucket hold nobody up."""
+        part, parts, size_max = request.part, request.parts, frames.FRAME_BYTES_MAX
+        if not 0 <= part < parts <= KEY_PARTS_MAX:
+            raise UsageError(f"there is no part {part} of {parts}")
+        found: list[Key] = []
+        size = 0
+        for keys in [list(copy.view.values) for copy in self._held(request)]:
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                some = keys[start : start + KEYS_AT_ONCE]
+                if parts > 1:
+                    some = keys_of_part(some, request.total_num_buckets, part, parts)
+                size += key_bytes(some) + KEY_HEAD_BYTES * len(some)
+                if size > size_max:  # before it is encoded
+                    raise TooLargeError(f"the keys have {size} bytes or more, a message may have {size_max}")
+                found += some
+                if len(keys) > KEYS_AT_ONCE:
+                    await asyncio.sleep(0)
+        return messages.KeyList(found)
 
     def _size(self, request: messages.Size) -> Answer:
         return messages.Count(sum(len(copy.view.values) for copy in self._held(request)))

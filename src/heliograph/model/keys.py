@@ -21,6 +21,8 @@ KEY_BYTES_MAX = 32 * 1024
 VALUE_BYTES_MAX = 4 * 1024 * 1024
 ARGUMENT_BYTES_MAX = 32 * 1024
 """Of a callback argument, encoded."""
+KEY_PARTS_MAX = 1024
+"""Into so many parts the keys of a bucket may be divided to be listed."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
 _encoder = msgspec.msgpack.Encoder()
@@ -150,6 +152,16 @@ def buckets_of(keys: Sequence[Key], total_num_buckets: int) -> list[BucketId]:
     else:
         data = map(_key_bytes, keys)
     return [crc32(each) % total_num_buckets for each in data]  # type: ignore[misc]  # BucketId is an int
+
+
+def keys_of_part(keys: Sequence[Key], total_num_buckets: int, part: int, parts: int) -> list[Key]:
+    """Return those of a bucket's keys that belong to one of `parts` parts.
+
+    A key is always in the same part, so that one is neither left out nor listed twice when entries come and go between
+    two parts. The keys of a part are those of two parts of twice as many: `part` and `part + parts`.
+    """
+    hashes = map(crc32, map(_key_bytes, keys))
+    return [key for key, hashed in zip(keys, hashes, strict=True) if hashed // total_num_buckets % parts == part]
 
 
 def _key_bytes(key: Key) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -172,6 +174,24 @@ def test_a_lost_connection_is_made_again_with_its_subscriptions() -> None:
         server.commands = b""
         await eventually(lambda: connection.connected and b"SUB _INBOX." in server.commands)
         assert server.connections == 2
+
+    with_connection(scenario)
+
+
+def test_an_attempt_without_a_connection_leaves_nothing_to_the_garbage_collector() -> None:
+    async def scenario(server: FakeServer, connection: Connection) -> None:
+        appender, payload = Appender(connection), bytes(1_000)
+        server.drop()
+        await eventually(lambda: not connection.connected)
+        references = sys.getrefcount(payload)
+        gc.disable()
+        try:
+            for number in range(5):
+                with pytest.raises(UnavailableError, match="no connection"):
+                    await appender.append("log.a", payload, NO_SEQ, f"b{number}")
+        finally:
+            gc.enable()
+        assert sys.getrefcount(payload) == references
 
     with_connection(scenario)
 

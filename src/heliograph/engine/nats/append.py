@@ -79,17 +79,18 @@ class Appender:
                 )
             )
             return future
+        if not self._connection.connected:
+            # Made here and not raised and caught: the traceback would hold on to what was to be sent, and the future to
+            # the traceback, until the collector comes by, while every attempt to settle the append adds another.
+            future.set_exception(UnavailableError("there is no connection to the engine"))
+            return future
         self._token += 1
         reply = b"%b%d" % (self._inbox, self._token)
         headers = b"NATS/1.0\r\n%b: %d\r\n%b: %b\r\n\r\n" % (EXPECTED, expected, BATCH, batch_id.encode())
         command = b"HPUB %b %b %d %d\r\n%b%b\r\n" % (
             subject.encode(), reply, len(headers), len(headers) + size, headers, payload
         )  # fmt: skip
-        try:
-            self._connection.send(command)
-        except UnavailableError as exc:
-            future.set_exception(exc)
-            return future
+        self._connection.send(command)
         self._pending[reply] = (self._loop.time() + self._timeout_s, future)
         if self._sweep is None:
             self._sweep = self._loop.call_later(SWEEP_INTERVAL_S, self._fail_overdue)
