@@ -64,7 +64,7 @@ def run(directory: Path, entries: int, value_size: int) -> dict[str, float]:
     helio("start", "locator", "--name=locator", places["locator"], f"--port={port}", "--http-service-port=0")
     try:
         helio(*server)
-        helio("-e", f"connect --locator={locator}", "-e", "create region --name=bench --type=PARTITION")
+        helio("-e", f"connect --locator={locator}", "-e", "create region --name=bench --type=PARTITION_PERSISTENT")
         put_s = put(locator, entries, value_size)
         process = psutil.Process(int((directory / "server" / "server.pid").read_text()))
         rss = process.memory_info().rss

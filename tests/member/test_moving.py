@@ -199,7 +199,7 @@ def test_the_last_member_and_members_that_stop_together_just_leave() -> None:
         await four.site.members[0].stop(HAND_OVER_S)
         assert loop.time() - began < 1.0
 
-    with_four(scenario)
+    with_four(scenario, type="PARTITION_PERSISTENT")
 
 
 @pytest.mark.parametrize("copies", [0, 1, 2, 3])

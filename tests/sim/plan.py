@@ -18,6 +18,8 @@ TOPOLOGIES: dict[str, dict[int, tuple[int, ...]]] = {
 }
 """Site -> the sites that its gateway senders lead to; in each an event reaches every site."""
 WEIGHTS = {"alone": 6, "pair": 4, "mesh": 2, "ring": 2, "star": 2}
+KINDS = ("REPLICATE_PERSISTENT", "PARTITION_PERSISTENT", *["PARTITION_REDUNDANT_PERSISTENT"] * 2)
+"""Sites lose all their members at once, and with them what is not persistent: see `tests.sim.test_lifecycle`."""
 MEMBERS_OF_ALL_MAX = 6
 CLOCK_AHEAD_MS_MAX = 3_000
 MIXES = (Mix(), Mix(pause_s=0.2), Mix(once=0, put=1, change=80, conditions=(12, 0, 1, 1, 0)))
@@ -62,7 +64,7 @@ def draw_plan(rng: random.Random) -> Plan:
     """Draw a run."""
     topology = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     ways = TOPOLOGIES[topology]
-    kind = rng.choice(("REPLICATE", "PARTITION", "PARTITION_REDUNDANT", "PARTITION_REDUNDANT_PERSISTENT"))
+    kind = rng.choice(KINDS)
     buckets = [rng.choice((1, 2, 4))] * len(ways)
     if rng.random() < 0.2:
         buckets = [rng.choice((1, 2, 3)) for _ in ways]
@@ -87,7 +89,7 @@ def _draw_site(
         GatewaySenderAttributes(
             id=f"to-{other}",
             remote_distributed_system_id=other,
-            parallel=kind != "REPLICATE" and rng.random() < 0.6,
+            parallel=not kind.startswith("REPLICATE") and rng.random() < 0.6,
             dispatcher_threads=rng.randint(1, 2),
             batch_size=rng.choice((1, 5, 100)),
             batch_time_interval=rng.choice((0, 0, 50)),

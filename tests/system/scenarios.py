@@ -29,6 +29,8 @@ REGIONS = {
     "everywhere": ("REPLICATE", "serial"),
 }
 """Region -> its type, and how its gateway sender ships."""
+KEPT = {name: (f"{kind}_PERSISTENT", sender) for name, (kind, sender) in REGIONS.items()}
+"""The same, kept when no server of a site is left."""
 
 
 def connect_sites(
@@ -153,7 +155,7 @@ def serial_sender_is_killed(sites: Sites, *, settle_s: float = SETTLE_S) -> None
 def remote_site_is_away(sites: Sites, *, settle_s: float = SETTLE_S) -> None:
     """Stop the remote site for a load that is larger than the senders' memory; then let both sites write."""
     here, there = sites.start({1: 1, 2: 1})
-    regions = {"alone": ("PARTITION", "parallel"), "everywhere": ("REPLICATE", "serial")}
+    regions = {name: KEPT[name] for name in ("alone", "everywhere")}
     connect_sites([here, there], {1: [2], 2: [1]}, regions, options="--maximum-queue-memory=1")
     writers = writers_of(here, regions, padding=2_000)
     with writing(writers):
@@ -196,7 +198,7 @@ def wait_equal(sites: Sequence[Site], regions: Mapping[str, tuple[str, str]]) ->
 def site_is_killed(sites: Sites, *, settle_s: float = SETTLE_S) -> None:
     """Kill every process of a site at once, with events in its queues, and start it again."""
     here, there = sites.start({1: 2, 2: 1})
-    connect_sites([here, there], {1: [2]})
+    connect_sites([here, there], {1: [2]}, KEPT)
     writers = writers_of(here)
     with writing(writers):
         progress(writers, 30, within_s=PATIENCE_S)

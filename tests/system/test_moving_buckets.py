@@ -80,7 +80,7 @@ def test_buckets_move_and_servers_leave_while_clients_write_and_no_write_fails(
 
 def test_servers_that_are_started_first_wait_for_their_locator(sites: Sites) -> None:
     (site,) = sites.start({1: 2})
-    site.do("create region --name=r --type=REPLICATE", "put --region=r --key=k --value=v")
+    site.do("create region --name=r --type=REPLICATE_PERSISTENT", "put --region=r --key=k --value=v")
     site.stop()
     with ThreadPoolExecutor() as pool:
         starting = [pool.submit(server.start) for server in site.servers]

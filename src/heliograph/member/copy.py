@@ -107,8 +107,10 @@ class BucketCopy:
         self.view = BucketView()
         self.following = True
         """Records of the log are applied as they come; never while this member may be writing."""
-        self.readable = False
+        self.loaded = False
         """The view has held all that was in the log when this member gained the copy."""
+        self.life = 0
+        """Of the region: entries of an earlier one are gone, and the next primary says so in the log."""
         self.tail_bytes = 0
         """Bytes of the log after the newest snapshot, as far as this copy has seen them."""
         self.snapshot_seq, self.snapshot_bytes = NO_SEQ, 0
@@ -130,6 +132,11 @@ class BucketCopy:
     def accepting(self) -> bool:
         """Say whether this member is the bucket's primary and takes writes."""
         return self._accepting
+
+    @property
+    def readable(self) -> bool:
+        """Say whether entries may be read here: it is loaded, and shows nothing of an earlier life of the region."""
+        return self.loaded and self.view.life >= self.life
 
     @property
     def epoch(self) -> Epoch:
@@ -365,7 +372,8 @@ class BucketCopy:
         self.following = False
         while True:
             await self._catch_up()
-            record = first_record(Epoch(self.view.epoch + 1), self._host.name)
+            new_life = self.life if self.life > self.view.life else 0
+            record = first_record(Epoch(self.view.epoch + 1), self._host.name, new_life=new_life)
             previous = self.view.seq
             try:
                 seq = await append_settled(
@@ -381,7 +389,7 @@ class BucketCopy:
             self.view.apply(seq, record)
             self._primary = BucketPrimary(self.view, self._host.site, Epoch(record.epoch), self._host.record_bytes_max)
             self.upkeep.begin(self._primary)
-            self._accepting = self.readable = True
+            self._accepting = self.loaded = True
             self._sink(self.bucket, seq, previous, record)
             return
 
@@ -439,7 +447,7 @@ class BucketCopy:
         if entry.seq <= self.view.seq:
             return
         if entry.previous > self.view.seq:
-            self.readable = False
+            self.loaded = False
             where = f"bucket {self.bucket} of {self.region}"
             raise LogCutError(f"the log of {where} begins at {entry.seq}, and the copy here ends at {self.view.seq}")
         self.tail_bytes += len(entry.payload)

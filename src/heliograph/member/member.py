@@ -33,6 +33,7 @@ from heliograph.member.expirer import Expirer
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.leaving import hand_over, turn_away
 from heliograph.member.listening import Listening
+from heliograph.member.lives import Lives
 from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
 from heliograph.member.region import HostedRegion
@@ -94,6 +95,7 @@ class Member:
     _server: LinkServer
     _watcher: StateWatcher
     _membership: Membership
+    _lives: Lives
     _placer: Placer
     _service: MemberService
     gateways: Gateways
@@ -194,7 +196,9 @@ class Member:
         exits.push_async_callback(self._server.close)
         exits.callback(self._listening.close)
         self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000, self.fail)
+        self._lives = Lives(self.name, self._incarnation, self._registry, join.member_timeout_ms / 1000)
         await patiently(self._membership.register)
+        exits.push_async_callback(self._lives.leave)
         exits.push_async_callback(self._membership.leave)
         exits.push_async_callback(self._end_regions)
         exits.push_async_callback(self.gateways.close)
@@ -358,6 +362,7 @@ class Member:
         members = {**state.members, self.name: self._info()}
         servers = servers_by_age(list(members.values()))
         self._sweeper.duty = servers[0].name == self.name
+        await self._lives.keep(state, servers)
         await self._placer.place(state, servers)
         await self.stores.arrange(state.stores, [entry.attributes.disk_store for entry in state.regions.values()])
         for name in list(self._regions):
@@ -372,8 +377,10 @@ class Member:
                 region = self._regions.get(name) or self._host_region(entry)
                 region.alter(entry.attributes)
                 placement = state.placements.get(leader)
-                if placement is not None and len(placement[0].buckets) == entry.attributes.total_num_buckets:
-                    region.arrange(placement[0])
+                life = 0 if entry.attributes.persistent else self._lives.number(state)
+                fits = placement is not None and len(placement[0].buckets) == entry.attributes.total_num_buckets
+                if placement is not None and fits and life is not None:
+                    region.arrange(placement[0], life)
         await self.gateways.arrange(state, members.values())
         await self._membership.tell_news()
 

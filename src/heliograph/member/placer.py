@@ -201,7 +201,7 @@ def _common(sets: Iterable[Iterable[int]]) -> frozenset[int]:
 
 
 def _copies_of(region: HostedRegion, *, sizes: bool) -> RegionCopies:
-    loaded = [copy for _, copy in sorted(region.copies.items()) if copy.readable]
+    loaded = [copy for _, copy in sorted(region.copies.items()) if copy.loaded]
     return RegionCopies(
         tuple(copy.bucket for copy in loaded),
         tuple(copy.bucket for copy in loaded if copy.accepting),

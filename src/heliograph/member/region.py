@@ -112,8 +112,11 @@ class HostedRegion:
             ends += [entry.seq if entry is not None else NO_SEQ for entry in last]
         return ends
 
-    def arrange(self, placement: RegionPlacement) -> None:
-        """Take up a placement: gain and drop copies, begin take-overs, step down. Work goes on in tasks."""
+    def arrange(self, placement: RegionPlacement, life: int = 0) -> None:
+        """Take up a placement: gain and drop copies, begin take-overs, step down. Work goes on in tasks.
+
+        life: of a region that is not persistent; what is left of earlier ones is cleared by the primaries.
+        """
         self.placement = placement
         name = self._host.name
         held = {number for number, bucket in enumerate(placement.buckets) if name in bucket.holders}
@@ -129,6 +132,10 @@ class HostedRegion:
             copy.upkeep.expire_by(self.rules, self._reads_late_ms)
             self.copies[number] = copy
             self._loaded.clear()
+        for copy in self.copies.values():
+            copy.life = life
+            if copy.accepting and not copy.readable:
+                copy.step_down()  # whoever is primary next, perhaps this copy again, begins the new life
         wanted = self._primaries()
         for number in held - wanted:
             self._end_takeover(number)
@@ -158,12 +165,12 @@ class HostedRegion:
     async def _take_over(self, copy: BucketCopy) -> None:
         """Become primary of one bucket, however often the engine can't be reached."""
         try:
-            if not copy.readable:
+            if not copy.loaded:
                 await self._loaded.wait()
             async with self._takeover_slots:
                 while True:
                     try:
-                        if not copy.readable:
+                        if not copy.loaded:
                             await self._restore([copy])  # its log was cut under it
                         await copy.become_primary()
                     except HeliographError as exc:
@@ -209,7 +216,7 @@ class HostedRegion:
 
     async def _load(self) -> None:
         """Read what new copies lack, all buckets in one pass."""
-        fresh = {number: copy for number, copy in self.copies.items() if not copy.readable}
+        fresh = {number: copy for number, copy in self.copies.items() if not copy.loaded}
         if fresh:
             await self._restore(fresh.values())
             after = Seq(min(copy.view.seq for copy in fresh.values()))
@@ -220,7 +227,7 @@ class HostedRegion:
                     if copy.following:
                         copy.on_entry(entry)
         for copy in fresh.values():
-            copy.readable = copy.readable or copy.following
+            copy.loaded = copy.loaded or copy.following
         self._loaded.set()
 
     async def _restore(self, copies: Iterable[BucketCopy]) -> None:

@@ -21,9 +21,11 @@ from heliograph.model.registry import (
     CONFIG_REGIONS,
     CONFIG_SENDERS,
     CONFIG_STORES,
+    LIFE,
     MEMBERS,
     PLACEMENT,
     RegionEntry,
+    SiteLife,
     decode_entry,
 )
 
@@ -39,6 +41,7 @@ class SiteState:
     stores: dict[str, DiskStoreAttributes] = field(default_factory=dict)
     senders: dict[str, GatewaySenderAttributes] = field(default_factory=dict)
     receiver: GatewayReceiverAttributes | None = None
+    life: SiteLife = field(default_factory=SiteLife)
     placements: dict[str, tuple[RegionPlacement, int]] = field(default_factory=dict)
     """Region -> placement and its revision; one that is colocated with another goes by that one's."""
 
@@ -62,6 +65,7 @@ class StateWatcher(Watching):
             Group(MEMBERS, self._take_members, member_timeout_s),
             Group(CONFIG, self._take_config),
             Group(PLACEMENT, self._take_placements),
+            Group(LIFE, self._take_life),
         )
         super().__init__(registry, groups, on_change)
         self.state = SiteState()
@@ -77,6 +81,9 @@ class StateWatcher(Watching):
         state = self.state
         state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
         state.regions, state.senders, state.stores = regions, senders, stores
+
+    def _take_life(self, entries: Entries) -> None:
+        self.state.life = decode_entry(entries[LIFE].value, SiteLife) if LIFE in entries else SiteLife()
 
     def _take_placements(self, entries: Entries) -> None:
         placements = _decoded(entries, PLACEMENT, RegionPlacement)

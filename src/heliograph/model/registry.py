@@ -10,6 +10,7 @@
 | `config.sender.<id>` | `GatewaySenderAttributes` |
 | `config.store.<name>` | `DiskStoreAttributes`; the store DEFAULT has none until it is altered |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
+| `life` | `SiteLife`, written by the oldest server, and by a server that leaves |
 | `generations.<region>` | empty; the revision of its last write is the newest generation drawn |
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
 | `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
@@ -28,7 +29,7 @@ from heliograph.model.decoding import MALFORMED
 
 REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
-GENERATIONS, JOINS = "generations", "joins"
+GENERATIONS, JOINS, LIFE = "generations", "joins", "life"
 SITE_ID = "dsid"
 GROWN = "grown"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
@@ -44,6 +45,16 @@ class RegionEntry(msgspec.Struct, frozen=True):
 
     attributes: RegionAttributes
     generation: int
+
+
+class SiteLife(msgspec.Struct, frozen=True):
+    """Which life the site's servers are in. A life ends when no server is left, and with it what is not persistent.
+
+    number: grows with every life. servers: the incarnations of the servers that are known to be in it, by their names.
+    """
+
+    number: int = 0
+    servers: dict[str, str] = {}
 
 
 class Lease(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from heliograph.member.region import HostedRegion
 
 async def load_nothing(region: HostedRegion) -> None:
     for copy in region.copies.values():
-        copy.readable = True
+        copy.loaded = True
     region._loaded.set()
 
 
