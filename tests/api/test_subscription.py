@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heliograph.api.entry_event import EntryEvent, events_of
@@ -286,6 +286,16 @@ steps = st.one_of(writes, writes, removals, catching_up, asks, asks, troubles)
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(steps, max_size=80))
+@example([("write", 1, [("a", False)], 1), ("write", 0, [("a", False)] * 2, 1), ("remove", 1, 3, ["a"]), ("cut", 1, 2)])
+@example(
+    [
+        ("write", 0, [("a", True)], 1),
+        ("write", 1, [("a", False)], 1),
+        ("remove", 1, 0, ["a"]),
+        ("write", 0, [("b", False)], 1),
+        ("cut", 0, 2),
+    ]
+)
 def test_what_a_listener_is_told_makes_the_view_whoever_it_asks(script: list[tuple[Any, ...]]) -> None:
     with patch.object(history_module, "ANSWER_BYTES_MAX", 300):
         _play(script)

@@ -30,7 +30,7 @@ from tests.system.scenarios import assert_equal, connect_sites
 from tests.system.sites import Daemon, Site, Sites
 from tests.system.waiting import PATIENCE_S, eventually
 
-REGIONS = {"spread": ("PARTITION_REDUNDANT", "parallel"), "everywhere": ("REPLICATE", "serial")}
+REGIONS = {"spread": ("PARTITION_REDUNDANT_PERSISTENT", "parallel"), "everywhere": ("REPLICATE_PERSISTENT", "serial")}
 SERVERS = 3
 WORK_S = 16.0
 FAULTS = (5, 8)

@@ -150,7 +150,6 @@ class Reread:
         self._read_to = dict(cursors)
         self._passed_values = {bucket: _Passed() for bucket in cursors}
         self._size = 0
-        self._passed = min(cursors.values())
 
     @property
     def full(self) -> bool:
@@ -159,7 +158,6 @@ class Reread:
 
     def take(self, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
         """Take the next record of the reading. Raises EventsLostError when the log was cut before it."""
-        self._passed = seq
         if not self._read_to[bucket] < seq <= self._tips[bucket]:
             return
         if previous > self._read_to[bucket]:
@@ -176,15 +174,13 @@ class Reread:
     def reached(self, *, ended: bool) -> dict[int, int]:
         """Return the cursors that it leads to. ended: the reading came to its end, not only to a full answer.
 
+        A cursor is at a record that was read, never merely beside others: what was cut in between would not be noticed.
         Raises EventsLostError when the log does not hold what a copy has shown.
         """
-        reached = {}
         for bucket, read_to in self._read_to.items():
-            tip = self._tips[bucket]
-            if ended and read_to < tip:
+            if ended and read_to < self._tips[bucket]:
                 raise self._lost(bucket)
-            reached[bucket] = max(read_to, min(self._passed, tip))
-        return reached
+        return dict(self._read_to)
 
     def _lost(self, bucket: int) -> EventsLostError:
         return EventsLostError(
