@@ -17,7 +17,7 @@ from tests.history.workload import Answer, Client, Place, outcome_of
 from tests.sim.observed import Observed
 from tests.sim.plan import REGION
 from tests.sim.process import Process
-from tests.sim.world import MemberSlot, SimSite, World
+from tests.sim.world import MemberSlot, Program, SimSite, World
 
 SHARED_KEYS = tuple(f"hot-{number}" for number in range(4))
 """Written at every site."""
@@ -64,8 +64,8 @@ class ThinPlace:
     def __init__(self, name: str, site: SimSite, rng: random.Random, errors: list[str], timeout_s: float) -> None:
         self.site = site.plan.dsid
         self.ready = True
-        self._process = Process(site.network, name, rng)
-        self._backend = ClientBackend((Address(site.locator.name, LOCATOR_PORT),), timeout_s, self._process, rng)
+        self.process = Process(site.network, name, rng)
+        self._backend = ClientBackend((Address(site.locator.name, LOCATOR_PORT),), timeout_s, self.process, rng)
         self._errors = errors
 
     def copy_of(self, key: Key) -> str:
@@ -74,12 +74,12 @@ class ThinPlace:
 
     async def do(self, work: Callable[[Backend], Awaitable[T]]) -> Answer[T]:
         """As `Place.do`."""
-        return await _in_process(self._process, self._backend, work, self._errors)
+        return await _in_process(self.process, self._backend, work, self._errors)
 
     async def close(self) -> None:
         """End it."""
-        await self._process.run(self._backend.close())
-        self._process.kill()
+        await self.process.run(self._backend.close())
+        self.process.kill()
 
 
 def make_clients(world: World, rng: random.Random, observed: Observed) -> tuple[list[Client], list[ThinPlace]]:
@@ -99,6 +99,7 @@ def make_clients(world: World, rng: random.Random, observed: Observed) -> tuple[
         for number, timeout_s in enumerate(site.plan.thin_clients):
             name = f"{site.plan.dsid}-client{number}"
             thin.append(ThinPlace(name, site, random.Random(rng.getrandbits(64)), observed.errors, timeout_s))
+            world.programs.append(Program(site, name, thin[-1].process))
             add(name, thin[-1])
     return clients, thin
 

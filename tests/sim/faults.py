@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from heliograph.engine.sim.faults import Fault as AppendFault
-from tests.sim.world import SimSite, Slot, World
+from tests.sim.world import Program, SimSite, Slot, World
 
 FIRST_S, LAST_S = 0.5, 14.0
 LEAST_S, MOST_S = 0.2, 20.0
@@ -129,6 +129,48 @@ def reset_connections(world: World, rng: random.Random) -> Fault:
     return Fault(f"reset {slot.name} to site {other.plan.dsid}", lambda: _reset(slot, other), _nothing)
 
 
+def lose_answers(world: World, rng: random.Random) -> Fault:
+    """A thin client's connections break when some answers come."""
+    program = rng.choice(world.programs)
+    answers = iter(range(rng.randint(1, 4)))
+    members = {member.name for member in program.site.members}
+
+    def lost(host: str) -> bool:
+        return host in members and next(answers, None) is not None
+
+    return Fault(
+        f"lose answers to {program.host}", lambda: _intercept(program, lost), lambda: _intercept(program, None)
+    )
+
+
+def die_answering(world: World, rng: random.Random) -> Fault:
+    """A member dies with its answer to a thin client on the way, and is started again."""
+    program = rng.choice(world.programs)
+    members = {member.name: member for member in program.site.members}
+    dead: list[Slot] = []
+
+    def dies(host: str) -> bool:
+        if dead or host not in members:
+            return False
+        dead.append(members[host])
+        asyncio.get_running_loop().call_soon(members[host].kill)
+        return True
+
+    def end() -> None:
+        _intercept(program, None)
+        for member in dead:
+            member.start()
+
+    return Fault(f"kill the next member that answers {program.host}", lambda: _intercept(program, dies), end)
+
+
+def cut_client(world: World, rng: random.Random) -> Fault:
+    """Nothing passes between a thin client and one process of its site."""
+    program = rng.choice(world.programs)
+    host = rng.choice(program.site.hosts)
+    return _cut(world, f"cut {program.host} off {host}", [(program.host, host)])
+
+
 def step_clock(world: World, rng: random.Random) -> Fault:
     """A clock is set to another time, and back."""
     slot = rng.choice(world.slots)
@@ -146,6 +188,10 @@ def _cut(world: World, name: str, ways: list[tuple[str, str]]) -> Fault:
             do(one, other)
 
     return Fault(name, lambda: each(world.network.cut), lambda: each(world.network.heal))
+
+
+def _intercept(program: Program, intercept: Callable[[str], bool] | None) -> None:
+    program.process.intercept = intercept
 
 
 def _of(slot: Slot, action: str) -> None:
@@ -171,6 +217,9 @@ DRAWS: list[tuple[int, Callable[[World, random.Random], Fault]]] = [
     (2, cut_members),
     (3, reset_connections),
     (1, step_clock),
+    (3, lose_answers),
+    (3, die_answering),
+    (2, cut_client),
 ]
 BETWEEN_SITES = (cut_sites, reset_connections)
 

@@ -43,6 +43,8 @@ class Process:
     def __init__(self, network: SimNetwork, host: str, rng: random.Random) -> None:
         self.alive = True
         self.rng = rng
+        self.intercept: Callable[[str], bool] | None = None
+        """Asked about what another host sends it; True: that is lost, and the connection with it."""
         self._host = network.host(host)
         self._clients: list[SimClient] = []
         self._tasks: dict[asyncio.Task[Any], None] = {}  # a set that keeps its order, so that runs repeat
@@ -132,10 +134,15 @@ class _Inside(asyncio.Protocol):
         self._protocol = protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._process.call(self._protocol.connection_made, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._process.alive:
+        process = self._process
+        if process.intercept is not None and process.intercept(self._transport.get_extra_info("peername")[0]):
+            self._transport.abort()
+        elif process.alive:
             self._process.call(self._protocol.data_received, data)
 
     def pause_writing(self) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.bucket.primary import _Drafting
+from heliograph.bucket.primary import BucketPrimary, _Drafting
+from heliograph.bucket.requests import RequestMemory
+from heliograph.bucket.view import BucketView
 from heliograph.engine.seam import LogEntry
 from heliograph.engine.sim.store import LogStore
 from heliograph.errors import FencedError, HeliographError
 from heliograph.gateway.queue import BucketQueue, Flight
-from heliograph.member import snapshotter
+from heliograph.member import copy, snapshotter
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import Operations
 from heliograph.member.receiver import GatewayReceiver
@@ -149,6 +151,21 @@ def plant_gaps_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HostedRegion, "_restore", nothing)
 
 
+def plant_ids_are_forgotten_at_a_take_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new primary knows nothing of what the ones before it were sent."""
+
+    def without_memory(view: BucketView, *args: Any, **more: Any) -> BucketPrimary:
+        view.requests = RequestMemory()
+        return BucketPrimary(view, *args, **more)
+
+    monkeypatch.setattr(copy, "BucketPrimary", without_memory)
+
+
+def plant_repeats_are_new_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A primary does whatever comes."""
+    monkeypatch.setattr(RequestMemory, "recall", lambda self, request: None)
+
+
 @pytest.mark.parametrize(
     ("plant", "expected", "fit"),
     [
@@ -161,6 +178,8 @@ def plant_gaps_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         (plant_own_copy_not_waited_for, {"stale read"}, quarrels),
         (plant_cut_without_regard_to_cursors, {"lost write", "divergence"}, exchanges),
         (plant_gaps_are_not_seen, {"divergence"}, exchanges),
+        (plant_ids_are_forgotten_at_a_take_over, {"false answer"}, quarrels),
+        (plant_repeats_are_new_writes, {"false answer"}, quarrels),
     ],
 )
 def test_a_planted_bug_is_found(

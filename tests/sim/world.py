@@ -7,7 +7,7 @@ import logging
 import random
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from heliograph.engine.seam import Engine, LogEntry, bucket_subject
 from heliograph.engine.sim.server import SimEngine
@@ -235,12 +235,21 @@ class SimSite:
         return None if item is None else decode_entry(item.value, Cursor).seq
 
 
+class Program(NamedTuple):
+    """A thin client's own process, on a host of its own."""
+
+    site: SimSite
+    host: str
+    process: Process
+
+
 class World:
-    """All sites of a plan, and the network between them."""
+    """All sites of a plan, and the network between them. programs: those that talk to the sites from outside."""
 
     def __init__(self, plan: Plan, rng: random.Random) -> None:
         self.plan = plan
         self.rng = rng
+        self.programs: list[Program] = []
         within_s, between_s = plan.latency_s
         self.network = SimNetwork(latency_s=within_s)
         dsids = [site.dsid for site in plan.sites]
