@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from heliograph.errors import UnavailableError
-from heliograph.gfsh.bench.load import KEYS, KeySequence, put_load
+from heliograph.gfsh.bench.load import KEYS, KeySequence, run_load
 from heliograph.gfsh.bench.measuring import percentile
 from heliograph.gfsh.bench.settings import WanSettings
 
@@ -48,12 +48,35 @@ def test_a_batch_goes_on_at_the_beginning_where_the_keys_end() -> None:
 
 def test_concurrent_clients_share_the_put_alls() -> None:
     region = FakeRegion()
-    asyncio.run(put_load(cast(Any, region), SEQUENCE, clients=[0, 1, 2], put_alls=10, put_all=4, value_size=20))
+    asyncio.run(run_load(cast(Any, region), SEQUENCE, clients=[0, 1, 2], operations=10, put_all=4, value_size=20))
     assert [len(entries) for entries in region.put] == [4] * 10
     assert region.most_under_way == 3
     values = {value for entries in region.put for value in entries.values()}
     assert len(values) == 10
     assert set(map(len, values)) == {20}
+
+
+def test_some_of_the_operations_get() -> None:
+    class Readable(FakeRegion):
+        def __init__(self) -> None:
+            super().__init__()
+            self.got: list[int] = []
+
+        async def get(self, key: bytes) -> None:
+            self.got.append(1)
+
+        async def get_all(self, keys: list[bytes]) -> None:
+            self.got.append(len(keys))
+
+    for put_all in (1, 4):
+        region = Readable()
+        sequence = KeySequence(7_919 * 2)
+        load = run_load(
+            cast(Any, region), sequence, clients=[0, 1], operations=200, put_all=put_all, value_size=9, get_percent=30
+        )
+        samples = asyncio.run(load)
+        assert region.got == [put_all] * 60
+        assert (len(samples.gets), len(samples.puts), len(region.put)) == (60, 140, 140)
 
 
 def test_a_client_that_fails_ends_the_load_with_its_own_error() -> None:
@@ -62,7 +85,7 @@ def test_a_client_that_fails_ends_the_load_with_its_own_error() -> None:
             raise UnavailableError(f"no {len(entries)} entries today")
 
     with pytest.raises(UnavailableError, match="no 4 entries"):
-        asyncio.run(put_load(cast(Any, Failing()), SEQUENCE, clients=[0, 1], put_alls=9, put_all=4, value_size=1))
+        asyncio.run(run_load(cast(Any, Failing()), SEQUENCE, clients=[0, 1], operations=9, put_all=4, value_size=1))
 
 
 def test_events_are_rounded_up_to_whole_put_alls() -> None:

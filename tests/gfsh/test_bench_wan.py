@@ -119,7 +119,7 @@ def test_a_worker_whose_input_ends_just_ends() -> None:
 
 def test_a_worker_says_what_fails_and_shows_no_traceback() -> None:
     config = WorkerConfig(
-        locator="127.0.0.1[1]", region="bench", member="", clients=[0], put_alls=1, put_all=1, value_size=1
+        locator="127.0.0.1[1]", region="bench", member="", clients=[0], operations=1, put_all=1, value_size=1
     )
     status, out, err = run_worker(msgspec.json.encode(config).decode() + "\n")
     assert (status, out) == (1, "")

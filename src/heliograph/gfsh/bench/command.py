@@ -1,14 +1,15 @@
-"""bench wan: what two sites move, measured. bench failover: how long writes stand still when a server dies."""
+"""bench wan: what two sites move. bench site: what one does. bench failover: writes that wait when a server dies."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from heliograph.errors import UsageError
-from heliograph.gfsh.bench.settings import CLIENTS_MAX, SERVERS_MAX, FailoverSettings, WanSettings
+from heliograph.gfsh.bench.settings import CLIENTS_MAX, SERVERS_MAX, FailoverSettings, SiteSettings, WanSettings
 from heliograph.gfsh.grammar import command
 from heliograph.gfsh.output import Document
 from heliograph.gfsh.session import Session
@@ -55,6 +56,43 @@ def bench_wan(session: Session, /, as_json: bool, parallel: bool, serial: bool, 
     return result
 
 
+@command("bench site")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option("--operations", type=_COUNT, default=100_000, help="Puts and gets in all. [default: 100000]")
+@click.option("--entries", type=_COUNT, default=200_000, help="Entries that are put before. [default: 200000]")
+@click.option("--value-size", type=_COUNT, default=100, help="Bytes of each value. [default: 100]")
+@click.option("--put-all", type=click.IntRange(1, 200_000), default=1, help="Entries in one operation. [default: 1]")
+@click.option(
+    "--get-percent", type=click.IntRange(0, 100), default=50, help="Of the operations; the others put. [default: 50]"
+)
+@click.option(
+    "--clients", type=click.IntRange(1, CLIENTS_MAX), default=8, help="Clients that work at the same time. [default: 8]"
+)
+@click.option("--servers", type=click.IntRange(1, SERVERS_MAX), default=1, help="Servers of the site. [default: 1]")
+@click.option("--embedded", is_flag=True, help="Clients are tasks in a member's process, not processes of their own.")
+@click.pass_obj
+def bench_site(session: Session, /, as_json: bool, **options: Any) -> Result:
+    """Measure how fast one site on this machine puts and gets, and the memory that an entry takes."""
+    from heliograph.gfsh.bench.site import run_site
+
+    report = run_site(SiteSettings(**options), _say)
+    if as_json or session.printer.json:
+        return Document(document=report)
+    rows: list[tuple[str, ...]] = [
+        ("Operations", f"{report.operations:,}"),
+        ("Operations/s", f"{report.operations_per_second:,}"),
+    ]
+    for name, latency in (("Put", report.put_ms), ("Get", report.get_ms)):
+        if latency is not None:
+            rows += [(f"{name} p50, ms", f"{latency.p50:.3f}"), (f"{name} p99, ms", f"{latency.p99:.3f}")]
+    rows += [
+        ("Entries", f"{report.entries:,}"),
+        ("Loaded, entries/s", f"{report.load_entries_per_second:,}"),
+        ("Bytes of memory an entry", f"{report.bytes_per_entry:,}"),
+    ]
+    return Result(tables=[Table(("Figure", "Value"), rows, "Site"), _processes(report.cpu_seconds, report.peak_rss_mb)])
+
+
 @command("bench failover")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.option("--rounds", type=_COUNT, default=5, help="Servers to kill, one after the other. [default: 5]")
@@ -92,16 +130,17 @@ def result_of(report: WanReport) -> Result:
         ("Entries compared", f"{report.entries:,}"),
         ("Converged", str(report.converged).lower()),
     ]
-    processes: list[tuple[str, ...]] = [
-        (name, f"{seconds:.2f}", f"{report.peak_rss_mb[name]:.0f}") for name, seconds in report.cpu_seconds.items()
-    ]
-    tables = [
-        Table(("Figure", "Value"), figures, "WAN"),
-        Table(("Process", "CPU seconds", "Peak RSS, MB"), processes, "Processes"),
-    ]
+    tables = [Table(("Figure", "Value"), figures, "WAN"), _processes(report.cpu_seconds, report.peak_rss_mb)]
     if report.converged:
         return Result(tables=tables)
     return Result(status="ERROR", info=["The two sites do not hold the same entries."], tables=tables)
 
 
-COMMANDS = (bench_wan, bench_failover)
+def _processes(cpu_seconds: Mapping[str, float], peak_rss_mb: Mapping[str, float]) -> Table:
+    rows: list[tuple[str, ...]] = [
+        (name, f"{seconds:.2f}", f"{peak_rss_mb[name]:.0f}") for name, seconds in cpu_seconds.items()
+    ]
+    return Table(("Process", "CPU seconds", "Peak RSS, MB"), rows, "Processes")
+
+
+COMMANDS = (bench_wan, bench_site, bench_failover)

@@ -57,6 +57,10 @@ class Usage:
         except psutil.NoSuchProcess as exc:
             raise UnavailableError(f"process {exc.pid} has ended: {self._names()}") from exc
 
+    def rss_bytes(self) -> int:
+        """Return the memory that the processes hold now, all together."""
+        return sum(process.memory_info().rss for process in self._processes.values())
+
     def _cpu(self) -> dict[str, float]:
         try:
             times = {name: process.cpu_times() for name, process in self._processes.items()}

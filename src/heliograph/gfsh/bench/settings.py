@@ -10,6 +10,7 @@ from heliograph.model.keys import VALUE_BYTES_MAX
 
 VALUE_SIZE_MAX = VALUE_BYTES_MAX - 5
 """What msgpack puts before so many bytes counts too."""
+ENTRIES_MAX = 10_000_000
 PUT_ALL_BYTES_MAX = 64 * 1024 * 1024
 CLIENTS_MAX = 256
 SERVERS_MAX = 16
@@ -56,8 +57,37 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
         return -(-self.events // self.put_all)
 
 
+class SiteSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `helio bench site`.
+
+    operations: in all, of all clients. entries: put before, and what the operations are about. put_all: entries in one
+    put, and in one get. get_percent: of the operations; the others put. The rest as of `WanSettings`.
+    Raises UsageError for what could not be run.
+    """
+
+    operations: int = 100_000
+    entries: int = 200_000
+    value_size: int = 100
+    put_all: int = 1
+    get_percent: int = 50
+    clients: int = 8
+    servers: int = 1
+    embedded: bool = False
+
+    def __post_init__(self) -> None:
+        WanSettings(
+            value_size=self.value_size, put_all=self.put_all, clients=self.clients, servers=self.servers
+        )  # which refuses what does not fit
+        if not 0 <= self.get_percent <= 100:
+            raise UsageError(f"get-percent {self.get_percent}: use 0 to 100")
+        if not self.put_all <= self.entries <= ENTRIES_MAX:
+            raise UsageError(f"entries {self.entries}: use {self.put_all} (put-all) to {ENTRIES_MAX}")
+        if self.operations < 1:
+            raise UsageError(f"operations {self.operations}: use 1 or more")
+
+
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds from a put at one site until it is readable at the other, on an idle system."""
+    """Milliseconds that an operation took, or a put until it was readable at another site on an idle system."""
 
     p50: float
     p99: float
@@ -82,6 +112,28 @@ class WanReport(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: dict[str, float]
     peak_rss_mb: dict[str, float]
     settings: WanSettings
+    versions: dict[str, str]
+    machine: dict[str, str]
+
+
+class SiteReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured.
+
+    operations_per_second: puts and gets. put_ms, get_ms: None when there was none. load_entries_per_second: of the one
+    client that put the entries beforehand. bytes_per_entry: by how much the resident memory of all members grew
+    meanwhile. cpu_seconds, peak_rss_mb: as of `WanReport`, over the operations.
+    """
+
+    operations: int
+    operations_per_second: int
+    put_ms: Latency | None
+    get_ms: Latency | None
+    entries: int
+    load_entries_per_second: int
+    bytes_per_entry: int
+    cpu_seconds: dict[str, float]
+    peak_rss_mb: dict[str, float]
+    settings: SiteSettings
     versions: dict[str, str]
     machine: dict[str, str]
 

@@ -117,7 +117,7 @@ def _start_workers(settings: WanSettings, sites: LocalSites, children: ExitStack
             region=REGION,
             member="embedded" if settings.embedded else "",
             clients=clients,
-            put_alls=settings.put_alls // len(shares) + (number < settings.put_alls % len(shares)),
+            operations=settings.put_alls // len(shares) + (number < settings.put_alls % len(shares)),
             put_all=settings.put_all,
             value_size=settings.value_size,
         )

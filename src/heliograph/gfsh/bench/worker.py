@@ -1,7 +1,7 @@
-"""A process that puts load: a thin client, or an application that embeds a member.
+"""A process that makes load: a thin client, or an application that embeds a member.
 
 `python -m heliograph.gfsh.bench.worker` reads a `WorkerConfig` as one line of JSON, answers `ready` when it is
-connected, puts when it is told `go`, answers with a `WorkerReport`, and ends with its standard input.
+connected, puts and gets when it is told `go`, answers with a `WorkerReport`, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -16,34 +16,43 @@ import uvloop
 
 from heliograph import aio
 from heliograph.errors import HeliographError
-from heliograph.gfsh.bench.load import KeySequence, put_load
+from heliograph.gfsh.bench.load import KEYS, KeySequence, run_load
 from heliograph.gfsh.processes import collect_rarely
+
+SAMPLES_MAX = 2_000
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """member: the name of the member to embed; empty for a thin client. clients: their numbers."""
+    """member: the name of the member to embed; empty for a thin client. clients: their numbers. keys: how many."""
 
     locator: str
     region: str
     member: str
     clients: list[int]
-    put_alls: int
+    operations: int
     put_all: int
     value_size: int
+    get_percent: int = 0
+    keys: int = KEYS
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """Begin and end of the load, seconds on the machine's monotonic clock, which all its processes share."""
+    """Begin and end of the load, seconds on the machine's monotonic clock, which all its processes share.
+
+    puts, gets: how long the operations took in microseconds; no more than `SAMPLES_MAX` of each, evenly chosen.
+    """
 
     begin: float
     end: float
+    puts: list[int]
+    gets: list[int]
 
 
 async def work(config: WorkerConfig) -> None:
-    """Connect, wait for the word, put."""
+    """Connect, wait for the word, put and get."""
     site: AbstractAsyncContextManager[aio.Cache | aio.Client]
     site = aio.Cache(name=config.member, locators=config.locator) if config.member else aio.connect(config.locator)
-    sequence = KeySequence()
+    sequence = KeySequence(config.keys)
     async with site as connected:
         _say("ready")
         if await _line() != "go\n":
@@ -51,16 +60,23 @@ async def work(config: WorkerConfig) -> None:
         region = connected.region(config.region)
         collect_rarely()
         begin = time.monotonic()
-        await put_load(
+        samples = await run_load(
             region,
             sequence,
             clients=config.clients,
-            put_alls=config.put_alls,
+            operations=config.operations,
             put_all=config.put_all,
             value_size=config.value_size,
+            get_percent=config.get_percent,
         )
-        _say(msgspec.json.encode(WorkerReport(begin, time.monotonic())).decode())
+        report = WorkerReport(begin, time.monotonic(), _some(samples.puts), _some(samples.gets))
+        _say(msgspec.json.encode(report).decode())
         await _line()
+
+
+def _some(seconds: list[float]) -> list[int]:
+    step = -(-len(seconds) // SAMPLES_MAX) or 1
+    return [round(each * 1_000_000) for each in seconds[::step]]
 
 
 async def _line() -> str:
