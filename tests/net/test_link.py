@@ -299,6 +299,32 @@ def test_answers_that_are_not_read_stop_the_questions(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("how", ["large", "future"])
+def test_answers_to_a_burst_of_questions_are_kept_back_until_they_are_read(run: Run, how: str) -> None:
+    """All of them arrive before the first answer is put out; what waits for the peer is bounded all the same."""
+
+    async def scenario(world: World) -> None:
+        handler = Asked()
+        async with serving(world, handler) as server, linked(world, server) as link:
+            await link.call(Size("now", []), timeout_s=5)
+            link.pause_reading()
+            futures = [link.request(Size(how, [1_000_000 + n])) for n in range(100)]
+            await until(lambda: len(handler.links) == 101)
+            for n, waiting in enumerate(handler.waiting):
+                waiting.set_result(Values([bytes(1_000_000 + n)]))
+            most = 0
+            for _ in range(20):
+                await asyncio.sleep(0.002)
+                most = max(most, handler.links[0]._transport.get_write_buffer_size())
+            assert most < 4_000_000
+            link.resume_reading()
+            for n, answer in enumerate(await asyncio.gather(*futures)):
+                assert isinstance(answer, Values)
+                assert len(answer.values[0]) == 1_000_000 + n
+
+    run(scenario)
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 

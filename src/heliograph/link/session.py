@@ -99,6 +99,8 @@ class Session:
         self.features: tuple[str, ...] = ()
         self._parser = FrameParser()
         self._output: list[bytes] = []
+        self.output_bytes = 0
+        """Bytes of the bodies that `take_output` will return."""
         self._prefaced = False
         self._next_exchange = 1
         self._asked: set[int] = set()
@@ -191,6 +193,7 @@ class Session:
         """Return and forget the pieces of bytes that are to be sent, in order."""
         output = self._output
         self._output = []
+        self.output_bytes = 0
         return output
 
     # --- what the peer sends ----------------------------------------------------------------------------------------
@@ -313,6 +316,7 @@ class Session:
         if not self._prefaced:
             self._prefaced = True
             self._output.append(PREFACE)
+        self.output_bytes += len(body)
         if len(body) < SPLIT_BYTES:
             self._output.append(header + body)
         else:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, cast
@@ -95,6 +96,8 @@ class Link(asyncio.Protocol):
         self._tasks: set[asyncio.Future[messages.Reply]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._flush_due = False
+        self._held: deque[tuple[int, messages.Reply]] = deque()
+        """Replies to a peer that does not take what it was sent: not encoded, so that they hold next to nothing."""
         self._held_by_owner = False
         self._heard_at = 0.0
         self._unsent_bytes = 0
@@ -244,7 +247,8 @@ class Link(asyncio.Protocol):
             self._flush()
 
     def pause_writing(self) -> None:
-        """The peer takes less than it is sent. An answering end then takes no more requests from it.
+        """The peer takes less than it is sent. An answering end then takes no more requests from it, and keeps what it
+        has to reply to those that it has as it is, until the peer goes on.
 
         The opening end always goes on reading, so that two ends never wait for each other.
         """
@@ -255,8 +259,13 @@ class Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer took most of what was waiting."""
         self.writable = True
-        if not self.closed:
-            self._heard_at = self._loop.time()
+        if self.closed:
+            return
+        self._heard_at = self._loop.time()
+        while self._held and self.writable:
+            self._reply_now(*self._held.popleft())
+            self._flush()
+        if self.writable:
             self._resume_if_free()
             self._handler.on_writable(self)
 
@@ -308,6 +317,14 @@ class Link(asyncio.Protocol):
             self._release_if_done()
 
     def _reply(self, exchange: int, message: messages.Reply) -> None:
+        if self._held or not self.writable:
+            self._held.append((exchange, message))
+            return
+        self._reply_now(exchange, message)
+
+    def _reply_now(self, exchange: int, message: messages.Reply) -> None:
+        if self._session.output_bytes > WRITE_BYTES_HIGH:
+            self._flush()  # which tells how much the peer has still to take
         try:
             self._session.reply(exchange, message)
         except UsageError as exc:
@@ -421,6 +438,7 @@ class Link(asyncio.Protocol):
             if not future.done():
                 future.set_exception(kind(f"the link to {self.peer} closed: {error}"))
         self._requests.clear()
+        self._held.clear()
         for task in self._tasks:
             task.cancel()
 
