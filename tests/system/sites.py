@@ -145,7 +145,7 @@ class Site:
         """Run a command at this site, whatever becomes of it."""
         session = Session(Printer())
         try:
-            connected = execute(session, ["connect", f"--locator={self.address}"])
+            connected = execute(session, ["connect", f"--locator={self.everywhere}"])
             assert connected.status == "OK", connected
             (command,) = parse_line(line)
             return execute(session, command.words)

@@ -9,8 +9,10 @@ import pytest
 
 from tests.system.clusters import plan_of, wait_replicated
 from tests.system.ledger import assert_right
+from tests.system.scenarios import REGIONS as WAN_REGIONS
+from tests.system.scenarios import assert_all_there, connect_sites
 from tests.system.sites import Site, Sites
-from tests.system.waiting import PATIENCE_S
+from tests.system.waiting import PATIENCE_S, until
 from tests.system.writers import Writer, ledgers, progress, writing
 
 REGIONS = {"redundant": "PARTITION_REDUNDANT", "everywhere": "REPLICATE"}
@@ -49,3 +51,25 @@ def test_each_locator_is_killed_wiped_and_comes_back(sites: Sites) -> None:
         assert_right(ledgers(writers, region), site.entries(region), region)
     (password,) = {plan_of(locator).password for locator in site.locators}
     assert not [log for log in sites.logs() if password in log.read_text(errors="replace")]
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_site_comes_back_and_other_sites_find_it_by_any_of_its_locators(sites: Sites) -> None:
+    here, there = sites.start({1: 2, 2: 1}, locators={1: 3})
+    connect_sites([here, there], {1: [2], 2: [1]})
+    near = [Writer(here.everywhere, region, "near") for region in WAN_REGIONS]
+    far = [Writer(there.everywhere, region, "far") for region in WAN_REGIONS]
+    with writing([*near, *far]):
+        progress([*near, *far], 20, within_s=PATIENCE_S)
+        here.kill()
+        here.start()
+        progress([*near, *far], 20, within_s=PATIENCE_S)
+        here.locators[0].kill()  # the others exchange with the other site, and answer here
+        there.locator.kill()
+        there.locator.start()
+        progress([*near, *far], 20, within_s=PATIENCE_S)
+    here.wait_joined()
+    assert_all_there([*near, *far], here, there)
+    assert_all_there([*near, *far], there, here)
+    here.do("put --region=alone --key=late --value=1")
+    until(lambda: there.entries("alone").get("late") == "1", "what is written later arrives too")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.engine.nats import binary
-from heliograph.engine.nats.binary import VARIABLE, WHEEL, find_nats_server
+from heliograph.engine.nats.binary import CLUSTER_VERSION_MIN, VARIABLE, WHEEL, find_nats_server
 from heliograph.errors import UsageError
 
 
@@ -65,3 +65,9 @@ def test_a_named_one_that_does_not_run_is_refused_whatever_else_there_is(monkeyp
         find_nats_server()
     for place in (VARIABLE, "PATH", WHEEL):
         assert place in str(refused.value)
+
+
+def test_a_cluster_needs_a_newer_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(VARIABLE, str(program(tmp_path / "mine", "nats-server: v2.11.9")))
+    with pytest.raises(UsageError, match=r"no nats-server 2\.12 or newer.*is 2\.11"):
+        find_nats_server(CLUSTER_VERSION_MIN)

