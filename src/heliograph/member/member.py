@@ -295,17 +295,23 @@ class Member:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
         while True:
-            for locator in self.config.locators:
+            for locator in self._locators():
                 try:
                     return await self._links.call(locator, message, kind, timeout_s=min(max(within_s, 1.0), LOCATOR_S))
                 except HeliographError as exc:
                     error = exc
             if loop.time() > deadline or not error.retriable:
-                asked = ", ".join(map(str, self.config.locators))
+                asked = ", ".join(map(str, self._locators()))
                 raise UnavailableError(
                     f"no locator answers at {asked}: check the address and that it is started ({error})"
                 ) from error
             await asyncio.sleep(0.2)
+
+    def _locators(self) -> list[Address]:
+        """Return the site's locators: those that were given, then those that it has besides."""
+        members = self._watcher.state.members.values() if self._ready else ()
+        told = [member.address for member in members if member.kind == "locator"]
+        return list(dict.fromkeys((*self.config.locators, *told)))
 
     def _info(self) -> MemberInfo:
         return MemberInfo(
