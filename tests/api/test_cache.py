@@ -14,7 +14,7 @@ import heliograph
 from heliograph.admin.client import AdminClient
 from heliograph.api.cache_config import CacheOptions, read_options
 from heliograph.api.options import Addresses
-from heliograph.errors import UnavailableError, UsageError
+from heliograph.errors import DiskStoreFullError, UnavailableError, UsageError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SiteQuery, SiteView
 from heliograph.locator.config import LOCATOR_PORT
@@ -125,6 +125,26 @@ def test_what_exists_with_the_same_definition_is_left_as_it_is(cache: heliograph
         cache.create_region("twice", total_num_buckets=5)
 
 
+def test_a_region_in_a_disk_store_of_its_own_is_limited_by_it(cache: heliograph.Cache) -> None:
+    cache.create_disk_store("small", max_disk=1)
+    cache.create_disk_store("small", max_disk=1)
+    with pytest.raises(UsageError, match="disk-store small exists already with other attributes"):
+        cache.create_disk_store("small", max_disk=2)
+    region = cache.create_region("in_small", disk_store="small")
+    for number in range(100):
+        try:
+            region[number] = bytes(100_000)
+        except DiskStoreFullError as exc:
+            assert "disk store small is full" in str(exc)  # noqa: PT017
+            break
+    assert 5 < number < 30
+    assert region[0] == bytes(100_000)
+    del region[0]
+    assert 0 not in region
+    with heliograph.connect(str(cache.locators[0])) as client, pytest.raises(DiskStoreFullError):
+        client.region("in_small").put("k", 1)
+
+
 def test_a_receiver_that_finds_no_free_port_is_taken_back(tmp_path: Path) -> None:
     with start_cache(tmp_path) as cache, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -202,6 +222,9 @@ def test_gateways(cache: heliograph.Cache) -> None:
             "^create_region has no option entry_idle_time; its options",
         ),
         (lambda c: c.create_region(5), "5 can't name a region"),
+        (lambda c: c.create_region("x", disk_store="none"), "names disk store 'none', which does not exist: create it"),
+        (lambda c: c.create_disk_store("x", max_disk=-1), "max-disk -1: use 1 to"),
+        (lambda c: c.create_disk_store("a/b"), "can't name a disk store"),
         (lambda c: c.region(5), "5 can't name a region"),
         (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=1), "this site's own"),
         (

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from heliograph.api.backend import Backend
-from heliograph.errors import NotPrimaryError, UnreachableError, UsageError
+from heliograph.errors import DiskStoreFullError, NotPrimaryError, UnreachableError, UsageError
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.keys import Key, encode_value
 from tests.history.operations import Operation, Outcome
@@ -21,7 +21,7 @@ from tests.history.operations import Operation, Outcome
 CONDITIONS: tuple[Condition, ...] = ("put_if_absent", "replace", "replace_if", "remove", "remove_if")
 TICK_S = 1e-6
 """So that what follows began later, also on a clock that moves only while everybody waits."""
-NOT_DONE = (NotPrimaryError, UnreachableError, UsageError)
+NOT_DONE = (DiskStoreFullError, NotPrimaryError, UnreachableError, UsageError)
 """Errors that say that nothing happened."""
 
 T = TypeVar("T")

@@ -7,10 +7,11 @@ import pytest
 from heliograph.bucket import primary
 from heliograph.engine.seam import APPEND_BYTES_MAX
 from heliograph.engine.sim.faults import Fault
-from heliograph.errors import NotPrimaryError, OverloadedError, UnavailableError, UsageError
+from heliograph.errors import DiskStoreFullError, NotPrimaryError, OverloadedError, UnavailableError, UsageError
 from heliograph.link.messages import Changed, Done
 from heliograph.member.copy import BucketCopy
 from heliograph.member.waiters import OneWrite
+from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.batch import Columns, Part, encode_columns
 from tests.member.copies import SUBJECT, Host, Members, put, simulate, until
 
@@ -97,6 +98,29 @@ def test_a_slow_engine_is_not_waited_for_with_more_than_the_limit() -> None:
         await asyncio.gather(*writes)
         assert host.backlog.used_bytes == 0
         await put(copy, "k", b"123456")
+
+    simulate(scenario)
+
+
+def test_that_the_engine_has_no_room_does_not_tell_what_became_of_a_lost_append() -> None:
+    async def scenario(members: Members) -> None:
+        copy = await primary_at(await members.join("a"))
+        log = members.engine.logs[DEFAULT_STORE]
+        members.engine.faults.plan(Fault.ANSWER_LOST)
+        write = put(copy, "k")
+        await asyncio.sleep(0.1)
+        assert len(members.records()) == 2, "it was done"
+        log.room = 0
+        await asyncio.sleep(30)
+        assert not write.done()
+        log.room = None
+        assert isinstance(await write, Done)
+        assert [record.count for record in members.records()] == [0, 1]
+        log.room = 0
+        with pytest.raises(DiskStoreFullError):
+            await put(copy, "k")
+        log.room = None
+        await put(copy, "k")
 
     simulate(scenario)
 

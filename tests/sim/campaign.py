@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from heliograph.engine.sim.loop import run
 from heliograph.member import snapshotter
+from heliograph.model import attributes
 from heliograph.model.batch import decode_columns, decode_record
 from tests.history.operations import by_key
 from tests.history.workload import Client
@@ -29,8 +30,12 @@ SETTLED_S = 3.0
 """At rest means that nothing was open for so long."""
 START_S = 60.0
 LIMIT_S = 1_000.0
-SNAPSHOTS: dict[str, Any] = {"SNAPSHOT_BYTES_MIN": 2_000, "LOOK_S": 0.2, "CUT_S": 1.0}
+SNAPSHOTS: dict[str, Any] = {
+    "SNAPSHOT_BYTES_MIN": 2_000, "LOOK_S": 0.2, "CUT_S": 1.0, "PRESSED_BYTES_MIN": 500, "PRESSED_S": 3.0
+}  # fmt: skip
 """Small and often, so that logs are cut under readers, senders and members that are away."""
+STORES: dict[str, Any] = {"MB": 1}
+"""Limits of disk stores in bytes, for logs as small as these."""
 QUIET_REMOVES = 2
 
 
@@ -41,7 +46,7 @@ def simulate(seed: int) -> Observed:
     async def main(rng: random.Random) -> None:
         await _Run(observed, rng).play()
 
-    with _failures_into(observed), patch.multiple(snapshotter, **SNAPSHOTS):
+    with _failures_into(observed), patch.multiple(snapshotter, **SNAPSHOTS), patch.multiple(attributes, **STORES):
         run(main, seed=seed, limit_s=LIMIT_S)
     return observed
 

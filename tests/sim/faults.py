@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from heliograph.engine.sim.faults import Fault as AppendFault
+from heliograph.model.attributes import DEFAULT_STORE, DiskStoreAttributes
+from heliograph.model.registry import REGISTRY, encode_entry, store_key
 from tests.sim.world import Program, SimSite, Slot, World
 
 FIRST_S, LAST_S = 0.5, 14.0
@@ -94,6 +96,34 @@ def disturb_appends(world: World, rng: random.Random) -> Fault:
         site.engine.faults.chances = {}
 
     return Fault(f"{names} at engine {site.plan.dsid}", begin, end)
+
+
+def limit_store(world: World, rng: random.Random) -> Fault:
+    """The operator limits the disk store to little more than it takes, and takes the limit away again."""
+    site = rng.choice(world.sites)
+    more = rng.choice((0, 500, 5_000))
+    registry, key = site.engine.registries[REGISTRY], store_key(DEFAULT_STORE)
+
+    def begin() -> None:
+        limit = site.engine.logs[DEFAULT_STORE].size + more
+        registry.put(key, encode_entry(DiskStoreAttributes(name=DEFAULT_STORE, max_disk=limit)))
+        site.engine.tell()
+
+    def end() -> None:
+        registry.delete(key, None)
+        site.engine.tell()
+
+    return Fault(f"limit disk store of site {site.plan.dsid} to {more} bytes more", begin, end)
+
+
+def full_engine(world: World, rng: random.Random) -> Fault:
+    """The engine has no room for any append."""
+    log = rng.choice(world.sites).engine.logs[DEFAULT_STORE]
+
+    def set_room(room: int | None) -> None:
+        log.room = room
+
+    return Fault("engine without room", lambda: set_room(0), lambda: set_room(None))
 
 
 def slow_engine(world: World, rng: random.Random) -> Fault:
@@ -213,6 +243,8 @@ DRAWS: list[tuple[int, Callable[[World, random.Random], Fault]]] = [
     (2, stop_engine),
     (4, disturb_appends),
     (1, slow_engine),
+    (2, limit_store),
+    (1, full_engine),
     (3, cut_sites),
     (2, cut_members),
     (3, reset_connections),

@@ -7,7 +7,7 @@ import logging
 from contextlib import aclosing
 
 from heliograph.engine.seam import Log
-from heliograph.errors import FencedError, SettledTooLateError, UnavailableError
+from heliograph.errors import DiskStoreFullError, FencedError, SettledTooLateError, UnavailableError
 from heliograph.model.ids import Seq
 
 RETRY_MIN_S, RETRY_MAX_S = 0.01, 0.5
@@ -27,7 +27,8 @@ async def append_settled(
 
     Raises FencedError when another message follows `expected`, SettledTooLateError when the one that did was cut from
     the log meanwhile (by others, who have it in a snapshot), UnavailableError when `deadline_s` passes first
-    (the outcome is still unknown), UsageError as `Log.append` does. Attempts are paced without jitter: while the
+    (the outcome is still unknown), UsageError as `Log.append` does. That the engine has no room for an attempt does not
+    tell whether an earlier one was written, so that is no answer either. Attempts are paced without jitter: while the
     engine is away they fail without reaching it, and what comes back together is spread by the reconnection.
     """
     loop = asyncio.get_running_loop()
@@ -37,7 +38,7 @@ async def append_settled(
         try:
             async with asyncio.timeout_at(deadline):
                 return await _append_or_read_back(log, subject, payload, expected, batch_id)
-        except (UnavailableError, TimeoutError) as exc:
+        except (UnavailableError, DiskStoreFullError, TimeoutError) as exc:
             if loop.time() + delay_s >= deadline:
                 raise UnavailableError(
                     f"no answer within {deadline_s:g} s to the append of batch {batch_id} after {expected} of {subject}"

@@ -34,13 +34,13 @@ class LogStore:
 
     def append(self, subject: str, payload: bytes, expected: Seq, batch_id: str) -> Seq:
         """Append a message. Raises FencedError or DiskStoreFullError as `seam.Log.append` says."""
+        size = ENTRY_OVERHEAD_BYTES + len(payload)
+        if self.room is not None and self.size + size > self.room:  # first, as some engines look at it
+            raise DiskStoreFullError(f"the engine has no room for the write: it has {self.room} bytes")
         entries = self._entries.setdefault(subject, [])
         last = entries[-1].seq if entries else NO_SEQ
         if last != expected:
             raise FencedError(f"the log refused the append to {subject}: its last sequence is {last}, not {expected}")
-        size = ENTRY_OVERHEAD_BYTES + len(payload)
-        if self.room is not None and self.size + size > self.room:
-            raise DiskStoreFullError(f"the engine has no room for the write: it has {self.room} bytes")
         self.size += size
         self._last_seq = Seq(self._last_seq + 1)
         entries.append(LogEntry(subject, self._last_seq, expected, batch_id, payload))
