@@ -12,7 +12,7 @@ import pytest
 from heliograph.engine.sim.loop import run
 from heliograph.errors import HeliographError, InvariantViolation, UnavailableError, UsageError
 from heliograph.member.member import DRAIN_S, Member
-from heliograph.model.attributes import RegionAttributes
+from heliograph.model.attributes import DEFAULT_STORE, RegionAttributes
 from heliograph.model.keys import Key, bucket_of
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import decode_entry, encode_entry, member_key
@@ -139,6 +139,30 @@ def test_writes_to_a_region_that_is_destroyed_while_the_engine_is_away_end() -> 
         assert member._destroyed == [region], "what is in flight is not known to have ended"
         site.engine.start()
         await until(lambda: not member._destroyed)
+
+    at_site(scenario)
+
+
+def test_a_write_to_a_destroyed_region_is_given_up_when_its_log_was_forgotten() -> None:
+    """Nobody can tell any more what became of it."""
+
+    async def scenario(site: SimSite) -> None:
+        slot = max(site.members, key=lambda slot: slot.member._info().age)
+        assert slot.process is not None
+        member = slot.member
+        await slot.process.run(member.put_all(REGION, ["k"], [b"before"]))
+        site.engine.stop()
+        put = slot.process.run(member.put_all(REGION, ["k"], [b"v"]))
+        await asyncio.sleep(0.1)
+        region = member._regions[REGION]
+        member._watcher.state.regions.clear()
+        await until(lambda: REGION not in member._regions)
+        log = site.engine.logs[DEFAULT_STORE]
+        for subject in {copy.subject for copy in region.copies.values()}:
+            log.forget(subject)
+        site.engine.start()
+        await until(lambda: not member._destroyed)
+        assert isinstance(put.exception(), HeliographError)
 
     at_site(scenario)
 

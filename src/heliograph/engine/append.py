@@ -25,6 +25,9 @@ async def append_settled(
     `expected` decides: there is only one, however many a successor has appended since. No attempt can be written late:
     after a refusal the subject's last sequence is never `expected` again.
 
+    A read that shows nothing after `expected` decides nothing: in an engine of several nodes it may be answered by one
+    that was the log's primary and does not know what its successor took (decision 5). It is read again.
+
     Raises FencedError when another message follows `expected`, SettledTooLateError when the one that did was cut from
     the log meanwhile (by others, who have it in a snapshot), UnavailableError when `deadline_s` passes first
     (the outcome is still unknown), UsageError as `Log.append` does. That the engine has no room for an attempt does not
@@ -60,5 +63,7 @@ async def _append_or_read_back(log: Log, subject: str, payload: bytes, expected:
                     raise SettledTooLateError(
                         f"the log of {subject} was cut after {expected}: whether batch {batch_id} followed is unknown"
                     ) from None
-                break
-        raise
+                raise
+        raise UnavailableError(
+            f"what refused batch {batch_id} after {expected} of {subject} is not shown yet"
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -38,6 +39,9 @@ from heliograph.model.results import Result, Table
 
 ENDS_S = 20.0
 """How long a server may take to look where the logs of a region's buckets end."""
+
+
+CURSORS_AT_ONCE = 64
 
 
 class RegionAdmin:
@@ -92,15 +96,22 @@ class RegionAdmin:
         """Write the cursors of gateway senders that are to be added, before any member knows of them.
 
         Nobody owns them yet, so they belong to no epoch. Should the alteration fail they are written anew by the next.
+        Until members know of the senders they may cut logs beyond these cursors. That loses nothing that was to be sent
+        (it was written before the command was done), but a sender counts it as a log that was truncated too early.
         """
         if not senders:
             return
         region = entry.attributes.name
         ends = await self._cluster.ask_any(LogEndsQuery(region), LogEnds, timeout_s=ENDS_S)
-        for sender in senders:
-            for bucket, seq in enumerate(ends.seqs):
-                key = cursor_key(sender, region, entry.generation, bucket)
-                await self._cluster.registry.put(key, encode_entry(Cursor(seq, 0)))
+        cursors = {
+            cursor_key(sender, region, entry.generation, bucket): encode_entry(Cursor(seq, 0))
+            for sender in senders
+            for bucket, seq in enumerate(ends.seqs)
+        }
+        keys = list(cursors)
+        for start in range(0, len(keys), CURSORS_AT_ONCE):
+            some = keys[start : start + CURSORS_AT_ONCE]
+            await asyncio.gather(*(self._cluster.registry.put(key, cursors[key]) for key in some))
 
     async def destroy(self, name: str, *, if_exists: bool = False) -> Result:
         """Destroy a region and its data on every server. A missing one is refused, or skipped with `if_exists`."""

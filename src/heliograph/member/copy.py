@@ -339,17 +339,21 @@ class BucketCopy:
         elif primary.waiting:
             self._loop.call_soon(self._pump)
 
-    def expire(self, timeout_s: float) -> None:
-        """Fail what has waited longer than `timeout_s` for the engine, instead of one timer a write."""
+    def expire(self, timeout_s: float) -> bool:
+        """Fail what has waited longer than `timeout_s` for the engine, instead of one timer a write.
+
+        Returns whether an append has waited so long.
+        """
         primary = self._primary
         if primary is None or primary.in_flight is None or self._loop.time() - self._drafted_at < timeout_s:
-            return
+            return False
         where = f"bucket {self.bucket} of {self.region}"
         unknown = UnavailableError(f"the engine did not answer for {timeout_s:.0f} s: the write to {where} may be done")
         _reject([request for request, _ in primary.in_flight.outcomes], unknown)
         primary.in_flight.outcomes.clear()  # nobody waits for what is found out later
         _reject(primary.abandon(), UnavailableError(f"the engine does not answer: this write to {where} did nothing"))
         self._give_back()
+        return True
 
     def give_up(self, error: Exception) -> None:
         """Fail all that waits for the engine with `error`, whatever comes of it: the member stops.

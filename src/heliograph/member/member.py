@@ -337,9 +337,14 @@ class Member:
             self._dirty.set()
             self._listening.look()
             self._destroyed = [region for region in self._destroyed if not region.drained]
-            for region in (*self._regions.values(), *self._destroyed):
+            timeout_s = self.config.write_timeout_ms / 1000
+            for region in self._regions.values():
                 for copy in region.copies.values():
-                    copy.expire(self.config.write_timeout_ms / 1000)
+                    copy.expire(timeout_s)
+            for region in self._destroyed:
+                for copy in region.copies.values():
+                    if copy.expire(timeout_s):  # and nobody will ever know: its log may be forgotten by now
+                        copy.give_up(UnavailableError(f"region {region.name} was destroyed"))
 
     async def _verify(self) -> None:
         """One question at a time, so that many idle buckets cost the engine little."""

@@ -89,7 +89,7 @@ class Snapshotter:
 
     async def _cut(self, region: HostedRegion, copy: BucketCopy) -> None:
         """Cut a log below the first sequence that a restart or a gateway sender may still ask for."""
-        snapshot_seq = copy.snapshot_seq  # before the cursors are read: a sender that is added now begins later
+        snapshot_seq = copy.snapshot_seq
         below = min(snapshot_seq, Seq(await delivered(self._registry, region, copy) + 1))
         if below > copy.cut_below:
             await region.store.log.truncate(copy.subject, below=below)
