@@ -3,7 +3,9 @@
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+TEST_SEEDS ?= 200
 SEEDS ?= 2000
+RUNS ?= 50
 FIRST_SEED ?= 0
 
 .PHONY: demo test soak check bench clean
@@ -12,10 +14,11 @@ demo: .venv/ready
 	$(BIN)/helio demo
 
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --seeds=$(TEST_SEEDS)
 
 soak: .venv/ready
 	$(BIN)/pytest tests/sim/test_campaign.py -n 2 -q --seeds=$(SEEDS) --first-seed=$(FIRST_SEED)
+	$(BIN)/pytest tests/system/test_histories.py -k right -q --runs=$(RUNS) --first-seed=$(FIRST_SEED)
 
 check: .venv/ready
 	$(BIN)/ruff format --check

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ import psutil
 
 from heliograph.errors import HeliographError
 from heliograph.gfsh.processes import is_alive
+from tests.system.clusters import wait_replicated
 from tests.system.sites import Daemon, Site
 
 FIRST_S = 2.0
@@ -77,6 +79,12 @@ def hang_and_kill(daemon: Daemon) -> None:
     kill(daemon)
 
 
+def wipe(locator: Daemon) -> None:
+    """Kill -9 one locator of three, and its engine, and remove all that they stored."""
+    kill(locator)
+    shutil.rmtree(locator.directory)
+
+
 def kill_engine(locator: Daemon) -> None:
     """Kill -9 the engine alone; its locator starts it again."""
     _signal(_engine_of(locator), signal.SIGKILL)
@@ -108,12 +116,14 @@ def _nothing(daemon: Daemon) -> None:
 
 KILL = Fault("kill", kill, start, (0.0, 3.0))
 STOP = Fault("stop", stop, start, (0.0, 2.0))
-FREEZE = Fault("freeze", freeze, thaw, (0.5, 5.0))
+FREEZE = Fault("freeze", freeze, thaw, (0.5, 5.5))
 HANG = Fault("hang and kill", hang_and_kill, start, (0.0, 2.0))
 KILL_ENGINE = Fault("kill the engine of", kill_engine, _nothing, (0.0, 0.0))
+WIPE = Fault("wipe", wipe, start, (0.0, 3.0))
 FREEZE_ENGINE = Fault("freeze the engine of", freeze_engine, thaw_engine, (0.2, 3.0))
 AT_SERVERS = ((4, KILL), (1, STOP), (4, FREEZE), (1, HANG))
 AT_LOCATORS = ((2, KILL), (1, KILL_ENGINE), (1, FREEZE_ENGINE))
+AT_ONE_OF_THREE = (*AT_LOCATORS, (2, WIPE))
 AT_REMOTE_SERVERS = ((1, KILL), (1, FREEZE), (2, HANG))
 
 
@@ -122,7 +132,9 @@ class Nemesis:
 
     def __init__(self, here: Site, remote: Site, rng: random.Random, lasts_s: float, count: int) -> None:
         self.story: list[str] = []
+        self._here = here
         self._turns = {daemon.name: asyncio.Lock() for site in (here, remote) for daemon in site.daemons}
+        self._turns |= dict.fromkeys([locator.name for locator in here.locators], asyncio.Lock())
         self._schedule = sorted(
             (rng.uniform(FIRST_S, lasts_s), *_draw(rng, here, remote), rng.random()) for _ in range(count)
         )
@@ -136,11 +148,13 @@ class Nemesis:
     async def _play(self, at_s: float, daemon: Daemon, fault: Fault, share: float) -> None:
         await asyncio.sleep(at_s)
         least_s, most_s = fault.lasts_s
-        async with self._turns[daemon.name]:  # one after the other at one process
+        async with self._turns[daemon.name]:  # one after the other at one process, and at the locators of a site
             self._tell(f"{fault.name} {daemon.name}")
             await asyncio.to_thread(fault.begin, daemon)
             await asyncio.sleep(least_s + share * (most_s - least_s))
             await asyncio.to_thread(fault.end, daemon)
+            if daemon in self._here.locators and len(self._here.locators) > 1:
+                await asyncio.to_thread(wait_replicated, self._here)  # what only the next one holds would be lost
             self._tell(f"healed: {fault.name} {daemon.name}")
 
     def _tell(self, what: str) -> None:
@@ -148,8 +162,9 @@ class Nemesis:
 
 
 def _draw(rng: random.Random, here: Site, remote: Site) -> tuple[Daemon, Fault]:
+    at_locators = AT_ONE_OF_THREE if len(here.locators) > 1 else AT_LOCATORS
     daemons, faults = rng.choices(
-        ((here.servers, AT_SERVERS), ([here.locator], AT_LOCATORS), (remote.servers, AT_REMOTE_SERVERS)), (6, 2, 2)
+        ((here.servers, AT_SERVERS), (here.locators, at_locators), (remote.servers, AT_REMOTE_SERVERS)), (6, 2, 2)
     )[0]
     return rng.choice(daemons), _weighted(rng, faults)
 
