@@ -144,3 +144,14 @@ def test_words_of_others_about_the_own_site_are_not_taken() -> None:
     assert directory.receivers(1).receivers == []
     assert directory.contacts() == []
     assert directory.locators() == [directory.own]
+
+
+def test_a_locator_tells_of_the_others_of_its_site_as_long_as_they_live() -> None:
+    far, own = site(2), home()
+    second = Address("home2", 10334)
+    own.say([], 10, [("home2", second)])
+    meet(far, own)
+    assert {OWN, second} <= set(far.contacts())
+    assert own.contacts() == [Address("host", 2)]  # not its own neighbours
+    own.say([], 20)
+    assert own.exchange().locators == [far.own]

@@ -36,23 +36,29 @@ class World:
         self.engines: dict[int, SimEngine] = {}
         self.locators: dict[int, Locator] = {}
 
-    async def start(self, dsid: int, *remote: int) -> None:
-        """Start a site's locator that is told the addresses of the `remote` sites' ones."""
+    async def start(self, dsid: int, *remote: int, twin: bool = False) -> None:
+        """Start a site's locator that is told the addresses of the `remote` sites' first ones.
+
+        twin: start the second locator of its site, which is `-dsid` from then on, on the engine of the first one.
+        """
         engine = self.engines.setdefault(dsid, SimEngine(self.rng))
 
         async def open_engine(*_: object) -> SiteEngine:
             return SiteEngine(connect_engine(engine), lambda: ("sim",))
 
-        host = f"site{dsid}"
+        hosts = f"site{dsid}", f"site{-dsid}"
+        host = hosts[twin]
         config = LocatorConfig(
-            name=f"locator{dsid}",
+            name=f"locator{dsid}" + "b" * twin,
+            locators=tuple(Address(each, PORT) for each in hosts),
+            engine="nats://theirs",
             hostname_for_clients=host,
             distributed_system_id=dsid,
             remote_locators=tuple(Address(f"site{other}", PORT) for other in remote),
         )
         locator = Locator(config, self.network.host(host), SimClock(), rng=self.rng, open_engine=open_engine)
         await locator.start()
-        self.locators[dsid] = locator
+        self.locators[-dsid if twin else dsid] = locator
 
     async def set_receiver(self, dsid: int, port: int) -> None:
         """Let a server of a site say that its receiver listens on `port`."""
@@ -105,6 +111,26 @@ def test_strangers_meet_through_a_hub() -> None:
         await world.locators.pop(1).stop()
         await world.set_receiver(2, 1600)
         await world.until(3, 2, [1600], within_s=5)
+
+    simulate(scenario)
+
+
+def test_a_site_is_found_by_any_of_its_locators_also_by_one_that_nobody_was_told() -> None:
+    async def scenario(world: World) -> None:
+        await world.start(2)
+        await world.start(2, twin=True)
+        await world.start(1, 2)
+        await world.set_receiver(2, 1502)
+        await world.set_receiver(1, 1501)
+        await world.until(1, 2, [1502], within_s=5)
+        await world.until(-2, 1, [1501], within_s=5)
+        members = world.locators[-2].view().members
+        assert {member.name for member in members} == {"locator2", "locator2b", "server"}
+        await world.locators.pop(2).stop()
+        await world.set_receiver(2, 1600)
+        await world.until(1, 2, [1600], within_s=5)
+        await world.set_receiver(1, 1601)
+        await world.until(-2, 1, [1601], within_s=5)
 
     simulate(scenario)
 

@@ -35,6 +35,7 @@ class Directory:
         self._address = address
         self._remote_locators = frozenset(remote_locators) - {address}
         self._own_receivers: tuple[ReceiverInfo, ...] = ()
+        self._neighbours: tuple[tuple[str, Address], ...] = ()
         self._said_ms = 0
         self._locators: dict[tuple[int, str], LocatorInfo] = {}
         self._receivers: dict[int, SiteReceivers] = {}
@@ -50,8 +51,11 @@ class Directory:
         dsid, name = self._place
         return LocatorInfo(name, dsid, self._address, self._said_ms)
 
-    def say(self, receivers: Iterable[ReceiverInfo], now_ms: int) -> None:
-        """Renew the own words: this locator lives, and these are its site's receivers now."""
+    def say(
+        self, receivers: Iterable[ReceiverInfo], now_ms: int, neighbours: Iterable[tuple[str, Address]] = ()
+    ) -> None:
+        """Renew the own words: this locator lives, and these are its site's receivers and other locators now."""
+        self._neighbours = tuple(sorted(neighbours))
         ordered = tuple(sorted(receivers, key=_receiver_key))
         news = ordered != self._own_receivers
         self._said_ms = max(now_ms, self._said_ms + news)
@@ -69,9 +73,10 @@ class Directory:
     def exchange(self) -> Exchange:
         """Return everything known, to be told to any locator."""
         receivers = {**self._receivers, self.dsid: self._own_word()}
+        neighbours = [LocatorInfo(name, self.dsid, address, self._said_ms) for name, address in self._neighbours]
         return Exchange(
             self.own,
-            [word for _, word in sorted(self._locators.items())],
+            [*neighbours, *(word for _, word in sorted(self._locators.items()))],
             [word for _, word in sorted(receivers.items())],
         )
 

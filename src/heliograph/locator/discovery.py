@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 class Discovery:
     """Keeps a directory current by talking to other sites' locators.
 
-    hello: what this locator says to another one. receivers: the own site's running receivers now.
+    hello: what this locator says to another one. receivers: the own site's running receivers now; neighbours: the names
+    and addresses of its other locators.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Discovery:
         clock: Clock,
         hello: Callable[[], Hello],
         receivers: Callable[[], list[ReceiverInfo]],
+        neighbours: Callable[[], list[tuple[str, Address]]],
     ) -> None:
         self._directory = directory
         self._network = network
         self._clock = clock
         self._hello = hello
         self._receivers = receivers
+        self._neighbours = neighbours
         self._learned = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -73,7 +76,7 @@ class Discovery:
                 await self._learned.wait()
 
     def _tell(self) -> Exchange:
-        self._directory.say(self._receivers(), self._clock.now_ms())
+        self._directory.say(self._receivers(), self._clock.now_ms(), self._neighbours())
         return self._directory.exchange()
 
     def _hear(self, heard: Exchange) -> None:

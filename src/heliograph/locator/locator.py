@@ -174,6 +174,11 @@ class Locator:
     async def _ask_peer(self, address: Address, query: messages.EngineQuery) -> messages.EngineView:
         return await self._links.call(address, query, messages.EngineView, timeout_s=ASK_S)
 
+    def _neighbours(self) -> list[tuple[str, Address]]:
+        """Return the site's other live locators."""
+        members = self._watch.members.values()
+        return [(each.name, each.address) for each in members if each.kind == "locator" and each.name != self.name]
+
     def _condition(self) -> str:
         """Say why this locator is not ready."""
         if self._closing_begun:
@@ -200,7 +205,7 @@ class Locator:
         config = self.config
         self._directory = Directory(self.name, config.site, self.address, config.remote_locators)
         self._discovery = Discovery(
-            self._directory, self._network, self._clock, self._hello, lambda: self._watch.receivers
+            self._directory, self._network, self._clock, self._hello, lambda: self._watch.receivers, self._neighbours
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
         self.site = SiteAdmin(self._registry, self._links, config.site)
