@@ -20,7 +20,7 @@ from heliograph.member.state import SiteState
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import Address
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
-from heliograph.model.registry import PLACEMENT, RegionEntry, decode_entry, placement_key
+from heliograph.model.registry import PLACEMENT, RegionEntry, decode_entry, encode_entry, placement_key
 from heliograph.net.links import Links
 from heliograph.net.sim import SimNetwork
 
@@ -62,6 +62,28 @@ def test_placing_goes_on_while_the_watcher_brings_in_a_newer_state() -> None:
         registry.create = creating
         await placer.place(state, [server("s1")])
         assert list(await registry.items(PLACEMENT)) == [placement_key("r1"), placement_key("r2")]
+
+    with_placer(scenario)
+
+
+def test_a_placement_whose_answer_is_late_does_not_hide_a_newer_one() -> None:
+    """Found by the simulation: another server had been the oldest meanwhile, and the two fought for ever."""
+
+    async def scenario(placer: Placer, registry: Any) -> None:
+        state = SiteState(regions={"r": RegionEntry(RegionAttributes(name="r", total_num_buckets=1), 1)})
+        await placer.place(state, [server("s1")])
+        newer = RegionPlacement("r", (BucketPlacement("s2"),))
+        update = registry.update
+
+        async def late(key: str, value: bytes, *, revision: int, ttl_s: float | None = None) -> Any:
+            answer = await update(key, value, revision=revision, ttl_s=ttl_s)
+            state.placements = {"r": (newer, await registry.put(key, encode_entry(newer)))}
+            return answer
+
+        registry.update = late
+        state.placements = {"r": (RegionPlacement("r", (BucketPlacement("gone"),)), state.placements["r"][1])}
+        await placer.place(state, [server("s1")])
+        assert state.placements["r"][0] == newer
 
     with_placer(scenario)
 

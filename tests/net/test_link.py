@@ -48,7 +48,7 @@ async def serving(
         yield server
     finally:
         await server.close()
-        assert server.links == set()
+        assert server.links == {}
 
 
 @asynccontextmanager

@@ -202,7 +202,7 @@ def test_a_link_over_a_cut_is_given_up_by_both_ends() -> None:
             await pending
         assert link.closed
         await until(theirs.reasons)
-        assert server.links == set()
+        assert server.links == {}
         with pytest.raises(UnavailableError, match="did not answer within 2 s"):
             await connect_link(network.host("a"), address, SENDER, ours, timeout_s=2)
         network.heal("a", "b")

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from heliograph.engine.sim.faults import Fault as AppendFault
+from heliograph.errors import HeliographError
+from heliograph.link.messages import Rebalance
 from heliograph.model.attributes import DEFAULT_STORE, DiskStoreAttributes
 from heliograph.model.registry import REGISTRY, encode_entry, store_key
+from tests.sim.plan import beside
 from tests.sim.world import Program, SimSite, Slot, World
 
 FIRST_S, LAST_S = 0.5, 14.0
@@ -21,6 +26,8 @@ STOP_S = 20.0
 """How long a member may take to leave in order before it is killed."""
 CLOCK_STEP_MS_MAX = 5_000
 ANSWERS_LOST_S = 0.5
+COMMAND_S = 30.0
+"""How long an operator waits for the answer to a command."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +219,30 @@ def step_clock(world: World, rng: random.Random) -> Fault:
     return Fault(f"step clock of {slot.name} by {step_ms} ms", lambda: step(step_ms), lambda: step(-step_ms))
 
 
+def rebalance(world: World, rng: random.Random) -> Fault:
+    """An operator has the buckets evened out; some have enough of it after a while."""
+    site = rng.choice(world.sites)
+    patient = rng.random() < 0.7
+
+    async def ask(action: Literal["start", "cancel"]) -> None:
+        ready = [slot for slot in site.members if slot.ready]
+        if not ready:
+            return
+        oldest = min(ready, key=lambda slot: slot.member._info().age)
+        if oldest.process is not None:
+            asked = oldest.process.run(_obediently(oldest.member._placer.rebalance(Rebalance(action))))
+            await asyncio.wait({asked}, timeout=COMMAND_S)
+
+    return Fault(
+        f"rebalance site {site.plan.dsid}", lambda: ask("start"), _nothing if patient else lambda: ask("cancel")
+    )
+
+
+async def _obediently(command: Coroutine[Any, Any, object]) -> None:
+    with suppress(HeliographError):
+        await command
+
+
 def _cut(world: World, name: str, ways: list[tuple[str, str]]) -> Fault:
     def each(do: Callable[[str, str], None]) -> None:
         for one, other in ways:
@@ -258,10 +289,19 @@ BETWEEN_SITES = (cut_sites, reset_connections)
 
 async def disturb(world: World, rng: random.Random, count: int, story: list[str]) -> None:
     """Have `count` faults come and go, and tell what happened when."""
+    moving = beside(rng)
     draws = [draw for draw in DRAWS if len(world.sites) > 1 or draw[1] not in BETWEEN_SITES]
     faults = [
         (draw(world, rng), rng.uniform(FIRST_S, LAST_S), rng.uniform(LEAST_S, MOST_S))
         for draw in rng.choices([draw for _, draw in draws], [weight for weight, _ in draws], k=count)
+    ]
+
+    joins = [Fault(f"join {slot.name}", slot.start, _nothing) for slot in world.late]
+    rebalances = [rebalance(world, moving) for _ in range(world.plan.rebalances)]
+    leaves = [stop_member(world, moving) for _ in range(world.plan.rebalances)]
+    faults += [
+        (fault, moving.uniform(FIRST_S, LAST_S), moving.uniform(LEAST_S, MOST_S))
+        for fault in (*joins, *rebalances, *leaves)
     ]
 
     async def play(fault: Fault, at_s: float, lasts_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heliograph.model.attributes import GatewaySenderAttributes, RegionAttributes
 from tests.history.workload import Mix
@@ -25,6 +25,8 @@ CLOCK_AHEAD_MS_MAX = 3_000
 MIXES = (Mix(), Mix(pause_s=0.2), Mix(once=0, put=1, change=80, conditions=(12, 0, 1, 1, 0)))
 """The last one is of operations that are mostly turned down."""
 THIN_TIMEOUTS_S = (3.0, 15.0, 30.0)
+MOVING, ZONED = 0.5, 0.3
+"""In so many runs buckets move: members join late, and operators rebalance; of their sites so many have zones."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class SitePlan:
     """One site.
 
     clocks_ms: how far ahead each host's clock is, the locator's first. thin_clients: how long each waits for an answer.
+    late: so many of the members, the last ones, join while clients work. zones: of the members, for redundancy.
     """
 
     dsid: int
@@ -40,11 +43,24 @@ class SitePlan:
     senders: tuple[GatewaySenderAttributes, ...]
     clocks_ms: tuple[int, ...]
     thin_clients: tuple[float, ...] = ()
+    late: int = 0
+    zones: tuple[str, ...] = ()
+
+    @property
+    def redundant_copies(self) -> int:
+        """Of every bucket, when all members are there."""
+        if self.region.replicated:
+            return self.members - 1
+        apart = {zone or str(number) for number, zone in enumerate(self.zones or ("",) * self.members)}
+        return min(self.region.copies, len(apart) - 1)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One run. latency_s: of the network within a site, and between sites, one way."""
+    """One run.
+
+    latency_s: of the network within a site, and between sites, one way. rebalances: how often somebody asks for one.
+    """
 
     topology: str
     sites: tuple[SitePlan, ...]
@@ -52,9 +68,12 @@ class Plan:
     clients_per_member: int
     mix: Mix
     faults: int
+    rebalances: int = 0
 
     def __str__(self) -> str:
-        members = "+".join(str(site.members) for site in self.sites)
+        members = "+".join(
+            f"{site.members - site.late}{f'({site.late} late)' * bool(site.late)}" for site in self.sites
+        )
         region = self.sites[0].region
         kinds = {"parallel" if sender.parallel else "serial" for site in self.sites for sender in site.senders}
         return f"{self.topology} of {members} members, {region.type}, {' and '.join(sorted(kinds)) or 'no'} senders"
@@ -62,6 +81,7 @@ class Plan:
 
 def draw_plan(rng: random.Random) -> Plan:
     """Draw a run."""
+    moving = beside(rng)
     topology = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     ways = TOPOLOGIES[topology]
     kind = rng.choice(KINDS)
@@ -69,7 +89,7 @@ def draw_plan(rng: random.Random) -> Plan:
     if rng.random() < 0.2:
         buckets = [rng.choice((1, 2, 3)) for _ in ways]
     members_max = min(3, MEMBERS_OF_ALL_MAX // len(ways))
-    return Plan(
+    plan = Plan(
         topology=topology,
         sites=tuple(
             _draw_site(rng, dsid, remote, kind, count, rng.randint(1, members_max))
@@ -80,6 +100,27 @@ def draw_plan(rng: random.Random) -> Plan:
         mix=rng.choice(MIXES),
         faults=rng.randint(3, 7),
     )
+    return _with_moves(plan, moving) if moving.random() < MOVING else plan
+
+
+def beside(rng: random.Random) -> random.Random:
+    """Return another generator, which `rng` does not notice: what is drawn from it changes nothing else."""
+    other = random.Random()
+    other.setstate(rng.getstate())
+    return random.Random(other.getrandbits(64))
+
+
+def _with_moves(plan: Plan, rng: random.Random) -> Plan:
+    """Have members join late, zones for redundancy, and rebalances."""
+    sites = tuple(
+        replace(
+            site,
+            late=rng.randint(0, site.members - 1),
+            zones=tuple(rng.choice(("", "north", "south")) for _ in range(site.members)) * (rng.random() < ZONED),
+        )
+        for site in plan.sites
+    )
+    return replace(plan, sites=sites, rebalances=rng.randint(0, 3))
 
 
 def _draw_site(

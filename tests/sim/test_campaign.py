@@ -13,7 +13,7 @@ from tests.sim.campaign import simulate
 from tests.sim.checkers import anomalies
 
 ROOT = Path(__file__).parents[2]
-SEEDS_REPEATED = "1 4 9"
+SEEDS_REPEATED = "1 4 9 2086"
 DIGESTS = """
 import sys
 from tests.sim.campaign import simulate

@@ -19,9 +19,11 @@ from heliograph.engine.seam import LogEntry
 from heliograph.engine.sim.store import LogStore
 from heliograph.errors import FencedError, HeliographError
 from heliograph.gateway.queue import BucketQueue, Flight
+from heliograph.link.messages import Copies
 from heliograph.member import copy, snapshotter
 from heliograph.member.copy import BucketCopy
 from heliograph.member.operations import Operations
+from heliograph.member.placer import Placer
 from heliograph.member.receiver import GatewayReceiver
 from heliograph.member.region import HostedRegion
 from heliograph.model.batch import Part
@@ -52,6 +54,11 @@ def seeds(fit: Callable[[Plan], bool]) -> Iterator[int]:
 def quarrels(plan: Plan) -> bool:
     """One site with several members: primaries contend for a bucket, and nothing else goes on."""
     return plan.topology == "alone" and plan.sites[0].members > 1
+
+
+def grows(plan: Plan) -> bool:
+    """One site, which members join late."""
+    return plan.topology == "alone" and plan.sites[0].late > 0
 
 
 def exchanges(plan: Plan) -> bool:
@@ -166,6 +173,11 @@ def plant_repeats_are_new_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RequestMemory, "recall", lambda self, request: None)
 
 
+def plant_nobody_says_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets never arrive where they are on their way to."""
+    monkeypatch.setattr(Placer, "copies", lambda self, query: Copies({}))
+
+
 @pytest.mark.parametrize(
     ("plant", "expected", "fit"),
     [
@@ -180,6 +192,7 @@ def plant_repeats_are_new_writes(monkeypatch: pytest.MonkeyPatch) -> None:
         (plant_gaps_are_not_seen, {"divergence"}, exchanges),
         (plant_ids_are_forgotten_at_a_take_over, {"false answer"}, quarrels),
         (plant_repeats_are_new_writes, {"false answer"}, quarrels),
+        (plant_nobody_says_what_is_loaded, {"stuck"}, grows),
     ],
 )
 def test_a_planted_bug_is_found(

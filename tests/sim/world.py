@@ -19,7 +19,8 @@ from heliograph.member.config import MemberConfig
 from heliograph.member.member import Member
 from heliograph.model.attributes import DEFAULT_STORE, GatewayReceiverAttributes
 from heliograph.model.ids import Address, Seq
-from heliograph.model.registry import REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry, region_key
+from heliograph.model.members import RegionPlacement
+from heliograph.model.registry import REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry, placement_key, region_key
 from heliograph.net.sim import SimClock, SimNetwork
 from tests.sim.plan import REGION, Plan, SitePlan
 from tests.sim.process import Process
@@ -128,6 +129,7 @@ class MemberSlot(Slot):
 
     member: Member
     zone = ""
+    """Where copies of a bucket are redundant to."""
 
     async def begin(self, process: Process) -> None:
         async def connect(*_: object) -> Engine:
@@ -161,6 +163,10 @@ class SimSite:
         self.members = [
             MemberSlot(self, f"{plan.dsid}-{letter}", clock) for letter, clock in zip("abcd", clocks[1:], strict=False)
         ]
+        for slot, zone in zip(self.members, plan.zones, strict=False):
+            slot.zone = zone
+        self.late = self.members[len(self.members) - plan.late :]
+        """Members that join while clients work."""
 
     @property
     def slots(self) -> list[Slot]:
@@ -216,6 +222,7 @@ class SimSite:
                 for slot in self.members
                 if (copy := slot.member._regions[REGION].copies.get(bucket)) is not None and copy.view.seq != last.seq
             ]
+        found += self._displaced()
         for slot in self.members:
             if not slot.member._regions[REGION].settled:
                 found.append(f"{slot.name} is not what its placement wants")
@@ -225,6 +232,20 @@ class SimSite:
                 if not sender.drained
             ]
         return found
+
+    def _displaced(self) -> list[str]:
+        """Say which buckets are not where they should be in the end."""
+        item = self.engine.registries[REGISTRY].get(placement_key(REGION))
+        if item is None:
+            return [f"the region of site {self.plan.dsid} has no placement"]
+        placement = decode_entry(item.value, RegionPlacement)
+        copies = self.plan.redundant_copies
+        found = [f"buckets of site {self.plan.dsid} are on their way to {placement.goal}"] if placement.goal else []
+        return found + [
+            f"bucket {number} of site {self.plan.dsid} has {bucket.holders} and not {copies} redundant copies"
+            for number, bucket in enumerate(placement.buckets)
+            if len(bucket.secondaries) < copies or bucket.loading
+        ]
 
     def _generation(self) -> int:
         item = self.engine.registries[REGISTRY].get(region_key(REGION))
@@ -283,13 +304,20 @@ class World:
         """All members of all sites."""
         return [slot for site in self.sites for slot in site.members]
 
+    @property
+    def late(self) -> list[MemberSlot]:
+        """The members that join while clients work."""
+        return [slot for site in self.sites for slot in site.late]
+
     async def start(self) -> None:
-        """Start every process and configure every site."""
-        for slot in self.slots:
+        """Start every process that is not late, and configure every site."""
+        early = [slot for slot in self.slots if slot not in self.late]
+        for slot in early:
             slot.start()
-        await _until(lambda: all(slot.ready for slot in self.slots))
+        await _until(lambda: all(slot.ready for slot in early))
         await asyncio.gather(*(_in(site.members[0], site.configure()) for site in self.sites))
-        await _until(lambda: all(REGION in slot.member._regions for slot in self.members))
+        here = [slot for slot in self.members if slot in early]
+        await _until(lambda: all(REGION in slot.member._regions for slot in here))
 
     async def stop(self) -> None:
         """Stop every process in order."""

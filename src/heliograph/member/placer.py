@@ -83,7 +83,8 @@ class Placer:
             self._open.clear()
         for name in placements.keys() - groups.keys():
             await self._registry.delete(placement_key(name))
-            state.placements.pop(name, None)
+            if state.placements.get(name) == placements[name]:
+                state.placements.pop(name)
 
     async def _write(self, state: SiteState, placement: RegionPlacement, revision: int | None) -> bool:
         """Replace a placement, unless it has changed meanwhile; then the next look finds the new one."""
@@ -96,7 +97,9 @@ class Placer:
         except ConflictError:
             _log.info("placement changed meanwhile region=%s", placement.region)
             return False
-        state.placements[placement.region] = (placement, revision)
+        known = state.placements.get(placement.region)
+        if known is None or known[1] < revision:  # else the watcher has brought what another wrote after this
+            state.placements[placement.region] = (placement, revision)
         return True
 
     def _seen_of(self, regions: Sequence[str]) -> dict[str, Seen]:

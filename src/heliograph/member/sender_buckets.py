@@ -122,7 +122,7 @@ class ShippedBuckets:
 
     def assign(self, assigned: dict[BucketKey, Assignment]) -> None:
         """Ship exactly these buckets."""
-        for key in self._assigned.keys() - assigned.keys():
+        for key in sorted(self._assigned.keys() - assigned.keys()):
             self.remove(key)
         for key, assignment in assigned.items():
             self.add(key, assignment)

@@ -105,7 +105,8 @@ class LinkServer:
         keep_alive: KeepAlive,
         links_max: int,
     ) -> None:
-        self.links: set[Link] = set()
+        self.links: dict[Link, None] = {}
+        """In the order in which they were made."""
         self._hello = hello
         self._accept = accept
         self._keep_alive = keep_alive
@@ -146,7 +147,7 @@ class LinkServer:
             raise UnavailableError(f"{self._hello()} is stopping")
         if len(self.links) >= self._links_max:
             raise UnavailableError(f"{self._hello()} holds {self._links_max} connections already")
-        self.links.add(link)
+        self.links[link] = None
 
     def judge(self, link: Link, peer: Hello) -> LinkHandler:
         """Let the server's owner decide on a peer."""
@@ -156,7 +157,7 @@ class LinkServer:
 
     def release(self, link: Link) -> None:
         """Forget a link that is gone."""
-        self.links.discard(link)
+        self.links.pop(link, None)
 
 
 async def serve_links(
