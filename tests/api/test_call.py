@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from heliograph.api import operations, writes
+from heliograph.api.call import LOOK_S
 from heliograph.api.client import Client
+from heliograph.api.locators import REFRESH_S
 from heliograph.errors import (
     DiskStoreFullError,
     ForgottenError,
@@ -22,10 +24,13 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.link import messages
+from heliograph.link.hello import Hello
 from heliograph.link.messages import Change, GetAll, Keys, PutAll, Size
 from heliograph.model.attributes import RegionAttributes
+from heliograph.model.ids import Address
 from heliograph.model.keys import Key, bucket_of, encode_value, key_bytes
-from heliograph.net.link import Link
+from heliograph.model.members import MemberInfo
+from heliograph.net.link import Link, serve_links
 from tests.api.site import Answer, FakeServer, FakeSite, Fault, answer_with, hang, lose_answer, lose_request, run_sim
 
 ENTRIES = {f"key{number}": number for number in range(100)}
@@ -566,5 +571,95 @@ def test_popitem_takes_an_entry_as_it_is_now() -> None:
             assert await region.popitem() == (HERE, 2)
             with pytest.raises(KeyError, match="customer is empty"):
                 await region.popitem()
+
+    run_sim(scenario)
+
+
+def test_a_region_may_have_a_time_of_its_own() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            for request in (PutAll, GetAll):
+                site.servers["server1"].faults[request] = hang
+            started = now()
+            hurried = client.region("customer", timeout_s=0.5)
+            with pytest.raises(UnavailableError, match=r"no answer within 0\.5 s"):
+                await hurried.put(HERE, 1)
+            with pytest.raises(UnavailableError, match=r"no answer within 0\.5 s"):
+                await hurried.get(HERE)
+            assert now() - started == pytest.approx(1, abs=0.1)
+            await client.region("customer").put(HERE, 2)
+            assert await hurried.get(HERE) == 2
+            assert len(site.servers["server1"].server.links) == 1  # the same one
+            for wrong in (0, -1, float("inf"), "soon"):
+                with pytest.raises(UsageError, match="timeout_s="):
+                    client.region("customer", timeout_s=wrong)  # type: ignore[arg-type]
+
+    run_sim(scenario)
+
+
+def test_a_member_that_hangs_is_left_when_the_site_says_so() -> None:
+    """Its link is as good as ever: only the locator tells that another one is primary."""
+
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put_all(ENTRIES)
+            for request in (PutAll, Change, GetAll):
+                site.servers["server1"].faults[request] = hang
+            calls = [
+                asyncio.create_task(region.put(HERE, "new")),
+                asyncio.create_task(region.replace(HERE, "newer")),
+                asyncio.create_task(region.get_all(ENTRIES)),
+            ]
+            await asyncio.sleep(1)
+            site.primaries["customer"] = ["server2"] * 16
+            await asyncio.gather(*calls)
+            assert now() < 2 * LOOK_S
+            assert site.asked(PutAll)["server2"] == 9
+            assert site.asked(Change) == {"server1": 1, "server2": 1}
+
+    run_sim(scenario)
+
+
+def test_what_is_known_of_a_site_is_refreshed_beside_the_calls() -> None:
+    async def scenario(site: FakeSite) -> None:
+        async with site.client() as client:
+            region = client.region("customer")
+            await region.put(HERE, 1)
+            await asyncio.sleep(REFRESH_S - 1)
+            await region.get(HERE)
+            assert site.locator.asked == 1
+            await asyncio.sleep(2)
+            started = now()
+            await asyncio.gather(*(region.get(HERE) for _ in range(10)))
+            assert now() - started < 0.01
+            await asyncio.sleep(0.1)
+            assert site.locator.asked == 2
+
+    run_sim(scenario)
+
+
+def test_a_locator_that_the_site_has_besides_is_asked_when_the_given_one_is_gone() -> None:
+    async def scenario(site: FakeSite) -> None:
+        hello = Hello("locator", "locator2", 1)
+        second = await serve_links(site.network_of("locator2"), "", 0, hello, lambda _peer: site.locator)
+        other = MemberInfo(
+            name="locator2",
+            kind="locator",
+            incarnation="1",
+            joined_ms=1,
+            address=Address("locator2", second.port),
+            pid=1,
+        )
+        site.view = site.seen()
+        site.view.members.append(other)
+        async with site.client() as client:
+            await site.locator.server.close()
+            assert await client.regions() == ["customer"]
+            started = now()
+            assert await client.regions() == ["customer"]
+            assert now() - started < 0.1  # the dead one is not asked first
+            assert site.locator.asked == 3
+        await second.close()
 
     run_sim(scenario)

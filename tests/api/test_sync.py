@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import heliograph
 from heliograph.api.loop import LoopThread
 from heliograph.api.options import Addresses
 from heliograph.errors import PeerError, RegionNotFoundError, UnavailableError, UsageError
-from heliograph.link.messages import PutAll
+from heliograph.link.messages import Change, PutAll
 from heliograph.model.ids import Address
 from tests.api.site import FakeSite, hang, lose_request
 
@@ -100,6 +102,31 @@ def test_a_lost_link_is_opened_again(site: FakeSite) -> None:
             server.faults[PutAll] = lose_request
         region.put_all({str(number): number for number in range(100)})
         assert len(region) == 100
+
+
+def test_an_interrupted_call_leaves_the_client_as_it_was(site: FakeSite) -> None:
+    with heliograph.connect(site.address) as client:
+        region = client.region("customer")
+        for server in site.servers.values():
+            server.faults[PutAll] = hang
+            server.faults[Change] = hang
+        for call in (lambda: region.put("k", 1), lambda: region.put_if_absent("k", 2)):
+            asked = sum((site.asked(PutAll) + site.asked(Change)).values())
+            interrupter = threading.Thread(target=_interrupt_once_asked, args=(site, asked))
+            interrupter.start()
+            with pytest.raises(KeyboardInterrupt):
+                call()
+            interrupter.join()
+        region.put("k", 3)
+        assert region.get("k") == 3
+        assert client.region("customer", timeout_s=1).put_if_absent("k", 4) == 3
+
+
+def _interrupt_once_asked(site: FakeSite, asked: int) -> None:
+    deadline = time.monotonic() + 10
+    while sum((site.asked(PutAll) + site.asked(Change)).values()) == asked and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_region_that_does_not_exist_is_named_with_those_that_do(site: FakeSite) -> None:

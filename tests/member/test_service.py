@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from heliograph.errors import HeliographError, NotPrimaryError, RegionNotFoundError, UsageError
@@ -12,6 +13,7 @@ from heliograph.link.hello import Hello
 from heliograph.link.messages import ApplyParts, Change, Clear, GetAll, Keys, PutAll, Size
 from heliograph.model.ids import Address
 from heliograph.model.keys import ARGUMENT_BYTES_MAX, KEY_BYTES_MAX, NO_VALUE, VALUE_BYTES_MAX, bucket_of
+from heliograph.model.requests import RequestId
 from heliograph.model.routing import UNROUTED
 from heliograph.net.link import call_once
 from tests.member.copies import REGION, SITE
@@ -101,6 +103,36 @@ def test_who_cannot_tell_the_bucket_leaves_it_to_the_member() -> None:
         assert (changed.done, changed.old, changed.primary) == (True, b"w", "")
         with pytest.raises(NotPrimaryError, match="a is not the primary"):
             await ask(site, "a", PutAll(REGION, UNROUTED, [KEY], [b"v"], forwarded=True))
+
+    play(scenario)
+
+
+def without_place(answer: Any) -> messages.Reply:
+    """An answer without what depends on who was asked."""
+    reply: messages.Reply = msgspec.structs.replace(answer, primary="", seq=0)
+    return reply
+
+
+@pytest.mark.parametrize("bucket", [1, UNROUTED])
+def test_a_request_under_one_id_is_done_once_whoever_is_asked(bucket: int) -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "b", "b")
+        keys = [OTHERS_KEY] if bucket != UNROUTED else [OTHERS_KEY, KEY]
+        mine = put(keys, [b"v"] * len(keys), bucket=bucket)
+        change = Change(REGION, bucket, "replace", OTHERS_KEY, b"x")
+        for number, request in enumerate((mine, change, Clear(REGION, 1, BUCKETS)), start=1):
+            name = RequestId(7, number, 1, one.host.clock.now_ms(), 0)
+            first: Any = msgspec.structs.replace(request, id=name)
+            again: Any = msgspec.structs.replace(request, id=msgspec.structs.replace(name, repeated=True))
+            answer = await ask(site, "a", first)
+            await other.operations.put_all(REGION, [OTHERS_KEY, KEY], [b"by another"] * 2)
+            for member in ("a", "b"):
+                told = await ask(site, member, again)
+                assert without_place(told) == without_place(answer)
+            assert await ask(site, "b", GetAll(REGION, [OTHERS_KEY])) == messages.Values([b"by another"])
+        anew = msgspec.structs.replace(mine, id=RequestId(7, 9, 1, 0, 5))
+        with pytest.raises(NotPrimaryError, match="region r was created anew"):
+            await ask(site, "a", anew)
 
     play(scenario)
 
