@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from heliograph.bucket import requests
 from tests.sim.campaign import simulate
 from tests.sim.checkers import anomalies
 
@@ -29,6 +31,13 @@ def test_no_anomaly(campaign_seed: int) -> None:
         report += [f"{name}: {example}" for name, examples in found.items() for example in examples]
         report.append(f"again: pytest tests/sim/test_campaign.py -k no_anomaly --first-seed={campaign_seed} --seeds=1")
         pytest.fail("\n".join(report), pytrace=False)
+
+
+@pytest.mark.parametrize("seed", range(300, 306))
+def test_nothing_is_done_twice_however_soon_a_bucket_forgets_its_clients(seed: int) -> None:
+    """What was forgotten is refused: that may leave clients without an answer, and nothing else."""
+    with patch.multiple(requests, MEMORY_MS=1_000, CLIENTS_MAX=3, ANSWERS_MAX=2):
+        assert anomalies(simulate(seed)).keys() <= {"stuck"}
 
 
 def test_a_seed_decides_a_run() -> None:

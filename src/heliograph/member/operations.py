@@ -1,16 +1,13 @@
 """The operations on regions as a member does them: here where it is primary, at the primary where it is not.
 
-A write that is sent elsewhere is tried again where the placement now points, until the write timeout. One whose answer
-was lost may be sent again too: it carries an id, under which the bucket does it once (`bucket.requests`). Parts from
-another site need none, because their versions make a repeat harmless. What a member does in its own copy carries no id
-and is not repeated.
+What a member does in its own copy carries no id and is not repeated; what it sends elsewhere is done once, see
+`member.primaries`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -18,12 +15,8 @@ import msgspec
 
 from heliograph.bucket.primary import argument_size, largest_entry, request_size
 from heliograph.errors import (
-    ForgottenError,
     HeliographError,
     NotPrimaryError,
-    OverloadedError,
-    PeerError,
-    RegionNotFoundError,
     TooLargeError,
     UnavailableError,
     UnreachableError,
@@ -32,24 +25,17 @@ from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
 from heliograph.member.backlog import Backlog
 from heliograph.member.copy import BucketCopy
+from heliograph.member.primaries import RETRY_S, Primaries
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import SiteState
 from heliograph.member.waiters import ManyWrites, OneWrite
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Part
-from heliograph.model.ids import Address, BucketId, Seq
+from heliograph.model.ids import BucketId, Seq
 from heliograph.model.keys import KEY_PARTS_MAX, Key
 from heliograph.model.requests import Identities
 from heliograph.model.routing import UNROUTED
 from heliograph.net.links import Links
-
-RETRY_S = 0.05
-"""Between two looks at who is primary, while a take-over is under way."""
-LOOK_S = 1.0
-"""While a primary has not answered: between two looks at whether it still is that."""
-
-OVERLOADED_S = 0.25
-"""Before a member that has too much under way is asked again."""
 
 GET_KEYS_MAX = 1_000
 """Keys that another member is asked for in one request."""
@@ -59,8 +45,6 @@ ROUGH_BYTES_MAX = 64 * 1024
 
 Piece: TypeAlias = tuple[list[Key], list[bytes], int]
 """Entries of one bucket that fit into a record, and their size."""
-OnceRequest: TypeAlias = messages.PutAll | messages.Change | messages.Clear
-Routed: TypeAlias = OnceRequest | messages.ApplyParts
 T = TypeVar("T")
 
 
@@ -77,13 +61,10 @@ class Operations:
         timeout_s: float,
         identities: Identities,
     ) -> None:
-        self._name = name
-        self._regions = regions
-        self._state = state
         self._links = links
         self._backlog = backlog
         self._timeout_s = timeout_s
-        self._identities = identities
+        self._primaries = Primaries(name, regions, state, links, backlog, timeout_s, identities)
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -91,13 +72,7 @@ class Operations:
 
     def region(self, name: str) -> HostedRegion:
         """Return a region. Raises RegionNotFoundError listing those there are, NotPrimaryError while it is new here."""
-        region = self._regions.get(name.removeprefix("/"))
-        if region is None:
-            if name.removeprefix("/") in self._state().regions:
-                raise NotPrimaryError(f"{self._name} has not taken up region {name!r} yet")
-            known = ", ".join(sorted(self._regions)) or "none"
-            raise RegionNotFoundError(f"region {name!r} does not exist at this site (regions: {known})")
-        return region
+        return self._primaries.region(name)
 
     async def attributes(self, region: str) -> RegionAttributes:
         """Return a region's attributes."""
@@ -177,7 +152,7 @@ class Operations:
         """Have the bucket's primary do a put once, however often it takes; under the id that it has, or a new one."""
         if request.bucket == UNROUTED:
             return await self._put_by_bucket(request)
-        done = await self._once(request, Done)
+        done = await self._primaries.once(request, Done)
         await self._shown(request.region, request.bucket, done.seq)
         return done
 
@@ -224,7 +199,7 @@ class Operations:
         if request.bucket == UNROUTED:
             bucket = self.region(request.region).routing.bucket_of(request.key)
             request = msgspec.structs.replace(request, bucket=bucket)
-        changed = await self._once(request, Changed)
+        changed = await self._primaries.once(request, Changed)
         await self._shown(request.region, request.bucket, changed.seq)
         return changed
 
@@ -255,7 +230,7 @@ class Operations:
 
     async def clear_once(self, request: messages.Clear) -> Done:
         """Have the bucket's primary clear it once; as `put_once`."""
-        done = await self._once(request, Done)
+        done = await self._primaries.once(request, Done)
         await self._shown(request.region, request.bucket, done.seq)
         return done
 
@@ -266,123 +241,13 @@ class Operations:
             waiter = OneWrite(self._loop)
             copy.apply_parts(parts, waiter)
             return cast("asyncio.Future[Done]", waiter.future)
-        return self._routed(messages.ApplyParts(region, bucket, parts, True), Done)
-
-    async def _once(self, request: OnceRequest, kind: type[T]) -> T:
-        if request.id is not None:
-            return await self._routed(request, kind)
-        hosted = self.region(request.region)
-        identity = self._identities.draw(hosted.name, hosted.generation, request.bucket)
-        try:
-            return await self._routed(msgspec.structs.replace(request, id=identity.wire()), kind)
-        finally:
-            identity.end()
-
-    async def _routed(self, request: Routed, kind: type[T]) -> T:
-        """Do a request at the bucket's primary, wherever it moves, as long as its caller and the write timeout allow.
-
-        Raises UnreachableError or NotPrimaryError when it was certainly not done, other UnavailableErrors when that is
-        unknown.
-        """
-        timeout_s = self._timeout_s
-        if not isinstance(request, messages.ApplyParts) and request.timeout_ms:
-            timeout_s = min(timeout_s, request.timeout_ms / 1000)
-        deadline = self._loop.time() + timeout_s
-        where = f"bucket {request.bucket} of {request.region}"
-        lost: HeliographError | None = None
-        while True:
-            try:
-                return await self._attempt(request, kind, deadline)
-            except UnreachableError as exc:
-                error: HeliographError = exc
-            except HeliographError as exc:
-                error = exc
-                if isinstance(exc, UnavailableError) and not isinstance(exc, ForgottenError):
-                    lost = exc
-                    request = _repeated(request)
-                elif not isinstance(exc, NotPrimaryError) or self._is_anew(request):
-                    if lost is None:
-                        raise
-                    raise UnavailableError(f"it is unknown whether the write to {where} was done: {exc}") from exc
-            elsewhere = isinstance(error, OverloadedError) and not self._backlog.full
-            # An attempt for whose answer there is no time would only make it unknown what became of the write.
-            if self._loop.time() + (OVERLOADED_S if elsewhere else 0.0) >= deadline:
-                if lost is not None:
-                    raise UnavailableError(f"it is unknown whether the write to {where} was done: {error}") from error
-                if isinstance(error, OverloadedError):
-                    raise error
-                raise UnreachableError(f"{where} has no primary that answers: {error}") from error
-            if isinstance(error, OverloadedError) and not elsewhere:
-                await self._room(deadline)
-            else:
-                await asyncio.sleep(OVERLOADED_S if elsewhere else RETRY_S)
-
-    async def _room(self, deadline: float) -> None:
-        """Wait until this member takes more, or the time is over."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                await self._backlog.room()
-
-    async def _attempt(self, request: Routed, kind: type[T], deadline: float) -> T:
-        hosted = self.region(request.region)
-        if self._is_anew(request):
-            raise NotPrimaryError(f"region {request.region} was created anew: look at the site anew")
-        if not isinstance(request, messages.ApplyParts):
-            left_ms = max(1, int((deadline - self._loop.time()) * 1000))
-            request = msgspec.structs.replace(request, timeout_ms=left_ms)
-        copy = hosted.copies.get(request.bucket)
-        if copy is None or not copy.accepting:
-            return await self._ask_primary(hosted, request, kind, deadline)
-        waiter = OneWrite(self._loop)
-        if isinstance(request, messages.PutAll):
-            size = request_size(request.keys, request.values) + argument_size(request.argument)
-            copy.put_once(request, size, waiter)
-        elif isinstance(request, messages.Change):
-            copy.change_once(request, waiter)
-        elif isinstance(request, messages.Clear):
-            copy.clear_once(request, waiter)
-        else:
-            copy.apply_parts(request.parts, waiter)
-        return cast(T, await waiter.future)
-
-    async def _ask_primary(self, hosted: HostedRegion, request: Routed, kind: type[T], deadline: float) -> T:
-        """Ask the bucket's primary, as long as it is that."""
-        member = hosted.primary_of(request.bucket)
-        address = self._address(member)
-        link = self._links.get(address) or await self._links.open(address)
-        answer = link.request(request)
-        try:
-            while not answer.done():
-                left_s = deadline - self._loop.time()
-                moved = self._regions.get(hosted.name) is not hosted or hosted.primary_of(request.bucket) != member
-                if moved or left_s <= 0:
-                    raise UnavailableError(f"{member} did not answer{' while it was the primary' if moved else ''}")
-                await asyncio.wait((answer,), timeout=min(LOOK_S, left_s))
-            reply = answer.result()
-        finally:
-            answer.cancel()
-        if not isinstance(reply, kind):
-            raise PeerError(f"{member} answered {type(reply).__name__} to {type(request).__name__}")
-        return reply
-
-    def _is_anew(self, request: Routed) -> bool:
-        """Say whether the request is for another region of this name: numbers and buckets mean nothing here then."""
-        if isinstance(request, messages.ApplyParts) or request.id is None:
-            return False
-        hosted = self._regions.get(request.region.removeprefix("/"))
-        return hosted is not None and hosted.generation != request.id.generation
+        return self._primaries.routed(messages.ApplyParts(region, bucket, parts, True), Done)
 
     async def tell_reads(self, region: str, bucket: int, keys: list[Key]) -> None:
         """Tell the bucket's primary that entries were read here. Raises NotPrimaryError, UnavailableError."""
         primary = self.region(region).primary_of(bucket)
         for some, _, _ in _chunks(keys, [b""] * len(keys), self.region(region).record_bytes_max):
             await self._ask(primary, messages.WereRead(region, bucket, some), Done)
-
-    def _address(self, member: str) -> Address:
-        info = self._state().members.get(member)
-        if info is None or member == self._name:
-            raise NotPrimaryError("nobody is primary at the moment")
-        return info.address
 
     async def _shown(self, region: str, bucket: int, seq: int) -> None:
         """Wait until this member's own copy, if it holds one, shows a write (architecture §2)."""
@@ -503,17 +368,10 @@ class Operations:
     async def hear(self, member: str, request: messages.Listen) -> messages.Heard:
         """Ask another member for events. Raises NotPrimaryError, UnavailableError, and what it answers."""
         timeout_s = request.wait_ms / 1000 + self._timeout_s
-        return await self._links.call(self._address(member), request, messages.Heard, timeout_s=timeout_s)
+        return await self._links.call(self._primaries.address(member), request, messages.Heard, timeout_s=timeout_s)
 
     async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
-        return await self._links.call(self._address(member), request, kind, timeout_s=self._timeout_s)
-
-
-def _repeated(request: Routed) -> Routed:
-    """Return the request as it is sent when another copy of it may be under way."""
-    if isinstance(request, messages.ApplyParts) or request.id is None:
-        return request
-    return msgspec.structs.replace(request, id=msgspec.structs.replace(request.id, repeated=True))
+        return await self._links.call(self._primaries.address(member), request, kind, timeout_s=self._timeout_s)
 
 
 async def _in_parts(items: list[int], most: int, ask: Callable[[list[int]], Awaitable[None]]) -> None:

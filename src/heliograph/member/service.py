@@ -12,7 +12,8 @@ from heliograph.bucket.primary import RECORD_BYTES_MAX, argument_size, request_s
 from heliograph.errors import NotPrimaryError, TooLargeError, UsageError
 from heliograph.link import frames, messages
 from heliograph.member.copy import BucketCopy
-from heliograph.member.operations import OnceRequest, Operations
+from heliograph.member.operations import Operations
+from heliograph.member.primaries import OnceRequest
 from heliograph.member.waiters import OneWrite
 from heliograph.model.keys import (
     KEY_PARTS_MAX,
