@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.errors import PeerError, UsageError
-from heliograph.gateway.verdict import open_batch, parts_by_bucket
+from heliograph.gateway.verdict import open_batch, parts_by_bucket, runs
 from heliograph.link.messages import WanBatch, encode
 from heliograph.model.batch import Part, decode_columns
 from heliograph.model.keys import bucket_of
@@ -107,3 +107,20 @@ def test_with_another_partition_resolver_events_are_sorted_anew() -> None:
 def test_a_key_that_the_partition_resolver_refuses_is_named() -> None:
     with pytest.raises(UsageError, match=r"'plain' has no '\|'"):
         parts_by_bucket(WanBatch("r", 16, [(3, born("plain"))]), Routing(16, "string-prefix", string_prefix))
+
+
+@given(st.lists(st.lists(KEYS, min_size=1, max_size=12, unique=True), max_size=6), st.integers(1, 400))
+def test_runs_hold_no_more_than_fits_and_every_event_in_order(each: list[list[str]], size_max: int) -> None:
+    parts = [born(*keys) for keys in each]
+    found = list(runs(parts, size_max))
+    assert all(found)
+    for run in found:
+        if sum(len(piece.columns) for piece in run) > size_max:
+            assert [piece.count for piece in run] == [1], "an event that is too large by itself"
+    pieces = [piece for run in found for piece in run]
+    assert [key for piece in pieces for key in keys_of(piece)] == [key for keys in each for key in keys]
+    for piece in pieces:
+        assert piece.count == len(keys_of(piece))
+        assert (piece.origin, piece.recipients, piece.birth_bucket, piece.birth_seq) == (1, (2,), 3, 17)
+    untouched = [part for part in parts if len(part.columns) <= size_max]
+    assert [part for part in untouched if not any(piece is part for piece in pieces)] == []

@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import cast
 
+from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.link.messages import Done, Outcome, ReceiverCommand, SenderCommand
 from heliograph.member.copy import BucketCopy
 from heliograph.member.gateways import GatewayHost, Gateways
@@ -55,6 +56,7 @@ async def gateways_at(host: Host, state: SiteState, *hosted: HostedRegion) -> Ga
         hostname=host.name,
         network=host.network,
         rng=random.Random(1),
+        record_bytes_max=RECORD_BYTES_MAX,
         registry=host.registry,
         regions=regions,
         state=lambda: state,

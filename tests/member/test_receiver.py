@@ -262,6 +262,29 @@ def test_a_sender_that_overwhelms_the_site_is_read_more_slowly(monkeypatch: pyte
     simulate(scenario)
 
 
+def test_what_is_larger_than_this_sites_engine_takes_is_appended_in_pieces() -> None:
+    async def scenario(world: World) -> None:
+        receiver = await world.receiver()
+        host = receiver._host
+        host.record_bytes_max = 2_000
+        link, sender = await connect(world, receiver)
+        keys = [f"key-{number}-{'x' * 100}" for number in range(100)]
+        link.send_batch(1, batch((0, part(*keys)), (1, part("k"))))
+        await world.until(lambda: bool(sender.answers))
+        assert sender.answers == [(1, "ack")]
+        assert world.arrived("r", 0) == keys
+        assert world.arrived("r", 1) == ["k"]
+        pieces = world.applied["r", 0]
+        assert len(pieces) > 5
+        assert max(len(piece.columns) for piece in pieces) <= 2_000
+        world.refusals["r", 0] = ClockSkewError("ahead")
+        link.send_batch(2, batch((0, part(*keys)), (1, part("k"))))
+        await world.until(lambda: len(sender.answers) == 2)
+        assert sender.answers[1] == (2, "ClockSkewError: ahead")
+
+    simulate(scenario)
+
+
 def test_senders_that_overwhelm_the_site_together_are_read_more_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiver_module, "ALL_BYTES_MAX", 1_000_000)
 

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
+from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.seam import Log, Registry, bucket_subject
 from heliograph.engine.sim.engine import SimClient, connect_engine
 from heliograph.engine.sim.loop import run
@@ -119,6 +120,7 @@ class RemoteHost:
         self.hostname = name
         self.network: Network = world.network.host(name)
         self.rng = random.Random(world.rng.random())
+        self.record_bytes_max = RECORD_BYTES_MAX
         self._answer_at = 0.0
         self._world = world
 

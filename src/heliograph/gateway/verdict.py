@@ -7,14 +7,20 @@ its bytes; otherwise its events are sorted into this site's buckets by key, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from heliograph.errors import PeerError
 from heliograph.link.messages import WanBatch, decode_wan_batch
 from heliograph.model.attributes import TOTAL_NUM_BUCKETS_MAX
-from heliograph.model.batch import Part, check_head, check_part, decode_columns, encode_columns
+from heliograph.model.batch import Columns, Part, check_head, check_part, decode_columns, encode_columns
 from heliograph.model.decoding import decode
+from heliograph.model.keys import key_bytes
 from heliograph.model.routing import Routing
+
+EVENT_HEAD_BYTES = 32
+"""What an event adds to its key and value, at most."""
 
 
 def open_batch(body: bytes) -> WanBatch:
@@ -52,10 +58,41 @@ def _split(part: Part, routing: Routing) -> list[tuple[int, Part]]:
     groups = routing.positions_by_bucket(columns.keys)
     if len(groups) == 1:
         return [(bucket, part) for bucket in groups]
-    return [
-        (
-            bucket,
-            msgspec.structs.replace(part, count=len(positions), columns=encode_columns(columns.take(positions))),
-        )
-        for bucket, positions in groups.items()
-    ]
+    return [(bucket, _piece(part, columns, positions)) for bucket, positions in groups.items()]
+
+
+def runs(parts: Sequence[Part], size_max: int) -> Iterator[tuple[Part, ...]]:
+    """Yield a bucket's parts, in order, in runs of at most `size_max` bytes of columns; a larger part is cut.
+
+    So that what another site's engine took in one append gets into the log of a site whose engine takes less. An event
+    is never cut, and may be too large. Raises PeerError when a part that is to be cut is malformed.
+    """
+    run: list[Part] = []
+    size = 0
+    for part in parts:
+        for piece in (part,) if len(part.columns) <= size_max else _cut(part, size_max):
+            if run and size + len(piece.columns) > size_max:
+                yield tuple(run)
+                run, size = [], 0
+            run.append(piece)
+            size += len(piece.columns)
+    if run:
+        yield tuple(run)
+
+
+def _cut(part: Part, size_max: int) -> Iterator[Part]:
+    """Cut a part into pieces of at most `size_max` bytes, or one event; each keeps the birth of the whole."""
+    columns = decode_columns(part.columns)
+    check_part(part, columns)
+    start = size = 0
+    for position, (key, value) in enumerate(zip(columns.keys, columns.values, strict=True)):
+        more = key_bytes([key]) + len(value) + EVENT_HEAD_BYTES
+        if size + more > size_max and position > start:
+            yield _piece(part, columns, range(start, position))
+            start, size = position, 0
+        size += more
+    yield _piece(part, columns, range(start, len(columns.keys)))
+
+
+def _piece(part: Part, columns: Columns, positions: Sequence[int]) -> Part:
+    return msgspec.structs.replace(part, count=len(positions), columns=encode_columns(columns.take(positions)))

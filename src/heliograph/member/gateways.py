@@ -44,6 +44,7 @@ class GatewayHost:
         hostname: str,
         network: Network,
         rng: random.Random,
+        record_bytes_max: int,
         registry: Registry,
         regions: dict[str, HostedRegion],
         state: Callable[[], SiteState],
@@ -57,6 +58,7 @@ class GatewayHost:
         self.hostname = hostname
         self.network = network
         self.rng = rng
+        self.record_bytes_max = record_bytes_max
         self.registry = registry
         self.apply_parts = apply_parts
         self.find_receivers = find_receivers

@@ -550,6 +550,7 @@ class Member:
             hostname=self._hostname,
             network=self._network,
             rng=self._rng,
+            record_bytes_max=self.record_bytes_max,
             registry=self._registry,
             regions=self._regions,
             state=lambda: self._watcher.state,

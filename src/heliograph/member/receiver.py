@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
-from heliograph.gateway.verdict import open_batch, parts_by_bucket
+from heliograph.gateway.verdict import open_batch, parts_by_bucket, runs
 from heliograph.link.failures import failure_of
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Done, ReceiverAction, ReceiverStatus
@@ -40,13 +40,17 @@ _log = logging.getLogger(__name__)
 
 
 class ReceiverHost(Protocol):
-    """A member, as its gateway receiver sees it. hostname: by which other machines reach the member."""
+    """A member, as its gateway receiver sees it.
+
+    hostname: by which other machines reach the member. record_bytes_max: what it hands to a bucket at once.
+    """
 
     name: str
     dsid: int
     hostname: str
     network: Network
     rng: random.Random
+    record_bytes_max: int
 
     def routing(self, region: str) -> Routing:
         """Return how a region's keys find their buckets. Raises RegionNotFoundError."""
@@ -71,12 +75,12 @@ class _Work:
 
 @dataclass(slots=True)
 class _Batch:
-    """A batch under way: how many buckets still have to answer, and the first that failed."""
+    """A batch under way: how many answers of buckets there still have to be, and the first failure."""
 
     link: Link
     batch_id: int
     size: int
-    buckets: int
+    answers: int
     failure: BaseException | None = None
 
 
@@ -178,7 +182,10 @@ class GatewayReceiver(BaseHandler):
             work = self._works[link] = _Work()
         try:
             batch = open_batch(body)
-            parts = parts_by_bucket(batch, self._host.routing(batch.region))
+            parts = list(parts_by_bucket(batch, self._host.routing(batch.region)).items())
+            size_max = self._host.record_bytes_max
+            if len(body) > size_max:
+                parts = [(bucket, [*run]) for bucket, some in parts for run in runs(some, size_max)]
         except HeliographError as exc:
             self._refuse(link, batch_id, exc)
             return
@@ -190,7 +197,7 @@ class GatewayReceiver(BaseHandler):
         work.size += len(body)
         self._size += len(body)
         under_way = _Batch(link, batch_id, len(body), len(parts))
-        for bucket, bucket_parts in parts.items():
+        for bucket, bucket_parts in parts:
             self._apply(under_way, batch.region, bucket, tuple(bucket_parts))
         if not parts:
             self._finish(under_way)
@@ -218,10 +225,10 @@ class GatewayReceiver(BaseHandler):
         future.add_done_callback(done)
 
     def _answered(self, batch: _Batch, failure: BaseException | None) -> None:
-        batch.buckets -= 1
+        batch.answers -= 1
         if failure is not None and batch.failure is None:
             batch.failure = failure
-        if not batch.buckets:
+        if not batch.answers:
             self._finish(batch)
 
     def _finish(self, batch: _Batch) -> None:
