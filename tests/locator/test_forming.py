@@ -63,6 +63,14 @@ def test_engines_that_moved_are_taken_up() -> None:
     assert joined.nodes[2] == moved
 
 
+def test_that_the_data_are_in_the_cluster_is_heard_by_all_and_never_forgotten() -> None:
+    growing = msgspec.structs.replace(PLAN, grow_from="l1")
+    views = {"l1": view("l1", plan=growing), "l2": view("l2", plan=growing)}
+    assert decide("l1", views) == growing
+    assert decide("l1", views | {"l3": view("l3", plan=PLAN)}) == PLAN
+    assert decide("l2", {"l2": view("l2", plan=PLAN), "l1": view("l1", plan=growing)}) == PLAN
+
+
 @pytest.mark.parametrize(
     ("views", "reason"),
     [

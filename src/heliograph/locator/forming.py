@@ -5,7 +5,8 @@
 
 A plan is made when every locator is heard, because engines that hold nothing elect a primary only when all of them are
 there; and made by one of them: the one whose engine stood alone and holds the site's data, else the first by name. Once
-made it never changes but for where an engine is found, and whoever has lost it (a wiped disk) is told it by the others.
+made it changes only in where an engine is found, and in that the data have been brought in, which any of them may have
+seen first. Whoever has lost it (a wiped disk) is told it by the others.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ def agreed(own: EngineView, heard: Mapping[Address, EngineView], expected: Colle
             + ", ".join(f"{view.node.name} of {view.plan.id}" for view in views if view.plan is not None)
         )
     if own.plan is not None:
-        return with_nodes(own.plan, [view.node for view in views])
+        plan = with_nodes(own.plan, [view.node for view in views])
+        if not all(view.plan.grow_from for view in views if view.plan is not None):
+            plan = msgspec.structs.replace(plan, grow_from="")  # somebody has seen that it is done
+        return plan
     if plans:
         return _joined(own, next(iter(plans.values())))
     if not set(expected) <= heard.keys():

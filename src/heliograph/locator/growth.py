@@ -90,13 +90,13 @@ async def _copy(old: NatsEngine, cluster: NatsEngine, replicas: int) -> None:
     for name in names:
         _log.info("stream copied into the cluster name=%s", name)
         extent = await old.copy_stream_to(cluster, name)
-        await patiently(lambda: cluster.raise_replicas(replicas))
-        await cluster.check_copies(name, extent)
+        await patiently(lambda name=name: cluster.raise_replicas_of(name, replicas))  # type: ignore[misc]
+        await cluster.check_copies(name, extent, replicas)
 
 
 async def _is_grown(assembly: Assembly, cluster: NatsEngine) -> bool:
     """Say whether the cluster's registry is marked. Raises UnavailableError."""
-    if stream_of(REGISTRY) not in [info.config.name for info in await cluster.streams()]:
+    if not await cluster.holds(stream_of(REGISTRY)):
         return False
     item = await cluster.registry(REGISTRY).get(GROWN)
     return item is not None and item.value == assembly.plan.id.encode()

@@ -8,12 +8,15 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from heliograph.engine.append import append_settled
 from heliograph.engine.nats.conf import ClusterOptions, EngineOptions
 from heliograph.engine.nats.engine import NatsEngine, connect_engine
 from heliograph.engine.nats.lifetime import free_port
 from heliograph.engine.nats.log import NatsLog
 from heliograph.engine.nats.server import PrivateEngine
+from heliograph.engine.nats.transfer import Extent
 from heliograph.engine.patience import patiently
 from heliograph.errors import ConflictError, UnavailableError
 from heliograph.model.ids import NO_SEQ, Seq
@@ -129,5 +132,37 @@ def test_nothing_is_lost_or_shown_twice_when_primary_replicas_die(tmp_path: Path
         assert shown == held[: len(shown)]
         assert len({batch for _, batch in held}) == len(held)
         await client.close()
+
+    in_a_cluster(tmp_path, scenario)
+
+
+def test_a_copy_counts_when_each_of_three_replicas_holds_it(tmp_path: Path) -> None:
+    async def scenario(engines: list[PrivateEngine]) -> None:
+        single = PrivateEngine(tmp_path / "single")
+        await single.start()
+        old = await connect_engine(single.url)
+        new = await patiently(lambda: connect_engine(",".join(engine.url for engine in engines)))
+        log = await old.open_log("DEFAULT")
+        last = NO_SEQ
+        for number in range(50):
+            last = await append_settled(
+                log, SUBJECTS[0], b"x" * 20_000, expected=last, batch_id=f"b{number}", deadline_s=PATIENCE_S
+            )
+        await log.truncate(SUBJECTS[0], below=Seq(10))
+        await old.open_blobs("empty")
+        for name in ("LOG_DEFAULT", "OBJ_empty"):
+            assert not await patiently(lambda name=name: new.holds(name))  # type: ignore[misc]
+            extent = await old.copy_stream_to(new, name)
+            await patiently(lambda name=name: new.raise_replicas_of(name, 3))  # type: ignore[misc]
+            await new.check_copies(name, extent, 3)
+            assert await patiently(lambda name=name: new.holds(name))  # type: ignore[misc]
+        with pytest.raises(UnavailableError, match="holds another LOG_DEFAULT"):
+            await new.check_copies("LOG_DEFAULT", Extent(first_seq=10, last_seq=51, messages=42), 3)
+        copy = await patiently(lambda: new.open_log("DEFAULT", replicas=3))
+        seq = await append_settled(copy, SUBJECTS[0], b"y", expected=last, batch_id="next", deadline_s=PATIENCE_S)
+        assert seq == last + 1
+        await old.close()
+        await new.close()
+        await single.stop()
 
     in_a_cluster(tmp_path, scenario)

@@ -203,9 +203,24 @@ def test_three_engines_form_a_cluster_that_survives_one(tmp_path: Path) -> None:
             seq = await append_settled(log, SUBJECT, b"x", expected=NO_SEQ, batch_id="b1", deadline_s=20)
             assert client.nodes == 3
             await patiently(lambda: client.open_log("more"))
-            await patiently(lambda: client.raise_replicas(3))
+            await client._context.add_stream(name="theirs", subjects=["theirs"])
+            await patiently(lambda: client.open_blobs("blobs"))
+            ours = ["KV_site", "LOG_DEFAULT", "LOG_more", "OBJ_blobs"]
+
+            async def raised() -> list[str]:
+                """What is missing in a list has no primary replica yet: it is raised by the next look."""
+                await client.raise_replicas(3)
+                return sorted(
+                    info.config.name or "" for info in await client.streams() if info.config.num_replicas == 3
+                )
+
+            async with asyncio.timeout(20):
+                while await patiently(raised) != ours:  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
             await patiently(lambda: client.open_log("more"))  # who asks for fewer does not get fewer
-            assert {info.config.num_replicas for info in await patiently(client.streams)} == {3}
+            assert await patiently(raised) == ours
+            assert await patiently(lambda: client.holds("theirs"))
+            assert not await patiently(lambda: client.holds("nobody's"))
             revision = await registry.create("leases.sender.s", b"me")
             await engines[0].stop()
             seq = await append_settled(log, SUBJECT, b"y", expected=seq, batch_id="b2", deadline_s=20)

@@ -35,6 +35,8 @@ RECONNECT_WAIT_S = 0.25
 PING_INTERVAL_S = 5
 VERSION_MIN = (2, 11)
 NAME_IN_USE = 10058
+OURS = "heliograph"
+"""How the descriptions of our streams begin."""
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +157,9 @@ class NatsEngine:
         """As `seam.Engine.open_blobs`."""
         with translated(f"open the blob store {name}"):
             try:
-                store = await self._context.create_object_store(name, replicas=replicas)
+                store = await self._context.create_object_store(
+                    name, description=f"{OURS} blob store {name}", replicas=replicas
+                )
             except BadRequestError as exc:
                 if exc.err_code != NAME_IN_USE:
                     raise
@@ -170,16 +174,38 @@ class NatsEngine:
         return max(1, len(self._appends.told))
 
     async def raise_replicas(self, replicas: int) -> None:
-        """Have everything that the engine holds kept in so many copies at least. Raises UnavailableError."""
+        """Have everything of ours that the engine holds kept in so many copies at least. Raises UnavailableError.
+
+        An operator's engine may hold what others put there: that is left alone.
+        """
         for info in await self.streams():
-            before = info.config.num_replicas or 1
-            if before < replicas:
-                with translated(f"raise the replicas of {info.config.name}"):
-                    await self._context.update_stream(info.config, num_replicas=replicas)
-                _log.info("engine_replicas_raised name=%s replicas=%d before=%d", info.config.name, replicas, before)
+            if (info.config.description or "").startswith(OURS):
+                await self._raise_replicas(info, replicas)
+
+    async def raise_replicas_of(self, name: str, replicas: int) -> None:
+        """Have a stream kept in so many copies at least. Raises UnavailableError."""
+        with translated(f"look at {name}"):
+            info = await self._context.stream_info(name)
+        await self._raise_replicas(info, replicas)
+
+    async def _raise_replicas(self, info: StreamInfo, replicas: int) -> None:
+        before = info.config.num_replicas or 1
+        if before < replicas:
+            with translated(f"raise the replicas of {info.config.name}"):
+                await self._context.update_stream(info.config, num_replicas=replicas)
+            _log.info("engine_replicas_raised name=%s replicas=%d before=%d", info.config.name, replicas, before)
+
+    async def holds(self, name: str) -> bool:
+        """Say whether there is a stream of that name. Raises UnavailableError when nobody can say now."""
+        with translated(f"look for {name}"):
+            try:
+                await self._context.stream_info(name)
+            except NotFoundError:
+                return False
+        return True
 
     async def streams(self) -> list[StreamInfo]:
-        """Return every stream. Raises UnavailableError."""
+        """Return the streams; in a cluster without those that have no primary replica now. Raises UnavailableError."""
         found: list[StreamInfo] = []
         with translated("list the streams"):
             while page := await self._context.streams_info(offset=len(found)):
@@ -198,9 +224,9 @@ class NatsEngine:
         """Copy a stream to an engine that does not have it, see `transfer.copy_stream`."""
         return await copy_stream(self._client, target._client, name)
 
-    async def check_copies(self, name: str, original: Extent) -> None:
+    async def check_copies(self, name: str, original: Extent, replicas: int) -> None:
         """Compare every replica of a copy with what was copied, see `transfer.check_copies`."""
-        await check_copies(self._client, name, original)
+        await check_copies(self._client, name, original, replicas)
 
     async def close(self) -> None:
         """As `seam.Engine.close`."""

@@ -65,7 +65,7 @@ async def copy_stream(source: Client, target: Client, name: str) -> Extent:
     return extent
 
 
-async def check_copies(target: Client, name: str, original: Extent) -> None:
+async def check_copies(target: Client, name: str, original: Extent, replicas: int) -> None:
     """Have every replica of a copy be primary once, and compare what it holds then with what was copied.
 
     Waits for replicas that are not current yet. Raises UnavailableError when one is not within `COPIED_S`, or holds
@@ -78,7 +78,7 @@ async def check_copies(target: Client, name: str, original: Extent) -> None:
         try:
             with translated(f"check the copies of {name}"):
                 info = await target.jetstream().stream_info(name)
-            primary, *others = _replicas(info)
+            primary, *others = _replicas(info, replicas)
         except UnavailableError as exc:
             if loop.time() > deadline:
                 raise
@@ -105,14 +105,17 @@ async def _make_primary(target: Client, name: str, replica: str) -> None:
         _log.info("stream_primary_stays name=%s reason=%s", name, exc)
 
 
-def _replicas(info: StreamInfo) -> list[str]:
-    """Return the names of a stream's replicas, the primary first. Raises UnavailableError unless all are current."""
+def _replicas(info: StreamInfo, count: int) -> list[str]:
+    """Return the names of a stream's replicas, the primary first.
+
+    Raises UnavailableError unless there are so many and all are current.
+    """
     cluster = info.cluster
     if cluster is None or not cluster.leader:
         raise UnavailableError(f"{info.config.name} has no primary replica yet")
     others = cluster.replicas or []
     behind = [str(peer.name) for peer in others if not peer.current or peer.offline or peer.lag]
-    if behind or len(others) + 1 < (info.config.num_replicas or 1):
+    if behind or len(others) + 1 != count:
         raise UnavailableError(f"the replicas of {info.config.name} are not current yet: {', '.join(behind)}")
     return [cluster.leader, *sorted(str(peer.name) for peer in others)]
 
