@@ -82,6 +82,33 @@ def test_an_entry_that_is_read_at_any_copy_does_not_become_idle() -> None:
     play(scenario)
 
 
+def test_a_primary_that_does_not_answer_holds_up_nothing_here() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "a", "b", secondaries=("a", "b"))
+        asked: list[int] = []
+
+        async def never(region: str, bucket: int, keys: list[Any]) -> None:
+            asked.append(bucket)
+            await asyncio.Event().wait()
+
+        for server in site.servers:
+            server.region.alter(attributes(entry_idle_time_expiration=2))
+        one.host.spawn(Expirer(one.regions.values, never).run())
+        await one.operations.put_all(REGION, KEYS, VALUES)
+        for _ in range(3):
+            await one.operations.get_all(REGION, KEYS)
+            await asyncio.sleep(1)
+        assert asked
+        assert len(asked) == len(set(asked)), "a bucket's primary is told one thing at a time"
+        await asyncio.sleep(2 + READS_LATE_S + LATE_S)
+        mine = {copy.bucket for copy in one.region.accepting()}
+        assert mine
+        expired = [copy.view.values for copy in one.region.copies.values() if copy.bucket in mine]
+        assert {value for values in expired for value in values.values()} == {NO_VALUE}
+
+    play(scenario)
+
+
 def test_reads_are_told_to_the_next_primary_when_the_last_one_is_gone() -> None:
     async def scenario(site: OneSite, one: Server, other: Server) -> None:
         await site.place(*"aaaa", secondaries=("b",))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from heliograph.bucket.view import BucketView
 from heliograph.engine.seam import Registry
 from heliograph.engine.sim.faults import Fault
 from heliograph.errors import UnavailableError
@@ -61,6 +63,29 @@ def test_a_restart_loads_the_snapshot_and_the_log_after_it() -> None:
         assert again.copies[0].view.versions == region.copies[0].view.versions
         assert len(again.copies[0].view.values) == 33
         assert 0 < again.copies[0].tail_bytes < region.copies[0].tail_bytes + 200
+
+    simulate(scenario)
+
+
+def test_a_snapshot_that_a_successor_has_overtaken_changes_nothing_at_the_copy() -> None:
+    async def scenario(members: Members) -> None:
+        host = await members.join("a")
+        region = region_at(host)
+        region.arrange(placed("a"))
+        await until(lambda: region.settled)
+        await write(region, 30)
+        copy, snapshots = region.copies[0], region.store.snapshots
+        store = snapshots.store
+
+        async def slowly(*what: Any) -> int:
+            stored = await store(*what)
+            copy.view, copy.tail_bytes = BucketView(), 0  # as `BucketCopy.restore` does
+            copy.snapshot_seq, copy.snapshot_bytes = Seq(1_000), 77
+            return stored
+
+        snapshots.store = slowly  # type: ignore[method-assign,assignment]
+        await Snapshotter(await host.client.open_registry("site"), lambda: [region])._snapshot(region, copy)
+        assert (copy.snapshot_seq, copy.snapshot_bytes, copy.tail_bytes) == (1_000, 77, 0)
 
     simulate(scenario)
 

@@ -28,18 +28,24 @@ class Expirer:
     def __init__(self, regions: Callable[[], Iterable[HostedRegion]], tell_reads: TellReads) -> None:
         self._regions = regions
         self._tell_reads = tell_reads
+        self._telling: set[BucketCopy] = set()
+        """Copies whose primary is being told; one that does not answer holds up nobody else."""
 
     async def run(self) -> None:
         """Work until cancelled, whatever fails meanwhile."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            copies = [copy for region in self._regions() if region.rules for copy in region.copies.values()]
-            for copy in copies:
-                try:
-                    copy.upkeep.expire()
-                except HeliographError as exc:
-                    _log.warning("not expired region=%s bucket=%d error=%s", copy.region, copy.bucket, exc)
-            await asyncio.gather(*(self._tell(copy) for copy in copies if copy.upkeep.has_reads_to_tell))
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await asyncio.sleep(LOOK_S)
+                copies = [copy for region in self._regions() if region.rules for copy in region.copies.values()]
+                for copy in copies:
+                    try:
+                        copy.upkeep.expire()
+                    except HeliographError as exc:
+                        _log.warning("not expired region=%s bucket=%d error=%s", copy.region, copy.bucket, exc)
+                for copy in copies:
+                    if copy.upkeep.has_reads_to_tell and copy not in self._telling:
+                        self._telling.add(copy)
+                        tasks.create_task(self._tell(copy))
 
     async def _tell(self, copy: BucketCopy) -> None:
         keys = copy.upkeep.take_reads()
@@ -48,3 +54,5 @@ class Expirer:
         except HeliographError as exc:
             copy.upkeep.on_read(keys)  # the next primary may take it
             _log.debug("reads not told region=%s bucket=%d error=%s", copy.region, copy.bucket, exc)
+        finally:
+            self._telling.discard(copy)

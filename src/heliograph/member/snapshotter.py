@@ -79,9 +79,12 @@ class Snapshotter:
 
     async def _snapshot(self, region: HostedRegion, copy: BucketCopy) -> None:
         store = region.store.snapshots
-        seq, tail_bytes = copy.view.seq, copy.tail_bytes
-        copy.snapshot_bytes = await store.store(region.name, region.generation, copy.bucket, copy.view)
-        copy.snapshot_seq = seq
+        view, tail_bytes = copy.view, copy.tail_bytes
+        seq = view.seq
+        snapshot_bytes = await store.store(region.name, region.generation, copy.bucket, view)
+        if copy.view is not view:
+            return  # deposed meanwhile, and restored from a successor's snapshot, which is a newer one
+        copy.snapshot_seq, copy.snapshot_bytes = seq, snapshot_bytes
         copy.tail_bytes -= tail_bytes
         self._stored_at[copy.subject] = asyncio.get_running_loop().time()
         where = (region.name, copy.bucket, seq, copy.snapshot_bytes)

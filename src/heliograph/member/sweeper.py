@@ -87,5 +87,7 @@ class Sweeper:
 
 def _region_of(subject: str) -> tuple[str, int] | None:
     """Return the name and generation in a bucket's subject; None for what somebody else has put there."""
-    _, _, name, *numbers = subject.split(".")
-    return (name, int(numbers[0])) if len(numbers) == 2 and all(map(str.isdecimal, numbers)) else None
+    match subject.split("."):
+        case ["log", _, name, generation, bucket] if generation.isdecimal() and bucket.isdecimal():
+            return name, int(generation)
+    return None
