@@ -8,8 +8,22 @@ from heliograph.bucket import history as history_module
 from heliograph.bucket.history import History, Reread, answer_from, size_of, told_of
 from heliograph.errors import EventsLostError
 from heliograph.link.messages import Told
-from heliograph.model.batch import CREATE, DESTROY, UPDATE, Columns, Part, Record, encode_columns
+from heliograph.model.batch import (
+    CLEARED,
+    COLLECTED,
+    CREATE,
+    DESTROY,
+    EXPIRED,
+    INVALIDATED,
+    UPDATE,
+    Columns,
+    Part,
+    Record,
+    Removal,
+    encode_columns,
+)
 from heliograph.model.ids import Seq
+from heliograph.model.keys import NO_VALUE
 
 HERE, THERE = 1, 2
 
@@ -127,47 +141,62 @@ def test_what_is_not_held_is_to_be_read_unless_something_older_is_held() -> None
 # --- from the log
 
 
+def rereading(after: int, tip: int, bytes_max: int = 1_000_000) -> Reread:
+    return Reread("region", 3, HERE, after, tip, bytes_max)
+
+
 def test_old_values_are_known_where_the_reading_has_passed_the_key() -> None:
-    reread = Reread("r", HERE, {0: 1}, {0: 6})
-    reread.take(0, Seq(2), Seq(1), record(("a", b"1")))
-    reread.take(0, Seq(3), Seq(2), record(("a", b"2"), ("b", b""), ("a", b"")))
-    reread.take(0, Seq(5), Seq(3), record(("a", b"3"), ("c", b"4"), op=CREATE))
-    reread.take(0, Seq(6), Seq(5), record(("d", b"5"), op=CREATE, origin=THERE))
+    reread = rereading(1, 6)
+    reread.take(Seq(2), Seq(1), record(("a", b"1")))
+    reread.take(Seq(3), Seq(2), record(("a", b"2"), ("b", b""), ("a", b"")))
+    reread.take(Seq(5), Seq(3), record(("a", b"3"), ("c", b"4"), op=CREATE))
+    assert not reread.done
+    reread.take(Seq(6), Seq(5), record(("d", b"5"), op=CREATE, origin=THERE))
     assert [each.replaced for each in reread.records] == [[[None]], [[b"1", None, b"2"]], [[b"", b""]], [[None]]]
-    assert reread.reached(ended=True) == {0: 6}
+    assert reread.done
+    reread.end()
 
 
-def test_a_reading_leads_every_bucket_to_where_it_came() -> None:
-    reread = Reread("r", HERE, {0: 1, 1: 5, 2: 0}, {0: 20, 1: 9, 2: 3})
-    reread.take(2, Seq(3), Seq(0), record(("a", b"1")))
-    reread.take(1, Seq(4), Seq(0), record(("b", b"1")))
-    reread.take(0, Seq(8), Seq(1), record(("c", b"1")))
-    assert seqs(reread.records) == [(2, 3), (0, 8)], "what was told before is not told again"
-    assert reread.reached(ended=False) == {0: 8, 1: 5, 2: 3}
+def test_removals_are_passed_like_events() -> None:
+    reread = rereading(1, 9)
+    reread.take(Seq(2), Seq(1), record(("a", b"1")))
+    reread.take(Seq(3), Seq(2), Record(1, (), "", (Removal(INVALIDATED, ["a", "b"]), Removal(COLLECTED, [], 1))))
+    reread.take(Seq(4), Seq(3), record(("a", b"2"), ("b", b"2")))
+    reread.take(Seq(5), Seq(4), Record(1, (), "", (Removal(EXPIRED, ["a"]),)))
+    reread.take(Seq(6), Seq(5), record(("a", b"3"), ("c", b"3")))
+    reread.take(Seq(7), Seq(6), Record(1, (), "", (Removal(CLEARED),)))
+    reread.take(Seq(8), Seq(7), record(("a", b"4"), ("d", b"4")))
+    reread.take(Seq(9), Seq(8), Record(1, (), "", (Removal(COLLECTED, [], 7),)))
+    assert [each.replaced for each in reread.records] == [
+        [[None]], [[b"1", None], []], [[NO_VALUE, NO_VALUE]], [[b"2"]], [[b"", None]], [[]], [[b"", b""]]
+    ]  # fmt: skip
+    assert (reread.read_to, reread.done) == (9, True), "what nobody hears of moves the cursor too"
 
 
-def test_what_no_copy_here_shows_yet_is_not_told() -> None:
-    reread = Reread("r", HERE, {0: 1}, {0: 4})
-    reread.take(0, Seq(4), Seq(1), record(("a", b"1")))
-    reread.take(0, Seq(5), Seq(4), record(("a", b"2")))
-    assert seqs(reread.records) == [(0, 4)]
-    assert reread.reached(ended=True) == {0: 4}
+def test_a_reading_ends_when_it_is_enough() -> None:
+    reread = rereading(1, 9, bytes_max=size_of(told(3, 2)) + 1)
+    reread.take(Seq(2), Seq(1), record(("a", b"1")))
+    assert not reread.done
+    reread.take(Seq(4), Seq(2), record(("a", b"1")))
+    assert reread.done
+    reread.end()
+    assert (reread.read_to, seqs(reread.records)) == (4, [(3, 2), (3, 4)])
 
 
 def test_a_log_that_was_cut_above_the_cursor_is_noticed() -> None:
-    reread = Reread("region", HERE, {3: 4}, {3: 9})
     with pytest.raises(EventsLostError, match=r"bucket 3 of region region were cut .*: listen anew"):
-        reread.take(3, Seq(8), Seq(6), record(("a", b"1")))
-    reread = Reread("region", HERE, {3: 4}, {3: 9})
-    reread.take(3, Seq(8), Seq(4), record(("a", b"1")))
+        rereading(4, 9).take(Seq(8), Seq(6), record(("a", b"1")))
+    reread = rereading(4, 9)
+    reread.take(Seq(8), Seq(4), record(("a", b"1")))
     with pytest.raises(EventsLostError):
-        reread.reached(ended=True)
+        reread.end()
 
 
 def test_a_log_that_was_cut_below_the_cursor_is_as_good_as_whole() -> None:
-    reread = Reread("r", HERE, {0: 7}, {0: 9})
-    reread.take(0, Seq(9), Seq(6), record(("a", b"1")))
-    assert seqs(reread.records) == [(0, 9)]
+    reread = rereading(7, 9)
+    reread.take(Seq(9), Seq(6), record(("a", b"1")))
+    reread.end()
+    assert seqs(reread.records) == [(3, 9)]
 
 
 # --- bounds

@@ -167,6 +167,7 @@ def test_a_copy_that_jumps_to_a_snapshot_leaves_no_gap() -> None:
 
 def test_a_slow_listener_is_told_in_pieces_and_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("heliograph.bucket.history.ANSWER_BYTES_MAX", 1_000)
+    monkeypatch.setattr(listening_module, "ANSWER_BYTES_MAX", 1_000)
 
     async def scenario(members: Members, one: Teller, other: Teller) -> None:
         cursor, answers, told = await one.follow(), 0, []

@@ -13,12 +13,12 @@ from unittest.mock import patch
 from heliograph.engine.sim.loop import run
 from heliograph.member import snapshotter
 from heliograph.model import attributes
-from heliograph.model.batch import decode_columns, decode_record
 from tests.history.operations import by_key
 from tests.history.workload import Client
 from tests.sim.clients import SHARED_KEYS, make_clients
 from tests.sim.faults import disturb
-from tests.sim.observed import Copy, Entry, Event, Observed, Site
+from tests.sim.listeners import Listeners
+from tests.sim.observed import Copy, Observed, Site
 from tests.sim.plan import REGION, Plan, draw_plan
 from tests.sim.process import own_tasks
 from tests.sim.world import SimSite, World
@@ -68,6 +68,7 @@ class _Run:
             await world.start()
         until_s = self.loop.time() + WORK_S
         clients, thin = make_clients(world, random.Random(self.rng.getrandbits(64)), self.observed)
+        listeners = Listeners(world, random.Random(self.rng.getrandbits(64)), self.observed)
         await asyncio.gather(
             disturb(world, random.Random(self.rng.getrandbits(64)), self.plan.faults, self.observed.story),
             *(client.run(until_s) for client in clients),
@@ -76,6 +77,7 @@ class _Run:
             await self._write_quietly(clients)
             if await self._rests():
                 await self._read_quietly(clients)
+        await listeners.finish()
         self._look()
         await asyncio.gather(*(place.close() for place in thin))
         await world.stop()
@@ -130,17 +132,7 @@ class _Run:
 def _seen(site: SimSite) -> Site:
     seen = Site()
     for bucket in range(site.plan.region.total_num_buckets):
-        seen.logs[bucket] = []
-        for logged in site.log(bucket):
-            record = decode_record(logged.payload)
-            events: list[Event] = []
-            for part in record.parts:
-                columns = decode_columns(part.columns)
-                events += map(Event, columns.keys, columns.values, columns.versions(part.origin))
-            writer = logged.batch_id.rpartition(".")[0]
-            seen.logs[bucket].append(
-                Entry(logged.seq, logged.previous, record.epoch, record.primary, writer, tuple(events))
-            )
+        seen.logs[bucket] = site.entries(bucket)
     for slot in site.members:
         if slot.ready:
             copies = slot.member._regions[REGION].copies

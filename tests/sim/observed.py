@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from heliograph.model.batch import Removal
 from heliograph.model.keys import Key
 from tests.history.operations import Operation
 
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
     primary: str
     writer: str
     events: tuple[Event, ...]
+    removals: tuple[Removal, ...] = ()
 
 
 class Copy(NamedTuple):
@@ -36,6 +38,34 @@ class Copy(NamedTuple):
     bucket: int
     values: dict[Key, bytes]
     versions: dict[Key, int]
+
+
+class ToldEvent(NamedTuple):
+    """An event as a listener was told it; old None: not known."""
+
+    bucket: int
+    seq: int
+    operation: str
+    key: Key | None
+    new: bytes
+    version: int
+    old: bytes | None
+
+
+@dataclass
+class Told:
+    """One subscription of a listener.
+
+    began: bucket -> the cursor that it began with. ended: why, "listening" when it did not.
+    lost_rightly: where it was told that events were cut from the log, whether any was.
+    """
+
+    site: int
+    who: str
+    began: dict[int, int] = field(default_factory=dict)
+    events: list[ToldEvent] = field(default_factory=list)
+    ended: str = ""
+    lost_rightly: bool = False
 
 
 @dataclass
@@ -64,6 +94,7 @@ class Observed:
     unfinished: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     records_cut: int = 0
+    told: list[Told] = field(default_factory=list)
     ending: tuple[object, ...] = ()
     """The time and the state of the randomness at the end: they tell whether two runs did the same."""
 

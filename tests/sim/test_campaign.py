@@ -13,6 +13,7 @@ import pytest
 from heliograph.bucket import requests
 from tests.sim.campaign import simulate
 from tests.sim.checkers import anomalies
+from tests.sim.observed import Told
 
 ROOT = Path(__file__).parents[2]
 SEEDS_REPEATED = "1 4 9 2086"
@@ -67,3 +68,15 @@ def test_clients_do_enough_to_tell() -> None:
     assert {bool(each.member) for each in answered if each.kind == "get"} == {True, False}
     assert all(site.copies and site.logs[0] for site in observed.sites.values())
     assert observed.records_cut > 100
+
+
+def test_listeners_are_told_enough_to_tell() -> None:
+    """Within a few seeds some are told to the end and some die, and some are told from the log what they lack."""
+    told: list[Told] = []
+    for seed in range(12):
+        told += simulate(seed).told
+        events = [event for each in told for event in each.events]
+        ends = {each.ended for each in told}
+        if len(events) > 1_000 and ends >= {"listening", "killed"} and any(event.old is None for event in events):
+            return
+    raise AssertionError((len(events), ends))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from heliograph.model.batch import CLEARED, EXPIRED, INVALIDATED, Removal
 from heliograph.model.clock import version_of
-from heliograph.model.keys import Key
+from heliograph.model.keys import NO_VALUE, Key
 from tests.history.operations import Kind, Operation
 from tests.sim.checkers import (
     anomalies,
@@ -14,9 +19,10 @@ from tests.sim.checkers import (
     lost_write,
     resurrected,
     stuck,
+    told,
     two_primaries,
 )
-from tests.sim.observed import Copy, Entry, Event, Observed, Site
+from tests.sim.observed import Copy, Entry, Event, Observed, Site, Told, ToldEvent
 
 
 def event(key: str, stamp: int, value: bytes = b"v", origin: int = 1) -> Event:
@@ -207,6 +213,62 @@ def test_a_member_that_shows_less_than_it_acknowledged_is_found() -> None:
     read.ended_s = 3.0
     (found,) = histories.check_reads(seen([put, read], {1: []}))
     assert found.startswith("gone back")
+
+
+# --- told wrongly
+
+TOLD = [
+    ToldEvent(0, 2, "create", "k", b"v", version_of(1, 1), b""),
+    ToldEvent(0, 3, "update", "k", b"w", version_of(2, 1), b"v"),
+    ToldEvent(0, 4, "destroy", "k", b"", version_of(3, 1), b"w"),
+]
+
+
+def check_told(*events: ToldEvent, began: int = 0, ended: str = "listening", lost_rightly: bool = False) -> list[str]:
+    """One bucket whose log is `TOLD`, from sequence 2 on."""
+    observed = seen([], {1: [event("k", 1), event("k", 2, b"w"), event("k", 3, b"")]})
+    observed.told = [Told(1, "somebody", {0: began}, list(events), ended, lost_rightly)]
+    return told.check(observed)
+
+
+def test_a_listener_that_is_told_the_log_is_told_rightly() -> None:
+    assert check_told(*TOLD) == []
+    assert check_told(*TOLD[1:], began=2) == []
+    assert check_told(*TOLD[:1], ended="killed") == []
+    assert check_told(TOLD[0]._replace(old=None), *TOLD[1:]) == [], "an old value need not be known"
+    assert check_told(TOLD[0]._replace(old=None, operation="update"), *TOLD[1:]) == []
+
+
+def test_what_is_missed_told_twice_or_out_of_order_is_found() -> None:
+    assert "was never told" in check_told(*TOLD[:2])[0]
+    assert check_told(TOLD[0], TOLD[2])
+    assert check_told(TOLD[0], *TOLD)
+    assert check_told(TOLD[1], TOLD[0], TOLD[2])
+    assert check_told(*TOLD, began=2)
+    assert check_told(*TOLD, TOLD[2])
+
+
+@pytest.mark.parametrize("wrong", [{"old": b"x"}, {"operation": "create"}, {"new": b"x"}, {"version": 7}, {"key": "l"}])
+def test_what_is_told_otherwise_than_it_is_is_found(wrong: dict[str, Any]) -> None:
+    assert check_told(TOLD[0], TOLD[1]._replace(**wrong), TOLD[2])
+
+
+def test_a_listener_that_ended_for_no_reason_is_found() -> None:
+    assert check_told(*TOLD[:1], ended="lost", lost_rightly=True) == []
+    assert check_told(*TOLD[:1], ended="lost")
+    assert check_told(*TOLD[:1], ended="failed: PeerError()")
+
+
+def test_what_a_site_took_away_is_to_be_told_with_what_was_there() -> None:
+    entry = Entry(
+        5, 4, 1, "", "a#1", (), (Removal(INVALIDATED, ["a", "none"]), Removal(EXPIRED, ["b"]), Removal(CLEARED))
+    )
+    log = [*log_of(event("a", 1), event("b", 1)), entry]
+    assert told.expected(Told(1, "somebody", {0: 3}), {0: log}) == [
+        ToldEvent(0, 5, "invalidate", "a", NO_VALUE, 0, b"v"),
+        ToldEvent(0, 5, "expire", "b", b"", 0, b"v"),
+        ToldEvent(0, 5, "clear", None, b"", 0, None),
+    ]
 
 
 # --- stuck

@@ -18,10 +18,12 @@ from heliograph.locator.locator import Locator
 from heliograph.member.config import MemberConfig
 from heliograph.member.member import Member
 from heliograph.model.attributes import DEFAULT_STORE, GatewayReceiverAttributes
+from heliograph.model.batch import decode_columns, decode_record
 from heliograph.model.ids import Address, Seq
 from heliograph.model.members import RegionPlacement
 from heliograph.model.registry import REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry, placement_key, region_key
 from heliograph.net.sim import SimClock, SimNetwork
+from tests.sim.observed import Entry, Event
 from tests.sim.plan import REGION, Plan, SitePlan
 from tests.sim.process import Process
 
@@ -194,6 +196,27 @@ class SimSite:
         store = self.engine.logs[DEFAULT_STORE]
         subject = bucket_subject(DEFAULT_STORE, REGION, self._generation(), bucket)
         return [*store.dropped.get(subject, ()), *store.after([subject], Seq(0), LOG_END)]
+
+    def entries(self, bucket: int) -> list[Entry]:
+        """Return a bucket's log as it is read by checkers."""
+        entries = []
+        for logged in self.log(bucket):
+            record = decode_record(logged.payload)
+            events: list[Event] = []
+            for part in record.parts:
+                columns = decode_columns(part.columns)
+                events += map(Event, columns.keys, columns.values, columns.versions(part.origin))
+            writer = logged.batch_id.rpartition(".")[0]
+            entries.append(
+                Entry(logged.seq, logged.previous, record.epoch, record.primary, writer, tuple(events), record.removals)
+            )
+        return entries
+
+    def cut_to(self, bucket: int) -> int:
+        """Return the last sequence that was cut from a bucket's log, 0 when none was."""
+        store = self.engine.logs[DEFAULT_STORE]
+        dropped = store.dropped.get(bucket_subject(DEFAULT_STORE, REGION, self._generation(), bucket), ())
+        return max((entry.seq for entry in dropped), default=0)
 
     @property
     def records_cut(self) -> int:

@@ -137,55 +137,49 @@ def answer_from(history: History, cursors: Mapping[int, int], tips: Mapping[int,
 
 
 class Reread:
-    """One reading of the log for some buckets, from their cursors up to `tips`.
+    """One reading of a bucket's log from a listener's cursor up to `tip`, for an answer of `bytes_max`.
 
     An old value is known where this reading has passed the key before, or where this site saw that there was none.
+    The cursor only moves to records that were shown: each names its predecessor, so that a gap is seen.
     """
 
-    def __init__(self, region: str, site: int, cursors: Mapping[int, int], tips: Mapping[int, int]) -> None:
+    def __init__(self, region: str, bucket: int, site: int, after: int, tip: int, bytes_max: int) -> None:
         self.records: list[Told] = []
+        self.read_to = after
+        self.size = 0
         self._region = region
+        self._bucket = bucket
         self._site = site
-        self._tips = tips
-        self._read_to = dict(cursors)
-        self._passed_values = {bucket: _Passed() for bucket in cursors}
-        self._size = 0
+        self._tip = tip
+        self._bytes_max = bytes_max
+        self._passed = _Passed()
 
     @property
-    def full(self) -> bool:
+    def done(self) -> bool:
         """Say whether it is enough for an answer."""
-        return self._size >= ANSWER_BYTES_MAX
+        return self.read_to >= self._tip or self.size >= self._bytes_max
 
-    def take(self, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
+    def take(self, seq: Seq, previous: Seq, record: Record) -> None:
         """Take the next record of the reading. Raises EventsLostError when the log was cut before it."""
-        if not self._read_to[bucket] < seq <= self._tips[bucket]:
-            return
-        if previous > self._read_to[bucket]:
-            raise self._lost(bucket)
-        self._read_to[bucket] = seq
-        passed = self._passed_values[bucket]
-        before = [passed.remove(removal) for removal in record.removals]
-        before += [passed.merge(decode_columns(part.columns), part.origin == self._site) for part in record.parts]
+        if previous > self.read_to:
+            raise self._lost()
+        self.read_to = seq
+        before = [self._passed.remove(removal) for removal in record.removals]
+        before += [self._passed.merge(decode_columns(part.columns), part.origin == self._site) for part in record.parts]
         if tells(record):
-            told = told_of(bucket, seq, record, before)
+            told = told_of(self._bucket, seq, record, before)
             self.records.append(told)
-            self._size += size_of(told)
+            self.size += size_of(told)
 
-    def reached(self, *, ended: bool) -> dict[int, int]:
-        """Return the cursors that it leads to. ended: the reading came to its end, not only to a full answer.
+    def end(self) -> None:
+        """The log shows no more. Raises EventsLostError when it does not hold what a copy has shown."""
+        if not self.done:
+            raise self._lost()
 
-        A cursor is at a record that was read, never merely beside others: what was cut in between would not be noticed.
-        Raises EventsLostError when the log does not hold what a copy has shown.
-        """
-        for bucket, read_to in self._read_to.items():
-            if ended and read_to < self._tips[bucket]:
-                raise self._lost(bucket)
-        return dict(self._read_to)
-
-    def _lost(self, bucket: int) -> EventsLostError:
+    def _lost(self) -> EventsLostError:
         return EventsLostError(
-            f"events of bucket {bucket} of region {self._region} were cut from the log before this listener took them: "
-            "listen anew, and read the entries after that"
+            f"events of bucket {self._bucket} of region {self._region} were cut from the log before this listener took "
+            "them: listen anew, and read the entries after that"
         )
 
 

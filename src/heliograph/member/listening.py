@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from heliograph.bucket.history import History, Reread, answer_from, tells, told_of
+from heliograph.bucket.history import ANSWER_BYTES_MAX, History, Reread, answer_from, tells, told_of
 from heliograph.errors import HeliographError, NotPrimaryError, UnavailableError, UsageError
 from heliograph.link.messages import FROM_NOW, Heard, Listen, Told
 from heliograph.member.copy import BucketCopy
@@ -26,6 +26,8 @@ WAIT_MS_MAX = 60_000
 LINGER_S = 60.0
 """How long after the last question a region's newest records are still kept."""
 REREADS_AT_ONCE = 8
+REREAD_S = 2.0
+"""After so long an answer from the log reads no further bucket."""
 
 _log = logging.getLogger(__name__)
 
@@ -182,20 +184,32 @@ class Listening:
         return tips
 
     async def _reread(
-        self, region: HostedRegion, cursors: dict[int, int], tips: dict[int, int]
+        self, region: HostedRegion, behind: dict[int, int], tips: dict[int, int]
     ) -> tuple[list[Told], dict[int, int]]:
-        reread = Reread(region.name, self._site, cursors, tips)
-        buckets = {region.subject(bucket): bucket for bucket in sorted(cursors)}
-        async with (
-            self._rereads,
-            aclosing(region.store.log.read(list(buckets), after=Seq(min(cursors.values())))) as stream,
-        ):
+        """Read the log bucket by bucket, who is furthest behind first, until it is enough for an answer."""
+        records: list[Told] = []
+        reached: dict[int, int] = {}
+        left = ANSWER_BYTES_MAX
+        async with self._rereads:
+            enough_at = asyncio.get_running_loop().time() + REREAD_S
+            for bucket, after in behind.items():
+                reread = Reread(region.name, bucket, self._site, after, tips[bucket], left)
+                await self._read(region, reread, bucket, after)
+                records += reread.records
+                reached[bucket] = reread.read_to
+                left -= reread.size
+                if left <= 0 or asyncio.get_running_loop().time() > enough_at:
+                    break
+        return records, reached
+
+    async def _read(self, region: HostedRegion, reread: Reread, bucket: int, after: int) -> None:
+        async with aclosing(region.store.log.read([region.subject(bucket)], after=Seq(after))) as stream:
             async for entries in stream:
                 for entry in entries:
-                    if reread.full:
-                        return reread.records, reread.reached(ended=False)
-                    reread.take(buckets[entry.subject], entry.seq, entry.previous, decode_record(entry.payload))
-        return reread.records, reread.reached(ended=True)
+                    reread.take(entry.seq, entry.previous, decode_record(entry.payload))
+                    if reread.done:
+                        return
+        reread.end()
 
     async def _news(self, listened: _Listened, within_s: float) -> None:
         if listened.news.done():

@@ -15,6 +15,7 @@ from tests.sim.checkers import (
     lost_write,
     resurrected,
     stuck,
+    told,
     two_primaries,
 )
 from tests.sim.observed import Observed
@@ -29,6 +30,7 @@ CHECKERS: dict[str, Callable[[Observed], list[str]]] = {
     "false answer": false_answer.check,
     "no order": histories.check_order,
     "stale read": histories.check_reads,
+    "told wrongly": told.check,
 }
 EXAMPLES_MAX = 3
 
