@@ -285,12 +285,14 @@ DRAWS: list[tuple[int, Callable[[World, random.Random], Fault]]] = [
     (2, cut_client),
 ]
 BETWEEN_SITES = (cut_sites, reset_connections)
+AT_PROGRAMS = (lose_answers, die_answering, cut_client)
 
 
 async def disturb(world: World, rng: random.Random, count: int, story: list[str]) -> None:
     """Have `count` faults come and go, and tell what happened when."""
     moving = beside(rng)
-    draws = [draw for draw in DRAWS if len(world.sites) > 1 or draw[1] not in BETWEEN_SITES]
+    missed = (BETWEEN_SITES if len(world.sites) == 1 else ()) + (() if world.programs else AT_PROGRAMS)
+    draws = [draw for draw in DRAWS if draw[1] not in missed]
     faults = [
         (draw(world, rng), rng.uniform(FIRST_S, LAST_S), rng.uniform(LEAST_S, MOST_S))
         for draw in rng.choices([draw for _, draw in draws], [weight for weight, _ in draws], k=count)

@@ -20,7 +20,6 @@ from heliograph.bucket import expiration
 from heliograph.bucket.view import BucketView
 from heliograph.engine.sim.loop import run
 from heliograph.errors import HeliographError
-from heliograph.member.lives import Lives
 from heliograph.model.batch import (
     CLEARED,
     COLLECTED,
@@ -321,11 +320,6 @@ def plant_no_version_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BucketView, "_remove", forget)
 
 
-def plant_no_life_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that sees no other takes the last life for over."""
-    monkeypatch.setattr(Lives, "_has_waited", lambda self, current: True)
-
-
 def plant_removals_are_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What expired while its removal did not reach the log stays."""
     monkeypatch.setattr(expiration, "RETRY_MS", 10**9)
@@ -335,7 +329,6 @@ def plant_removals_are_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ("plant", "expected"),
     [
         (plant_no_version_is_kept, "otherwise than its log"),
-        (plant_no_life_is_waited_for, "well are"),
         (plant_removals_are_not_tried_again, "should have expired"),
     ],
 )
