@@ -30,13 +30,15 @@ QUESTIONS = 500
 TIMEOUT_S = 60.0
 
 
-def test_a_thousand_clients_are_served_and_a_stalled_one_costs_little(sites: Sites) -> None:
+def test_a_thousand_clients_are_served_beside_a_stalled_one_and_when_a_server_dies(sites: Sites) -> None:
     (site,) = sites.start({1: 2})
     connect_sites([site], {}, {REGION: ("PARTITION_REDUNDANT", "")})
-    uvloop.run(_crowd(site.address, site.live_servers()))
+    assert site.locator.process is not None
+    (engine,) = site.locator.process.children(recursive=True)
+    uvloop.run(_crowd(site.address, site.live_servers(), engine))
 
 
-async def _crowd(locator: Address, members: list[MemberInfo]) -> None:
+async def _crowd(locator: Address, members: list[MemberInfo], engine: psutil.Process) -> None:
     servers = [psutil.Process(member.pid) for member in members]
     gate = asyncio.Semaphore(AT_ONCE)
     clients = [aio.connect(str(locator), timeout_s=TIMEOUT_S) for _ in range(CLIENTS)]
@@ -60,6 +62,12 @@ async def _crowd(locator: Address, members: list[MemberInfo]) -> None:
             for _ in range(3):
                 await asyncio.gather(*(_write_and_read(*each) for each in zip(clients, range(CLIENTS), strict=True)))
             assert _rss(servers) - before < STALLED_BYTES
+        await _writes_wait_for_the_engine(clients, engine)
+        rounds = [asyncio.create_task(_write_and_read(*each)) for each in zip(clients, range(CLIENTS), strict=True)]
+        await asyncio.wait(rounds, return_when=asyncio.FIRST_COMPLETED)
+        servers[1].kill()
+        await asyncio.gather(*rounds)  # each was answered in time, and truly
+        await asyncio.gather(*(_write_and_read(*each) for each in zip(clients, range(CLIENTS), strict=True)))
     finally:
         await asyncio.gather(*(client.close() for client in clients))
 
@@ -71,6 +79,24 @@ async def _write_and_read(client: aio.Client, number: int) -> None:
     assert await region.replace(mine, -number, expected=number)
     assert await region.get(mine) == -number
     assert await region.put_if_absent(f"once-{number}", number) in (None, number)
+
+
+async def _writes_wait_for_the_engine(clients: list[aio.Client], engine: psutil.Process) -> None:
+    """While it stands still reads go on; when it goes on every write is done."""
+    engine.suspend()
+    try:
+        writes = [
+            asyncio.create_task(client.region(REGION).put(f"late-{number}", number))
+            for number, client in enumerate(clients)
+        ]
+        read = await asyncio.gather(
+            *(client.region(REGION).get(f"once-{number}") for number, client in enumerate(clients))
+        )
+        assert read == list(range(CLIENTS))
+        assert not any(write.done() for write in writes)
+    finally:
+        engine.resume()
+    await asyncio.gather(*writes)
 
 
 def _rss(servers: list[psutil.Process]) -> int:
