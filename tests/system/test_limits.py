@@ -36,7 +36,7 @@ def writes_of(site: Site, store: str) -> str:
 
 def test_a_store_full_of_what_is_queued_refuses_writes_until_the_queue_drains(sites: Sites) -> None:
     here, there = sites.start({1: 2, 2: 1})
-    regions = {"alone": ("PARTITION", "parallel"), "everywhere": ("REPLICATE", "serial")}
+    regions = {"alone": ("PARTITION_PERSISTENT", "parallel"), "everywhere": ("REPLICATE_PERSISTENT", "serial")}
     here.do(f"create disk-store --name=small --max-disk={MAX_DISK_MB}")
     there.do("create disk-store --name=small")
     connect_sites([here, there], {1: [2]}, regions, region_options="--disk-store=small")
