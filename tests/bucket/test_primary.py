@@ -336,7 +336,7 @@ def test_a_record_takes_away_or_holds_events_and_neither_kind_holds_up_the_other
     bucket.invalidate("b")
     bucket.put(c=b"3")
     outcomes = bucket.flush()
-    assert [(record.count, len(record.removals)) for record in bucket.records()[1:]] == [(0, 1), (1, 0), (0, 1)]
+    assert [(record.count, len(record.removals)) for record in bucket.records()[1:]] == [(0, 1), (1, 0), (0, 1), (0, 0)]
     assert [outcomes[waiter] for waiter in (*range(3), "clear", "put", "invalidate")] == [
         Changed(True, b"1", 0), Changed(True, b"1", 0), Changed(True, b"1", 0), None, None, Changed(False, b"", 0)
     ]  # fmt: skip
@@ -344,13 +344,19 @@ def test_a_record_takes_away_or_holds_events_and_neither_kind_holds_up_the_other
     assert not bucket.primary.waiting
 
 
-def test_removing_what_is_not_there_appends_nothing():
+def test_a_collection_of_nothing_appends_nothing():
     bucket = Bucket()
-    bucket.clear()
-    bucket.invalidate("a")
     bucket.primary.submit(CollectRequest("collect", Seq(9)))
-    assert bucket.flush() == {"clear": None, "invalidate": Changed(False, b"", 0), "collect": None}
-    assert bucket.log == []
+    assert (bucket.flush(), bucket.log) == ({"collect": None}, [])
+
+
+@pytest.mark.parametrize("remove", [Bucket.clear, lambda bucket: bucket.invalidate("a")])
+def test_that_there_was_nothing_to_take_away_is_confirmed_by_a_record_without_any(remove):
+    bucket = Bucket()
+    remove(bucket)
+    bucket.flush()
+    (record,) = bucket.records()
+    assert (record.count, record.removals, record.primary) == (0, (), "")
 
 
 def test_an_entry_without_a_value_is_absent_to_what_depends_on_the_value():

@@ -229,7 +229,7 @@ class BucketPrimary:
 
     def _draft_removals(self, now_ms: int) -> Draft:
         self._removed_last = True
-        requests = removing.take(self.removals)
+        fresh = requests = removing.take(self.removals)
         known = None
         try:
             if self.identified:
@@ -242,7 +242,8 @@ class BucketPrimary:
                 removals, outcomes = removing.decide(requests, self.view, self.expirations, now_ms)
         except Exception as exc:  # as in `draft`
             return Draft(None, [], [(request, exc) for request in requests], exc)
-        record = Record(self.epoch, (), "", removals, known) if removals or known is not None else None
+        needed = removals or known is not None or any(request.told for request in fresh)
+        record = Record(self.epoch, (), "", removals, known) if needed else None
         result = Draft(record, [], list(outcomes))
         if record is not None:
             self.in_flight = result

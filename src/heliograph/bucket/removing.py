@@ -31,17 +31,32 @@ class RemovalRequest(BaseRequest, frozen=True):
 
     waiter: Any
 
+    @property
+    def told(self) -> bool:
+        """Say whether a caller is told what is gone, be it nothing: that has to be so by the log, not by the view."""
+        return False
+
 
 class ClearRequest(RemovalRequest, frozen=True):
     """Take away every entry. life: that the region begins with it, see `Removal`; 0 when somebody clears it."""
 
     life: int = 0
 
+    @property
+    def told(self) -> bool:
+        """As of every request."""
+        return not self.life
+
 
 class InvalidateRequest(RemovalRequest, frozen=True):
     """Take away an entry's value and leave the entry."""
 
     key: Key
+
+    @property
+    def told(self) -> bool:
+        """As of every request."""
+        return True
 
     def answer(self, seq: int, old: bytes | None) -> Changed:
         """As of every request; nobody is told the old value."""
