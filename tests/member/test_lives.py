@@ -10,7 +10,7 @@ from typing import Any
 from heliograph.engine.sim.loop import run
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.keys import Key
-from heliograph.model.registry import LIFE, SiteLife, decode_entry
+from heliograph.model.registry import LIFE, SiteLife, decode_entry, member_key
 from heliograph.net.sim import SimNetwork
 from tests.sim.plan import SitePlan
 from tests.sim.process import own_tasks
@@ -173,6 +173,27 @@ def test_a_server_that_starts_when_the_engine_is_back_ends_no_life_of_those_that
         newcomer.start()
         await asyncio.sleep(3 * TIMEOUT_S)  # the entries of those that live have ended
         site.engine.start()
+        await until(lambda: all(settled(slot) for slot in site.members))
+        assert life(site).number == 1
+        assert await sizes(site) == {(len(KEYS), len(KEYS))}
+
+    at_site(scenario, members=3)
+
+
+def test_a_server_that_starts_before_those_that_live_could_say_so_ends_no_life() -> None:
+    async def scenario(site: SimSite) -> None:
+        newcomer, living = site.members[2], [slot.process for slot in site.members[:2]]
+        await newcomer.stop(STOP_S)
+        for process in living:
+            assert process is not None
+            process.cut_engine()
+        await asyncio.sleep(3 * TIMEOUT_S)
+        newcomer.start()
+        await until(lambda: site.engine.registries["site"].get(member_key(newcomer.name)) is not None)
+        await asyncio.sleep(TIMEOUT_S / 2)
+        for process in living:
+            assert process is not None
+            process.heal_engine()
         await until(lambda: all(settled(slot) for slot in site.members))
         assert life(site).number == 1
         assert await sizes(site) == {(len(KEYS), len(KEYS))}
