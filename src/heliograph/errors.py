@@ -94,6 +94,15 @@ class ClockSkewError(HeliographError):
     retriable = True
 
 
+def in_part(error: HeliographError) -> HeliographError:
+    """Return what a write of several parts is told of which `error` befell one, and another was done.
+
+    An error that says "certainly not done" becomes one that does not; the others keep their class.
+    """
+    kind = UnavailableError if isinstance(error, UnreachableError | NotPrimaryError) else type(error)
+    return kind(f"a part of the write was done, or may be, and another was not: {error}")
+
+
 class InvariantViolation(Exception):  # noqa: N818  (a bug of ours, not a condition)
     """A state that must never exist: no HeliographError, so that nobody who goes on after those goes on with it."""
 

@@ -9,7 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.errors import NotPrimaryError, OverloadedError, RegionNotFoundError, TooLargeError, UnavailableError
+from heliograph.errors import (
+    DiskStoreFullError,
+    NotPrimaryError,
+    OverloadedError,
+    RegionNotFoundError,
+    TooLargeError,
+    UnavailableError,
+    UnreachableError,
+)
 from heliograph.link import frames
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Changed
@@ -376,5 +384,50 @@ def test_a_caller_who_waited_for_too_long_is_told_that_nothing_was_written() -> 
         site.members.engine.start()
         await first
         await one.operations.put_all(REGION, ["l"], [b"v"])
+
+    play(scenario)
+
+
+def test_a_put_all_of_which_a_part_was_done_is_not_told_that_it_was_not() -> None:
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "a", "b")
+        full = one.region.copies[bucket_of(KEYS[0], BUCKETS)]
+        bucket_2, bucket_1 = KEYS[1], KEYS[4]
+
+        def refuse() -> None:
+            raise DiskStoreFullError("full: the write was not done")
+
+        full._check_room = refuse  # type: ignore[method-assign]
+        with pytest.raises(
+            DiskStoreFullError, match="a part of the write was done, or may be, and another was not: full"
+        ):
+            await one.operations.put_all(REGION, KEYS, VALUES)
+        with pytest.raises(DiskStoreFullError, match="was not done") as caught:
+            await one.operations.put_all(REGION, [KEYS[0]], [VALUES[0]])
+        assert "a part" not in str(caught.value)
+        site.network.crash("b")
+        with pytest.raises(UnavailableError, match="a part of the write was done") as lost:
+            await one.operations.put_all(REGION, [bucket_1, bucket_2], [b"v", b"v"])
+        assert not isinstance(lost.value, UnreachableError), "which says that nothing was done"
+
+    play(scenario)
+
+
+def test_a_write_is_refused_when_its_region_was_created_anew_with_other_buckets() -> None:
+    """The bucket was reckoned for the old one: in the new one nobody would look for the entry there."""
+
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place(*"bbbb")
+        site.arrange("", "", "", "")
+        writing = asyncio.create_task(one.operations.put_all(REGION, KEYS[:1], VALUES[:1]))
+        await asyncio.sleep(0.2)
+        anew = HostedRegion(
+            msgspec.structs.replace(ATTRIBUTES, total_num_buckets=1), 7,
+            store=one.host.store, host=one.host, sink=one.host.region_sink,
+        )  # fmt: skip
+        one.regions[REGION] = anew
+        with pytest.raises(NotPrimaryError, match="created anew"):
+            await writing
+        one.regions[REGION] = one.region
 
     play(scenario)

@@ -14,7 +14,7 @@ from heliograph.engine.sim.engine import connect_engine
 from heliograph.engine.sim.server import SimEngine
 from heliograph.errors import NotPrimaryError, UsageError
 from heliograph.link.hello import Hello
-from heliograph.link.messages import Rebalance
+from heliograph.link.messages import Copies, Rebalance, RegionCopies
 from heliograph.member.placer import Placer
 from heliograph.member.state import SiteState
 from heliograph.model.attributes import RegionAttributes
@@ -44,9 +44,9 @@ def with_placer(scenario: Callable[[Placer, Any], Coroutine[Any, Any, None]]) ->
 def test_placing_goes_on_while_the_watcher_brings_in_a_newer_state() -> None:
     async def scenario(placer: Placer, registry: Any) -> None:
         regions = {name: RegionEntry(RegionAttributes(name=name), 1) for name in ("r1", "r2")}
-        gone = {name: (RegionPlacement(name, ()), 1) for name in ("r8", "r9")}
-        for name in gone:
-            await registry.put(placement_key(name), b"")
+        gone = {
+            name: (RegionPlacement(name, ()), await registry.put(placement_key(name), b"")) for name in ("r8", "r9")
+        }
         state = SiteState(regions=regions, placements=dict(gone))
         delete, create = registry.delete, registry.create
 
@@ -156,5 +156,38 @@ def test_a_server_that_does_not_answer_keeps_only_what_waits_for_it() -> None:
         assert state.placements["r"][0].buckets == (BucketPlacement("s1", (), ("s2",)),) * 2
         looking.cancel()
         await asyncio.wait([looking])
+
+    with_placer(scenario)
+
+
+def test_what_a_server_had_loaded_before_it_was_started_again_does_not_count() -> None:
+    async def scenario(placer: Placer, registry: Any) -> None:
+        region = RegionAttributes(name="r", type="REPLICATE", total_num_buckets=1)
+        state = SiteState(regions={"r": RegionEntry(region, 1)})
+        loaded = Copies({"r": RegionCopies((0,), (0,))})
+        await placer.place(state, [server("s1")])
+        servers = [server("s1"), server("s2", 2)]
+        await placer.place(state, servers)
+        assert state.placements["r"][0].buckets[0].loading == ("s2",)
+        placer._seen = {("s1", "s1"): loaded, ("s2", "before"): loaded}
+        await placer.place(state, servers)
+        assert state.placements["r"][0].buckets[0].loading == ("s2",), "it is another process by now"
+        placer._seen = {("s1", "s1"): loaded, ("s2", "s2"): loaded}
+        await placer.place(state, servers)
+        assert not state.placements["r"][0].buckets[0].loading
+        assert not placer._seen, "it is forgotten at rest"
+
+    with_placer(scenario)
+
+
+def test_the_placement_of_a_region_that_was_created_anew_is_left_alone() -> None:
+    async def scenario(placer: Placer, registry: Any) -> None:
+        old = await registry.put(placement_key("r"), encode_entry(RegionPlacement("r", ())))
+        state = SiteState(placements={"r": (RegionPlacement("r", ()), old)})
+        anew = encode_entry(RegionPlacement("r", (BucketPlacement("s2"),)))
+        await registry.put(placement_key("r"), anew)
+        await placer.place(state, [server("s1")])
+        item = await registry.get(placement_key("r"))
+        assert item.value == anew
 
     with_placer(scenario)

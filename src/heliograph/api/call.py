@@ -26,6 +26,7 @@ from heliograph.errors import (
     TooLargeError,
     UnavailableError,
     UnreachableError,
+    in_part,
 )
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import Change, Changed, Clear, Done, PutAll, Reply
@@ -55,6 +56,8 @@ class Call:
         self._deadline = 0.0
         self._moved = False
         self._unanswered = False
+        self._some_done = False
+        """Some of what the operation writes is written."""
         self._last_error: HeliographError | None = None
 
     async def run(self, timeout_s: float) -> None:
@@ -68,6 +71,8 @@ class Call:
         except HeliographError as exc:
             if self._operation.unknown and not isinstance(exc, UnavailableError):
                 raise self._unknown(str(exc)) from exc
+            if self._some_done:
+                raise in_part(exc) from exc
             raise
         finally:
             self._operation.end()
@@ -113,11 +118,9 @@ class Call:
                 waiting[link.request(ask.message)] = ask
         if waiting:
             await self._answers(waiting, routes)
-        errors = [_error_of(future, ask) for future, ask in waiting.items()]
-        good = [
-            self._answered(ask, future, error, routes)
-            for (future, ask), error in zip(waiting.items(), errors, strict=True)
-        ]
+        answers = [(ask, future, _error_of(future, ask)) for future, ask in waiting.items()]
+        answers.sort(key=lambda answer: answer[2] is not None)  # what was done is known before an error is raised
+        good = [self._answered(*answer, routes) for answer in answers]
         return all(good) and len(good) == len(asks)
 
     async def _open(self, members: dict[str, MemberInfo]) -> dict[str, Link]:
@@ -178,6 +181,7 @@ class Call:
             if not isinstance(reply, operation.reply):
                 raise PeerError(f"{ask.member.name} answered {type(reply).__name__} to {type(ask.message).__name__}")
             operation.on_reply(ask, reply)
+            self._some_done = operation.writes
             if isinstance(reply, Done | Changed) and reply.primary and isinstance(ask.message, PutAll | Change | Clear):
                 routes.learn(operation.region, ask.message.bucket, reply.primary)
             return True

@@ -7,7 +7,7 @@ What a member does in its own copy carries no id and is not repeated; what it se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -20,6 +20,7 @@ from heliograph.errors import (
     TooLargeError,
     UnavailableError,
     UnreachableError,
+    in_part,
 )
 from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
@@ -98,6 +99,7 @@ class Operations:
         entry_max = largest_entry(keys, values)
         waiter = ManyWrites(self._loop)
         rest: list[tuple[int, list[Key], list[bytes]]] = []
+        errors: list[BaseException] = []
         for bucket, (some_keys, some_values) in hosted.routing.group_entries(keys, values).items():
             copy = copies.get(bucket)
             size = entry_max * len(some_keys)
@@ -112,21 +114,23 @@ class Operations:
                     copy.put(some_keys, some_values, argument, size + more, waiter)
                 except (NotPrimaryError, UnreachableError):
                     rest.append((bucket, some_keys, some_values))
+                except HeliographError as exc:
+                    errors.append(exc)
                 else:
                     waiter.expect()
+        parts = waiter.expected + len(rest) + len(errors)
         if not waiter.empty:
             await waiter.future
-        errors: list[BaseException] = []
         for request, error in waiter.failed:
             if isinstance(error, NotPrimaryError):
                 rest.append((request.bucket, request.keys, request.values))
             else:
                 errors.append(error)
         if rest:
-            puts = [self._put_routed(region, *each, argument) for each in rest]
+            puts = [self._put_routed(hosted, *each, argument) for each in rest]
             errors += filter(None, await asyncio.gather(*puts, return_exceptions=True))
         if errors:
-            raise errors[0]
+            raise _worst(errors, parts)
 
     async def _put(self, region: str, keys: list[Key], values: list[bytes], argument: bytes) -> None:
         hosted = self.region(region)
@@ -141,18 +145,21 @@ class Operations:
                 pass  # it was not done: the new primary does it
             else:
                 return
-        await self._put_routed(region, bucket, keys, values, argument)
+        await self._put_routed(hosted, bucket, keys, values, argument)
 
     async def _put_routed(
-        self, region: str, bucket: int, keys: list[Key], values: list[bytes], argument: bytes
+        self, hosted: HostedRegion, bucket: int, keys: list[Key], values: list[bytes], argument: bytes
     ) -> None:
-        await self.put_once(messages.PutAll(region, bucket, keys, values, True, argument))
+        await self.put_once(messages.PutAll(hosted.name, bucket, keys, values, True, argument), hosted)
 
-    async def put_once(self, request: messages.PutAll) -> Done:
-        """Have the bucket's primary do a put once, however often it takes; under the id that it has, or a new one."""
+    async def put_once(self, request: messages.PutAll, hosted: HostedRegion | None = None) -> Done:
+        """Have the bucket's primary do a put once, however often it takes; under the id that it has, or a new one.
+
+        hosted: the region whose routing told the bucket, None when the request's sender told it.
+        """
         if request.bucket == UNROUTED:
             return await self._put_by_bucket(request)
-        done = await self._primaries.once(request, Done)
+        done = await self._primaries.once(request, Done, hosted)
         await self._shown(request.region, request.bucket, done.seq)
         return done
 
@@ -162,20 +169,16 @@ class Operations:
         When some of it fails the rest is ended first. What may succeed when all of it is sent again is raised as
         UnavailableError, even if it was certainly not done: the rest was.
         """
-        groups = self.region(request.region).routing.group_entries(request.keys, request.values)
+        hosted = self.region(request.region)
+        groups = hosted.routing.group_entries(request.keys, request.values)
         puts = [
-            self.put_once(msgspec.structs.replace(request, bucket=bucket, keys=keys, values=values))
+            self.put_once(msgspec.structs.replace(request, bucket=bucket, keys=keys, values=values), hosted)
             for bucket, (keys, values) in groups.items()
         ]
         ended = await asyncio.gather(*puts, return_exceptions=True)
         errors = [each for each in ended if isinstance(each, BaseException)]
-        for error in errors:
-            if not isinstance(error, UnavailableError | NotPrimaryError):
-                raise error
         if errors:
-            raise UnavailableError(f"{len(errors)} of the {len(puts)} buckets did not answer: {errors[0]}") from errors[
-                0
-            ]
+            raise _worst(errors, len(puts))
         return Done(0)
 
     async def change(
@@ -192,14 +195,15 @@ class Operations:
                 return cast(Changed, await waiter.future)
             except (NotPrimaryError, UnreachableError):
                 pass  # it was not done: the new primary does it
-        return await self.change_once(messages.Change(region, bucket, op, key, value, expected, True, argument))
+        request = messages.Change(region, bucket, op, key, value, expected, True, argument)
+        return await self.change_once(request, hosted)
 
-    async def change_once(self, request: messages.Change) -> Changed:
+    async def change_once(self, request: messages.Change, hosted: HostedRegion | None = None) -> Changed:
         """Have the bucket's primary decide once on an operation; as `put_once`."""
         if request.bucket == UNROUTED:
-            bucket = self.region(request.region).routing.bucket_of(request.key)
-            request = msgspec.structs.replace(request, bucket=bucket)
-        changed = await self._primaries.once(request, Changed)
+            hosted = self.region(request.region)
+            request = msgspec.structs.replace(request, bucket=hosted.routing.bucket_of(request.key))
+        changed = await self._primaries.once(request, Changed, hosted)
         await self._shown(request.region, request.bucket, changed.seq)
         return changed
 
@@ -226,11 +230,11 @@ class Operations:
                 pass  # it was not done: the new primary does it
             else:
                 return
-        await self.clear_once(messages.Clear(region, bucket, hosted.attributes.total_num_buckets, True))
+        await self.clear_once(messages.Clear(region, bucket, hosted.attributes.total_num_buckets, True), hosted)
 
-    async def clear_once(self, request: messages.Clear) -> Done:
+    async def clear_once(self, request: messages.Clear, hosted: HostedRegion | None = None) -> Done:
         """Have the bucket's primary clear it once; as `put_once`."""
-        done = await self._primaries.once(request, Done)
+        done = await self._primaries.once(request, Done, hosted)
         await self._shown(request.region, request.bucket, done.seq)
         return done
 
@@ -372,6 +376,15 @@ class Operations:
 
     async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
         return await self._links.call(self._primaries.address(member), request, kind, timeout_s=self._timeout_s)
+
+
+def _worst(errors: Sequence[BaseException], parts: int) -> BaseException:
+    """Return what a write of so many parts is told of which these failed: what is unknown outranks what is certain."""
+    for error in errors:
+        if isinstance(error, UnavailableError) and not isinstance(error, UnreachableError):
+            return error if parts == 1 else in_part(error)
+    first = errors[0]
+    return in_part(first) if len(errors) < parts and isinstance(first, HeliographError) else first
 
 
 async def _in_parts(items: list[int], most: int, ask: Callable[[list[int]], Awaitable[None]]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from heliograph.engine.seam import Registry
@@ -51,7 +52,8 @@ class Placer:
         self._servers: Sequence[MemberInfo] = ()
         """Of the last placing, the oldest first; empty while another server is the oldest."""
         self._state = SiteState()
-        self._seen: dict[str, Copies] = {}
+        self._seen: dict[tuple[str, str], Copies] = {}
+        """What each server, as it was started last (name, incarnation), said since buckets are on their way."""
         self._open = asyncio.Event()
         """Buckets are on their way."""
 
@@ -64,7 +66,7 @@ class Placer:
         """
         if servers[0].name != self._name:
             self._servers = ()
-            self._open.clear()
+            self._rest()
             return
         self._servers, self._state = servers, state
         regions, placements = state.regions, state.placements
@@ -80,11 +82,17 @@ class Placer:
         if under_way:
             self._open.set()
         else:
-            self._open.clear()
+            self._rest()
         for name in placements.keys() - groups.keys():
-            await self._registry.delete(placement_key(name))
+            with suppress(ConflictError):  # the region was created anew meanwhile, and placed
+                await self._registry.delete(placement_key(name), revision=placements[name][1])
             if state.placements.get(name) == placements[name]:
                 state.placements.pop(name)
+
+    def _rest(self) -> None:
+        """Nothing is on its way: what servers said of their copies will be old when something is."""
+        self._open.clear()
+        self._seen = {}
 
     async def _write(self, state: SiteState, placement: RegionPlacement, revision: int | None) -> bool:
         """Replace a placement, unless it has changed meanwhile; then the next look finds the new one."""
@@ -105,13 +113,16 @@ class Placer:
     def _seen_of(self, regions: Sequence[str]) -> dict[str, Seen]:
         """Return what servers said of buckets: what holds for all of some regions."""
         seen = {}
-        for server, copies in self._seen.items():
+        for server in self._servers:
+            copies = self._seen.get((server.name, server.incarnation))
+            if copies is None:
+                continue
             told = [copies.regions[name] for name in regions if name in copies.regions]
             if len(told) == len(regions):
                 loaded, accepting = (
                     _common(each) for each in zip(*((c.loaded, c.accepting) for c in told), strict=True)
                 )
-                seen[server] = Seen(loaded, accepting)
+                seen[server.name] = Seen(loaded, accepting)
         return seen
 
     # --- looking at copies
@@ -125,7 +136,7 @@ class Placer:
             self._seen = await self._ask(CopiesQuery(names), ANSWER_S)
             self._on_news()
 
-    async def _ask(self, query: CopiesQuery, timeout_s: float) -> dict[str, Copies]:
+    async def _ask(self, query: CopiesQuery, timeout_s: float) -> dict[tuple[str, str], Copies]:
         """Ask every server; who does not answer is left out."""
 
         async def one(server: MemberInfo) -> Copies | None:
@@ -139,7 +150,11 @@ class Placer:
 
         servers = list(self._servers)
         answers = await asyncio.gather(*map(one, servers))
-        return {server.name: copies for server, copies in zip(servers, answers, strict=True) if copies is not None}
+        return {
+            (server.name, server.incarnation): copies
+            for server, copies in zip(servers, answers, strict=True)
+            if copies is not None
+        }
 
     def copies(self, query: CopiesQuery) -> Copies:
         """Say what this server has."""

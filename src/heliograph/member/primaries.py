@@ -93,11 +93,15 @@ class Primaries:
             raise NotPrimaryError("nobody is primary at the moment")
         return info.address
 
-    async def once(self, request: OnceRequest, kind: type[T]) -> T:
-        """Do a write once, under the id that it has or a new one. Raises as `routed`."""
+    async def once(self, request: OnceRequest, kind: type[T], hosted: HostedRegion | None) -> T:
+        """Do a write once, under the id that it has or a new one. Raises as `routed`.
+
+        hosted: whose buckets a request without an id means: one created anew under the name may have others.
+        """
         if request.id is not None:
             return await self.routed(request, kind)
-        hosted = self.region(request.region)
+        if hosted is None:
+            hosted = self.region(request.region)
         identity = self._identities.draw(hosted.name, hosted.generation, request.bucket)
         try:
             return await self.routed(msgspec.structs.replace(request, id=identity.wire()), kind)

@@ -61,13 +61,17 @@ class Chore:
 
 
 class ManyWrites:
-    """Waits for several puts: `future` is done when all have ended; `failed` tells which of them failed, and why."""
+    """Waits for several puts: `future` is done when all have ended; `failed` tells which of them failed, and why.
 
-    __slots__ = ("_open", "failed", "future")
+    expected: how many there are in all.
+    """
+
+    __slots__ = ("_open", "expected", "failed", "future")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[None] = loop.create_future()
         self.failed: list[tuple[PutRequest, Exception]] = []
+        self.expected = 0
         self._open = 0
 
     @property
@@ -77,6 +81,7 @@ class ManyWrites:
 
     def expect(self) -> None:
         """Wait for one more."""
+        self.expected += 1
         self._open += 1
 
     def resolve(self, answer: Done | Changed | None) -> None:  # noqa: ARG002  (that it has ended is all)
