@@ -245,6 +245,13 @@ class SimSite:
                 for slot in self.members
                 if (copy := slot.member._regions[REGION].copies.get(bucket)) is not None and copy.view.seq != last.seq
             ]
+            found += [
+                f"{slot.name} waits for the answer to an append to bucket {bucket}"
+                for slot in self.members
+                if (copy := slot.member._regions[REGION].copies.get(bucket)) is not None
+                and copy._primary is not None
+                and copy._primary.in_flight is not None
+            ]
         found += self._displaced()
         for slot in self.members:
             if not slot.member._regions[REGION].settled:
