@@ -134,7 +134,12 @@ def test_identities_number_the_writes_to_a_bucket() -> None:
     assert two.wire() == RequestId(ME, 2, 2, 101, 3, True)
     two.end()
     assert identities.draw("r", 3, 0).wire() == RequestId(ME, 3, 3, 103, 3)
+    elsewhere.end()
     assert identities.draw("r", 4, 0).wire() == RequestId(ME, 1, 1, 104, 4)
+    assert set(identities._numbers) == {("r", 3, 0), ("r", 4, 0)}, "of older regions only what is waited for"
+    identities.draw("r", 5, 0).end()
+    identities.draw("r", 6, 0)
+    assert ("r", 5, 0) not in identities._numbers
 
 
 # --- against a model that forgets nothing

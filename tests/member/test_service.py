@@ -14,7 +14,7 @@ from heliograph.link.messages import ApplyParts, Change, Clear, GetAll, Keys, Pu
 from heliograph.model.ids import Address
 from heliograph.model.keys import ARGUMENT_BYTES_MAX, KEY_BYTES_MAX, NO_VALUE, VALUE_BYTES_MAX, bucket_of
 from heliograph.model.requests import RequestId
-from heliograph.model.routing import UNROUTED
+from heliograph.model.routing import UNROUTED, Routing
 from heliograph.net.link import call_once
 from tests.member.copies import REGION, SITE
 from tests.member.test_operations import BUCKETS, OneSite, Server, play
@@ -132,6 +132,23 @@ def test_a_request_under_one_id_is_done_once_whoever_is_asked(bucket: int) -> No
             assert await ask(site, "b", GetAll(REGION, [OTHERS_KEY])) == messages.Values([b"by another"])
         anew = msgspec.structs.replace(mine, id=RequestId(7, 9, 1, 0, 5))
         with pytest.raises(NotPrimaryError, match="region r was created anew"):
+            await ask(site, "a", anew)
+
+    play(scenario)
+
+
+def test_a_partition_resolver_that_is_another_one_at_the_client_is_refused_by_its_name() -> None:
+    """To look at the site anew would change nothing, and go on until the client's time is over."""
+
+    async def scenario(site: OneSite, one: Server, other: Server) -> None:
+        await site.place("a", "b", "b", "b")
+        one.region.routing = Routing(BUCKETS, "shop:by_customer", lambda key: key)
+        name = RequestId(7, 1, 1, one.host.clock.now_ms(), 0)
+        mine = msgspec.structs.replace(put([OTHERS_KEY], [b"v"]), id=name)
+        with pytest.raises(UsageError, match="the partition resolver shop:by_customer gives other buckets at a"):
+            await ask(site, "a", mine)
+        anew = msgspec.structs.replace(mine, id=msgspec.structs.replace(name, generation=5))
+        with pytest.raises(NotPrimaryError, match="look at the site anew"):
             await ask(site, "a", anew)
 
     play(scenario)

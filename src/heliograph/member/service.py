@@ -219,8 +219,16 @@ class MemberService(BaseHandler):
         if request.bucket == UNROUTED:
             return
         self._check_bucket(request.region, request.bucket)
-        if not all(map(request.bucket.__eq__, self._operations.region(request.region).routing.buckets_of(keys))):
-            raise self._other_buckets(request.region)
+        region = self._operations.region(request.region)
+        if all(map(request.bucket.__eq__, region.routing.buckets_of(keys))):
+            return
+        identity = None if isinstance(request, messages.WereRead) else request.id
+        if region.routing.resolver and identity is not None and identity.generation == region.generation:
+            raise UsageError(
+                f"the partition resolver {region.routing.resolver} gives other buckets at {self._name} than where the "
+                f"write to region {region.name} comes from: have the same version of it everywhere"
+            )
+        raise self._other_buckets(request.region)
 
     def _check_generation(self, request: OnceRequest) -> None:
         """Numbers of requests mean nothing in another region of the same name."""

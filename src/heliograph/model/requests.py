@@ -102,5 +102,8 @@ class Identities:
         """Return the identity of a new write."""
         numbers = self._numbers.get((region, generation, bucket))
         if numbers is None:
+            for key in [key for key in self._numbers if key[0] == region and key[1] < generation]:
+                if not self._numbers[key].waiting:
+                    del self._numbers[key]  # that region is gone for ever
             numbers = self._numbers[region, generation, bucket] = _Numbers()
         return Identity(self._client, numbers, generation, self._now_ms())
