@@ -17,18 +17,17 @@ from typing import Any
 
 from heliograph import __version__
 from heliograph.bucket.primary import RECORD_BYTES_MAX
-from heliograph.engine.definitions import create_definition, definition_key, read_definition
 from heliograph.engine.membership import Membership
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Engine, Registry
-from heliograph.errors import ConflictError, HeliographError, UnavailableError, UsageError
+from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
-from heliograph.link.messages import Outcome
 from heliograph.member.backlog import Backlog
 from heliograph.member.collector import Collector
 from heliograph.member.config import MemberConfig
+from heliograph.member.configuring import Configuring
 from heliograph.member.expirer import Expirer
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.leaving import hand_over, turn_away
@@ -46,14 +45,7 @@ from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import (
     DEFAULT_STORE,
     Attributes,
-    DiskStoreAttributes,
     RegionAttributes,
-    check_colocation,
-    check_gateway_at_site,
-    check_region_senders,
-    check_region_store,
-    exists_already,
-    subject_of,
 )
 from heliograph.model.batch import Record
 from heliograph.model.engine_tls import EngineTls
@@ -100,6 +92,7 @@ class Member:
     _service: MemberService
     gateways: Gateways
     _listening: Listening
+    _configuring: Configuring
 
     def __init__(
         self,
@@ -187,6 +180,15 @@ class Member:
         await patiently(self._watcher.refresh)  # before anyone can ask for a region
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
         self._listening = Listening(self.name, self.site, self._operations.region)
+        self._configuring = Configuring(
+            self.name,
+            self.site,
+            registry=self._registry,
+            watcher=self._watcher,
+            regions=self._regions,
+            gateways=self.gateways,
+            take_up=self._take_up,
+        )
         exits.push_async_callback(self._tasks.close)
         self._placer = Placer(self.name, self._registry, self._links, self._regions, self._dirty.set)
         self._service = MemberService(self.name, self._operations, self._commands())
@@ -433,77 +435,20 @@ class Member:
     # --- configuration
 
     async def configure(self, attributes: Attributes) -> None:
-        """Add to the cluster configuration and return when this member has taken it up.
+        """Add to the cluster configuration and return when this member has taken it up; see `Configuring.create`."""
+        await self._configuring.create(attributes)
 
-        What exists with the same attributes is left as it is. What this member can't take up is taken back, if this
-        call created it. Raises UsageError when it exists with other attributes, does not fit with what there is, or
-        can't be taken up.
-        """
-        await self._watcher.refresh()
-        if isinstance(attributes, RegionAttributes):
-            check_region_store(attributes, self._watcher.state.stores)
-            check_region_senders(attributes, self._watcher.state.senders)
-            regions = {name: entry.attributes for name, entry in self._watcher.state.regions.items()}
-            check_colocation(attributes, regions)
-        elif not isinstance(attributes, DiskStoreAttributes):
-            check_gateway_at_site(attributes, self.site)
-        revision = None
-        try:
-            revision = await create_definition(self._registry, attributes)
-        except ConflictError:
-            existing = await read_definition(self._registry, attributes)
-            if existing != attributes:
-                raise exists_already(existing, attributes) from None
-        try:
-            outcome = await self._apply(messages.Apply(subject_of(attributes), revision or 0))
-            if not outcome.ok:
-                raise UsageError(outcome.message)
-        except HeliographError:
-            if revision is not None:
-                await self._take_back(definition_key(attributes), revision)
-            raise
-
-    async def _take_back(self, key: str, revision: int) -> None:
-        try:
-            await self._registry.delete(key, revision=revision)
-            _log.warning("creation taken back name=%s key=%s", self.name, key)
-        except HeliographError as exc:
-            _log.warning("creation not taken back name=%s key=%s error=%s", self.name, key, exc)
-
-    async def _apply(self, request: messages.Apply) -> Outcome:
-        """Take up the configuration as it stands now and say how that went for one subject of it."""
+    async def _take_up(self, condition: Callable[[], bool], what: str) -> None:
+        """Become what the registry says now, until a condition holds. Raises UnavailableError."""
         await self._watcher.refresh()
         self._dirty.set()
-        kind, _, name = request.subject.partition(" ")
-
-        def done() -> bool:
-            if kind != "region" or name not in self._watcher.state.regions:
-                return True
-            return name in self._regions and self._regions[name].settled
-
-        await self._until(done, f"take up {request.subject}")
-        if request.change == "destroyed":
-            return Outcome(True, f"{request.subject} destroyed on {self.name}")
-        problem = self.gateways.problems.get(request.subject)
-        if kind == "region" and name in self._regions:
-            problem = self._regions[name].problem
-        if problem:
-            return Outcome(False, problem)
-        return Outcome(True, f"{request.subject} {request.change} on {self.name}{self._running(kind, name)}")
-
-    def _running(self, kind: str, name: str) -> str:
-        """Say whether a gateway that was taken up runs; a region always does."""
-        if kind == "gateway-receiver" and self.gateways.port:
-            return f", listening on port {self.gateways.port}"
-        if kind in ("region", "disk-store") or name in self.gateways.running_senders():
-            return ""
-        return ", not started"
+        await self._until(condition, what)
 
     # --- what this member answers besides region operations
 
     def _commands(self) -> dict[type, Callable[[Any], Any]]:
         return {
-            messages.Apply: self._apply,
+            messages.Apply: lambda request: self._configuring.take_up(request),
             messages.CopiesQuery: lambda query: self._placer.copies(query),
             messages.Rebalance: lambda request: self._placer.rebalance(request),
             messages.Listen: lambda request: self._listening.hear(request),
