@@ -9,8 +9,7 @@ import pytest
 
 from tests.system.clusters import plan_of, wait_replicated
 from tests.system.ledger import assert_right
-from tests.system.scenarios import REGIONS as WAN_REGIONS
-from tests.system.scenarios import SETTLE_S, connect_sites
+from tests.system.scenarios import KEPT, SETTLE_S, connect_sites
 from tests.system.sites import Site, Sites
 from tests.system.waiting import PATIENCE_S, eventually, until
 from tests.system.writers import Writer, ledgers, progress, writing
@@ -56,9 +55,9 @@ def test_each_locator_is_killed_wiped_and_comes_back(sites: Sites) -> None:
 @pytest.mark.timeout(300)
 def test_a_killed_site_comes_back_and_other_sites_find_it_by_any_of_its_locators(sites: Sites) -> None:
     here, there = sites.start({1: 2, 2: 1}, locators={1: 3})
-    connect_sites([here, there], {1: [2], 2: [1]})
-    near = [Writer(here.everywhere, region, "near") for region in WAN_REGIONS]
-    far = [Writer(there.everywhere, region, "far") for region in WAN_REGIONS]
+    connect_sites([here, there], {1: [2], 2: [1]}, KEPT)
+    near = [Writer(here.everywhere, region, "near") for region in KEPT]
+    far = [Writer(there.everywhere, region, "far") for region in KEPT]
     with writing([*near, *far]):
         progress([*near, *far], 20, within_s=PATIENCE_S)
         here.kill()
@@ -74,7 +73,7 @@ def test_a_killed_site_comes_back_and_other_sites_find_it_by_any_of_its_locators
 
     def alike() -> None:
         for site in (here, there):
-            for region in WAN_REGIONS:
+            for region in KEPT:
                 assert_right(ledgers([*near, *far], region), site.entries(region), f"site {site.number} in {region}")
 
     eventually(alike, within_s=SETTLE_S)
