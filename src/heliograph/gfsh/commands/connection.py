@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from heliograph.errors import HeliographError, UsageError
+from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.gfsh.grammar import ADDRESSES, command
 from heliograph.gfsh.session import Session
 from heliograph.model.ids import Address
@@ -50,6 +50,9 @@ def connect_to(session: Session, *locators: Address) -> Result:
             view = ask(locator, SiteQuery(), SiteView)
         except HeliographError as exc:
             failures.append((locator, exc))
+            continue
+        if not view.http_url:
+            failures.append((locator, UnavailableError("it has only begun to start: its admin API is not served yet")))
         else:
             return _connect(session, [f"Connecting to locator at {locator} ..."], view.http_url, locator)
     raise verdict(failures) from failures[-1][1]
