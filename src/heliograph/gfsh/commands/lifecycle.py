@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 import msgspec
 
-from heliograph.errors import HeliographError, UsageError
+from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.gfsh.commands.connection import connect_to
 from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command, given
 from heliograph.gfsh.session import Session
@@ -31,6 +32,7 @@ _HELPS = {
     "distributed_system_id": "Number of the site, 0 to 255.",
     "remote_locators": "Locators of other sites.",
 }
+LOCATOR_LOOK_S = 0.2
 _JAVA_PROPERTIES = {"distributed-system-id": "distributed_system_id", "remote-locators": "remote_locators"}
 """Properties that GemFire's operators give as --J=-Dgemfire.<property>=<value>, and our fields."""
 
@@ -132,18 +134,31 @@ def _connected_locator(session: Session) -> tuple[Address, ...]:
 
 def _joining(fields: dict[str, Any]) -> dict[str, Any]:
     """Check and drop what a server that joins a site has from the site's locator. Raises UsageError."""
-    from heliograph.gfsh.asking import ask_any
-    from heliograph.link.messages import SiteQuery, SiteView
-
     for option in ("start_locator", "remote_locators", "http_service_port", "http_service_bind_address"):
         if option in fields:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for a locator, and this server joins a site that has one"
             )
     dsid = fields.pop("distributed_system_id", None)
-    if dsid is not None and dsid != (site := ask_any(fields["locators"], SiteQuery(), SiteView).dsid):
+    if dsid is not None and dsid != (site := _site_of(fields["locators"], fields.get("locator_wait_time"))):
         raise UsageError(f"--distributed-system-id={dsid}: the site of {_text(fields['locators'])} is {site}")
     return fields
+
+
+def _site_of(locators: tuple[Address, ...], wait_s: int | None) -> int:
+    """Ask what site it is, as soon as a locator answers. Raises UnavailableError when none does in time."""
+    from heliograph.gfsh.asking import ask_any
+    from heliograph.link.messages import SiteQuery, SiteView
+    from heliograph.member.config import LOCATOR_WAIT_S
+
+    deadline = time.monotonic() + (LOCATOR_WAIT_S if wait_s is None else wait_s)
+    while True:
+        try:
+            return ask_any(locators, SiteQuery(), SiteView).dsid
+        except UnavailableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOCATOR_LOOK_S)
 
 
 def _start(kind: MemberKind, name: str, directory: str, options: dict[str, Any]) -> tuple[ProcessState, Result]:
