@@ -210,7 +210,7 @@ def _some_order(rest: list[Operation], state: bytes) -> bool:
             continue
         others = [other for other in rest if other is not each]
         if each.outcome == "info":
-            after = each.value if _holds(each, state) else state
+            after = each.value if each.is_write and _holds(each, state) else state
         elif each.kind == "put":
             after = each.value
         elif each.old != state or (each.is_write and _holds(each, state) != each.done):

@@ -65,13 +65,17 @@ class NatsRegistry:
         self._root = f"$KV.{name}."
         self._context = context
         self._deliveries = deliveries
+        self._newest = 0
+        """The newest revision that was seen here: who lists the bucket has to know as much."""
 
     async def get(self, key: str) -> Item | None:
         """As `seam.Registry.get`."""
         message = await self._last(key)
         if message is None or _is_marker(message.headers or {}):
             return None
-        return Item(key, message.data or b"", message.seq or 0)
+        revision = message.seq or 0
+        self._newest = max(self._newest, revision)
+        return Item(key, message.data or b"", revision)
 
     async def create(self, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
         """As `seam.Registry.create`. Every attempt that loses shows that another writer won meanwhile."""
@@ -101,9 +105,16 @@ class NatsRegistry:
             await self._publish(key, b"", expected=revision, ttl_s=MARKER_TTL_S, operation="DEL")
 
     async def items(self, prefix: str) -> dict[str, Item]:
-        """As `seam.Registry.items`: asked of the bucket's primary replica, key by key."""
+        """As `seam.Registry.items`: asked of the bucket's primary replica, key by key.
+
+        While there is none any replica says which keys there are, also one that has just begun to copy the others and
+        knows of nothing. Who knows less than was seen here already is not believed.
+        """
+        newest = self._newest
         with translated(f"list {prefix}"):
             info = await self._context.stream_info(self._stream, subjects_filter=f"{self._root}{prefix}.>")
+        if info.state.last_seq < newest:
+            raise UnavailableError(f"a replica of {self._stream} lags: it has not {newest} yet")
         keys = [prefix, *(subject.removeprefix(self._root) for subject in info.state.subjects or {})]
         found: list[Item | None] = []
         for start in range(0, len(keys), READS_AT_ONCE):
@@ -177,6 +188,7 @@ class NatsRegistry:
                 if exc.err_code in WRONG_LAST_SEQUENCE:
                     raise ConflictError(f"{key} is not at revision {expected}: {exc.description}") from exc
                 raise
+        self._newest = max(self._newest, answer.seq)
         return answer.seq
 
 
