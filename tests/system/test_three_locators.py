@@ -77,5 +77,6 @@ def test_a_killed_site_comes_back_and_other_sites_find_it_by_any_of_its_locators
                 assert_right(ledgers([*near, *far], region), site.entries(region), f"site {site.number} in {region}")
 
     eventually(alike, within_s=SETTLE_S)
-    here.do("put --region=alone --key=late --value=1")
+    late = "put --region=alone --key=late --value=1"
+    until(lambda: here.run(late).status == "OK", "a command finds the engine again, which elects for some seconds")
     until(lambda: there.entries("alone").get("late") == "1", "what is written later arrives too")
