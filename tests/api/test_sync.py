@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
@@ -126,7 +125,9 @@ def _interrupt_once_asked(site: FakeSite, asked: int) -> None:
     deadline = time.monotonic() + 10
     while sum((site.asked(PutAll) + site.asked(Change)).values()) == asked and time.monotonic() < deadline:
         time.sleep(0.001)
-    os.kill(os.getpid(), signal.SIGINT)
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)  # a signal to the process may go to another thread, which wakes nobody
 
 
 def test_a_region_that_does_not_exist_is_named_with_those_that_do(site: FakeSite) -> None:

@@ -46,7 +46,10 @@ def test_every_history_is_right(sites: Sites, history_seed: int, tmp_path: Path)
 @pytest.mark.parametrize(
     ("bug", "found", "seeds"),
     [
-        ("unfenced_engine", "no order explains|entries differ at server", (6, 2, 10, 0)),
+        # Two writers have to meet in one bucket; four seeds may miss it. What make test has is in test_planted_bugs.
+        pytest.param(
+            "unfenced_engine", "no order explains|entries differ at server", (6, 2, 10, 0), marks=pytest.mark.soak
+        ),
         ("early_cursor", "entries differ at site 2", (8, 10, 2)),
     ],
 )
