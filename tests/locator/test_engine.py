@@ -8,15 +8,24 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
+from heliograph.engine.nats.conf import ClusterOptions, EngineOptions
+from heliograph.engine.nats.engine import NatsEngine
+from heliograph.engine.nats.lifetime import free_port
+from heliograph.engine.nats.server import PrivateEngine
+from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Engine
 from heliograph.errors import UnavailableError
 from heliograph.link.messages import ClusterPlan, EngineNode, EngineQuery, EngineView
 from heliograph.locator.assembly import Assembly, engine_host
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.engine import SiteEngine, cluster_options, engine_url, open_site_engine
+from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.ids import Address
+
+PATIENCE_S = 60.0
 
 
 @pytest.mark.parametrize(
@@ -76,10 +85,46 @@ def test_a_private_engine_listens_on_the_bind_address_only(tmp_path: Path) -> No
         try:
             told = urlsplit(opened.url_for("server"))
             assert told.hostname == host
-            socket.create_connection((host, told.port or 0), timeout=5).close()
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", told.port or 0), timeout=5)
+            assert opened.private is not None
+            listening = psutil.Process(opened.private.pid).net_connections("tcp")
+            assert {each.laddr.ip for each in listening if each.status == psutil.CONN_LISTEN} == {host}
         finally:
             await opened.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_with_a_server_down_gets_its_copies_when_that_is_back(tmp_path: Path) -> None:
+    ports = [free_port("127.0.0.1", 0) for _ in range(3)]
+    routes = tuple(f"127.0.0.1:{port}" for port in ports)
+    nodes = [
+        PrivateEngine(tmp_path / f"l{number}", EngineOptions(cluster=ClusterOptions("site", f"l{number}", *place)))
+        for number, place in enumerate((port, routes, "shared") for port in ports)
+    ]
+
+    async def scenario() -> None:
+        try:
+            await asyncio.gather(*(node.start() for node in nodes))
+            config = LocatorConfig(name="locator", engine=nodes[0].url, directory=str(tmp_path))
+            await (await patiently(lambda: open_site_engine(config, Assembly(config, nobody)))).close()
+            await nodes[2].stop()
+            opened = await patiently(lambda: open_site_engine(config, Assembly(config, nobody)))
+            assert opened.tend is not None
+            assert isinstance(opened.engine, NatsEngine)
+            try:
+                await patiently(lambda: opened.engine.open_log(DEFAULT_STORE, replicas=opened.replicas()))
+                assert opened.replicas() == 1
+                await nodes[2].start()
+                async with asyncio.timeout(PATIENCE_S):
+                    while {info.config.num_replicas for info in await patiently(opened.engine.streams)} != {3}:
+                        await patiently(opened.tend)
+                assert opened.replicas() == 3
+                await nodes[2].stop()
+                await patiently(opened.tend)
+                assert opened.replicas() == 3
+            finally:
+                await opened.close()
+        finally:
+            await asyncio.gather(*(node.stop() for node in nodes))
 
     asyncio.run(scenario())

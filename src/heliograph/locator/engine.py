@@ -29,13 +29,13 @@ class SiteEngine:
     """A connection to the engine.
 
     urls: those (with credentials) by which the site's members connect to it too, as they are now: keep them out of
-    logs. replicas: how many copies of everything the engine keeps. tend: what has to be done for it now and then.
-    tls: for connections to it.
+    logs. replicas: how many copies of everything the engine keeps, or is about to. tend: what has to be done for it now
+    and then. tls: for connections to it.
     """
 
     engine: Engine
     urls: Callable[[], tuple[str, ...]]
-    replicas: int = 1
+    replicas: Callable[[], int] = lambda: 1
     private: PrivateEngine | None = None
     tend: Callable[[], Awaitable[None]] | None = None
     tls: EngineTls | None = None
@@ -85,8 +85,15 @@ async def _open_existing(config: LocatorConfig, url: str) -> SiteEngine:
         key=read_file("engine-key-file", config.engine_key_file),
     )
     engine = await connect_engine(url, tls)
-    replicas = config.engine_replicas or (REPLICAS if engine.nodes >= REPLICAS else 1)
-    return SiteEngine(engine, lambda: (url,), replicas, None, lambda: engine.raise_replicas(replicas), tls)
+    most_nodes = 1
+
+    def replicas() -> int:
+        """One server of the engine may be down when the locator starts, or join later; copies are never taken away."""
+        nonlocal most_nodes
+        most_nodes = max(most_nodes, engine.nodes)
+        return config.engine_replicas or (REPLICAS if most_nodes >= REPLICAS else 1)
+
+    return SiteEngine(engine, lambda: (url,), replicas, None, lambda: engine.raise_replicas(replicas()), tls)
 
 
 def read_file(option: str, path: str) -> str:
@@ -151,7 +158,7 @@ async def _open_clustered(config: LocatorConfig, assembly: Assembly) -> SiteEngi
         plan = assembly.plan
         return tuple(engine_url(USER, plan.password, node.host, node.client_port) for node in plan.nodes)
 
-    return SiteEngine(engine, urls, replicas, private, lambda: engine.raise_replicas(replicas))
+    return SiteEngine(engine, urls, lambda: replicas, private, lambda: engine.raise_replicas(replicas))
 
 
 def cluster_options(config: LocatorConfig, own: EngineNode, plan: ClusterPlan) -> EngineOptions:

@@ -159,7 +159,7 @@ class Locator:
 
     async def _open_stores(self) -> None:
         """Create what every site has, or take it as it is; several locators may do that at the same time."""
-        engine, replicas = self._engine.engine, self._engine.replicas
+        engine, replicas = self._engine.engine, self._engine.replicas()
         await self._patiently("open the log", lambda: engine.open_log(DEFAULT_STORE, replicas=replicas))
         opening = lambda: engine.open_registry(REGISTRY, replicas=replicas)  # noqa: E731
         self._registry = await self._patiently("open the registry", opening)
@@ -168,7 +168,7 @@ class Locator:
     async def _patiently(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Do what an engine of several nodes may need several attempts for."""
         if not self.config.forms_cluster:
-            return await patiently(attempt, ENGINE_S if self._engine.replicas > 1 else 0.0)
+            return await patiently(attempt, ENGINE_S if self._engine.replicas() > 1 else 0.0)
         return await self._assembly.until(f"the engines of the site, to {what}", attempt)
 
     async def _ask_peer(self, address: Address, query: messages.EngineQuery) -> messages.EngineView:
@@ -295,7 +295,7 @@ class Locator:
             return {"State": self._condition()}
         locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
         details = {"HTTP Service": self.http_url, "Known Locators": ", ".join(locators)}
-        details["Copies In The Engine"] = str(self._engine.replicas)
+        details["Copies In The Engine"] = str(self._engine.replicas())
         if self.config.forms_cluster:
             details["Engines"] = ", ".join(node.name for node in self._assembly.plan.nodes)
         return details
@@ -303,7 +303,7 @@ class Locator:
     def _join(self, query: messages.JoinQuery) -> messages.JoinView:
         engine = self._engine
         return messages.JoinView(
-            self.config.site, engine.url_for(query.name), engine.replicas, self.config.member_timeout_ms, engine.tls
+            self.config.site, engine.url_for(query.name), engine.replicas(), self.config.member_timeout_ms, engine.tls
         )
 
     def _hello(self) -> Hello:

@@ -10,10 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-from heliograph.errors import (
-    RegionNotFoundError,
-    UsageError,
-)
+from heliograph.engine.patience import patiently
+from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.link.messages import Change, Changed, Clear, Done, GetAll, PutAll, Reply, Request, Values
 from heliograph.locator.cluster import Cluster
 from heliograph.model.attributes import RegionAttributes
@@ -86,7 +84,8 @@ class EntryAdmin:
         return Result(data={"Result": "true", "Region": attributes.name})
 
     async def _region(self, name: str) -> RegionAttributes:
-        item = await self._cluster.registry.get(region_key(check_region_name(name)))
+        key = region_key(check_region_name(name))
+        item = await patiently(lambda: self._cluster.registry.get(key), ENTRY_S)
         if item is None:
             raise RegionNotFoundError(f"region {name!r} does not exist at this site")
         return decode_entry(item.value, RegionEntry).attributes

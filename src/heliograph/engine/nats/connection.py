@@ -34,13 +34,13 @@ async def open_connection(servers: Sequence[Server], tls: ssl.SSLContext | None 
 class Connection:
     """Subscriptions outlive a loss; what is sent while there is no connection is refused.
 
-    told: the servers that a server told of; they are tried after those that it was given: a cluster may have grown.
+    The servers that a server told of are tried after those that it was given: a cluster may have grown.
     """
 
     def __init__(self, servers: Sequence[Server], tls: ssl.SSLContext | None = None) -> None:
         self._servers = servers
         self._tls = tls
-        self.told: tuple[Server, ...] = ()
+        self._told: tuple[Server, ...] = ()
         self._handlers: dict[int, Handler] = {}
         self._subjects: dict[int, str] = {}
         self._sids = 0
@@ -57,6 +57,12 @@ class Connection:
     def max_payload(self) -> int:
         """Most bytes (headers and payload) that the server takes in one message; 0 while there is no connection."""
         return 0 if self._session is None else self._session.info.max_payload
+
+    @property
+    def told(self) -> tuple[Server, ...]:
+        """The servers of the cluster, as the one that is connected tells them now, or one told them last."""
+        neighbours = () if self._session is None else self._session.neighbours()
+        return neighbours or self._told
 
     def subscribe(self, subject: str, handler: Handler) -> int:
         """Have `handler` take the messages of a subject; returns the number to unsubscribe with."""
@@ -113,7 +119,6 @@ class Connection:
 
     def _adopt(self, session: Session) -> None:
         self._session = session
-        self.told = session.neighbours() or self.told
         for sid, subject in self._subjects.items():
             session.send(protocol.subscribe(subject, sid))
         session.lost.add_done_callback(lambda _: self._forget_session())
@@ -121,7 +126,7 @@ class Connection:
     def _forget_session(self) -> None:
         if self._session is None:
             return
-        self.told = self._session.neighbours() or self.told
+        self._told = self.told
         self._session = None
         for handler in list(self._handlers.values()):
             handler.on_lost()

@@ -170,7 +170,7 @@ class NatsEngine:
 
     @property
     def nodes(self) -> int:
-        """Servers of the engine's cluster, as it tells them; 1 when it tells of none."""
+        """Servers of the engine's cluster, as it tells them now; 1 when it tells of none."""
         return max(1, len(self._appends.told))
 
     async def raise_replicas(self, replicas: int) -> None:
