@@ -107,10 +107,18 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ),
     ("alter gateway-sender --id=ny --batch-size=9", ("PATCH", SENDER, SenderAlteration(batch_size=9), {})),
     ("destroy gateway-sender --id=ny", ("DELETE", SENDER, None, {"if_exists": False})),
+    (
+        f"start gateway-sender --id=ny {ON_A_B}",
+        ("POST", f"{SENDER}/actions/start", None, {"member": "a,b", "clean_queues": False}),
+    ),
+    (
+        "start gateway-sender --id=ny --clean-queues",
+        ("POST", f"{SENDER}/actions/start", None, {"clean_queues": True}),
+    ),
     ("status gateway-sender --id=ny", ("GET", SENDER, None, {})),
     *[
         (f"{action} gateway-sender --id=ny {ON_A_B}", ("POST", f"{SENDER}/actions/{action}", None, {"member": "a,b"}))
-        for action in ("start", "stop", "pause", "resume", "load-balance")
+        for action in ("stop", "pause", "resume", "load-balance")
     ],
     (
         "create gateway-receiver --start-port=1530 --end-port=1551 --hostname-for-senders=gw --bind-address=10.0.0.1",

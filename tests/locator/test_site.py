@@ -25,8 +25,10 @@ from heliograph.model.keys import encode_value
 from heliograph.model.members import BucketPlacement, MemberInfo, RegionPlacement
 from heliograph.model.registry import (
     CONFIG_RECEIVER,
+    Commanded,
     Cursor,
     RegionEntry,
+    commanded_key,
     cursor_key,
     decode_entry,
     encode_entry,
@@ -312,6 +314,7 @@ def test_a_sender_in_use_is_not_destroyed() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()
         await site.registry.put(cursor_key("parallel", "customer", 0, 0), b"x")
+        await site.registry.put(commanded_key("parallel", "s1"), encode_entry(Commanded("paused")))
         with pytest.raises(UsageError, match="used by customer"):
             await site.admin.senders.destroy("parallel")
         await site.admin.regions.alter("customer", RegionAlteration(gateway_sender_ids=()))
@@ -383,6 +386,105 @@ def test_actions_reach_only_their_targets() -> None:
             await site.admin.senders.act("serial", "start", Targets(members=("none",)))
         with pytest.raises(UsageError, match="exclude each other"):
             Targets(("s1",), ("blue",))
+
+    on_site(scenario)
+
+
+def stopped_everywhere(site: Site, **status: str) -> None:
+    """All servers have the serial sender, which runs nowhere but as `status` says."""
+    for name in ("s1", "s2"):
+        state = SenderStatus(
+            id="serial", member=name, remote_dsid=2, type="Serial", policy="Secondary",
+            status=status.get(name, "Not Running"), queued=0, receiver="",  # type: ignore[arg-type]
+        )  # fmt: skip
+        site.servers.gateways[name] = messages.Gateways([state], None)
+
+
+async def with_serial_customer(site: Site) -> list[str]:
+    """The keys of the cursors of the serial sender in a region that uses it."""
+    await site.with_customer()
+    await site.admin.regions.create(RegionAttributes(name="orders", gateway_sender_ids=("serial",)))
+    generation = decode_entry(site.registry.entries[region_key("orders")].value, RegionEntry).generation
+    site.servers.asked.clear()
+    return [cursor_key("serial", "orders", generation, bucket) for bucket in range(len(LOG_ENDS))]
+
+
+def test_a_clean_start_moves_every_cursor_to_the_end_of_its_log_and_then_starts_everywhere() -> None:
+    async def scenario(site: Site) -> None:
+        keys = await with_serial_customer(site)
+        await site.registry.put(keys[0], encode_entry(Cursor(2, 5)))
+        stopped_everywhere(site)
+        result = await site.admin.senders.act("serial", "start", clean_queues=True)
+        assert result.status == "OK"
+        assert [row[:2] for row in rows(result)] == [("s1", "OK"), ("s2", "OK")]
+        cursors = [decode_entry(site.registry.entries[key].value, Cursor) for key in keys]
+        assert cursors == [Cursor(7, 5, 1), Cursor(0, 0, 1), Cursor(9, 0, 1)]
+        assert not await site.registry.items("cursors.parallel")
+        start = messages.SenderCommand("serial", "start")
+        assert site.servers.asked[-2:] == [("s1", start), ("s2", start)]
+        assert not {kind for _, kind in site.servers.asked[:-2]} & {start}
+
+    on_site(scenario)
+
+
+@pytest.mark.parametrize(
+    ("status", "targets", "broken", "reasons"),
+    [
+        ({}, Targets(members=("s2",)), (), {"s1": "not targeted"}),
+        ({}, Targets(groups=("blue",)), (), {"s1": "not targeted"}),
+        ({"s2": "Paused"}, Targets(), (), {"s2": "stop it first"}),
+        ({"s1": "Running, not Connected"}, Targets(members=("s1",)), (), {"s1": "stop it first", "s2": "not targeted"}),
+        ({}, Targets(), ("s2",), {"s2": "does not say whether it runs"}),
+    ],
+)
+def test_a_clean_start_is_refused_unless_nobody_runs_the_sender_and_all_are_targeted(
+    status: dict[str, str], targets: Targets, broken: tuple[str, ...], reasons: dict[str, str]
+) -> None:
+    async def scenario(site: Site) -> None:
+        keys = await with_serial_customer(site)
+        stopped_everywhere(site, **status)
+        site.servers.broken = {name: unreachable(name) for name in broken}
+        result = await site.admin.senders.act("serial", "start", targets, clean_queues=True)
+        assert (result.status, result.tables[0].title) == ("ERROR", "Reasons command is rejected")
+        assert [name for name, _ in rows(result)] == list(reasons)
+        for (_, said), reason in zip(rows(result), reasons.values(), strict=True):
+            assert reason in said
+        assert not site.registry.entries.keys() & {*keys}
+        assert not site.servers.requests(messages.SenderCommand)
+
+    on_site(scenario)
+
+
+def test_a_clean_start_that_ended_in_the_middle_is_completed_by_the_next() -> None:
+    async def scenario(site: Site) -> None:
+        keys = await with_serial_customer(site)
+        stopped_everywhere(site)
+        create = site.registry.create
+
+        async def fails(key: str, value: bytes, *, ttl_s: float | None = None) -> int:
+            if key == keys[2]:
+                raise UnavailableError("the engine can't be reached")
+            return await create(key, value, ttl_s=ttl_s)
+
+        site.registry.create = fails  # type: ignore[method-assign]
+        with pytest.raises(UnavailableError):
+            await site.admin.senders.act("serial", "start", clean_queues=True)
+        assert not site.servers.requests(messages.SenderCommand)
+        site.registry.create = create  # type: ignore[method-assign]
+        await site.admin.senders.act("serial", "start", clean_queues=True)
+        assert [decode_entry(site.registry.entries[key].value, Cursor).seq for key in keys] == list(LOG_ENDS)
+        assert len(site.servers.requests(messages.SenderCommand)) == 2
+
+    on_site(scenario)
+
+
+def test_cleaning_is_for_a_start_of_a_sender_that_exists() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        with pytest.raises(UsageError, match="does not exist"):
+            await site.admin.senders.act("none", "start", clean_queues=True)
+        with pytest.raises(UsageError, match="option of start"):
+            await site.admin.senders.act("serial", "resume", clean_queues=True)
 
     on_site(scenario)
 

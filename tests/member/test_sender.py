@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from heliograph.engine.queues import empty_queue
 from heliograph.errors import ClockSkewError, RegionNotFoundError, UsageError
 from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_feed import Feed
@@ -634,6 +635,51 @@ def test_a_cursor_that_vanished_is_created_again_where_the_queue_was() -> None:
 
 
 # --- time and order
+
+
+def test_a_slow_owner_lets_go_of_what_it_holds_when_the_queue_was_emptied_under_it() -> None:
+    """A sender that nobody knew to be running, of a queue that was emptied: it goes on with what came after."""
+
+    async def scenario(world: World) -> None:
+        receiver = await world.receiver()
+        activate_all(sender := await world.sender())
+        await world.append("r", 0, "delivered")
+        await settled(world, sender)
+        await receiver.stop()
+        end = await world.append("r", 0, "old 1", "old 2")
+        await world.until(lambda: sender.status().queued == 2)
+        await empty_queue(world.local.registry, SENDER, "r", 0, [end, 0, 0, 0])
+        await sender.stop()
+        await sender.start()
+        await world.append("r", 0, "new")
+        await receiver.start()
+        await world.until(lambda: "new" in world.arrived("r", 0))
+        assert world.arrived("r", 0) == ["delivered", "new"]
+
+    simulate(scenario)
+
+
+def test_a_running_owner_of_an_emptied_queue_is_fenced_at_its_next_store() -> None:
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        await world.append("r", 0, "delivered")
+        await settled(world, sender)
+        await empty_queue(world.local.registry, SENDER, "r", 0, [1, 0, 0, 0])
+        seq = await world.append("r", 0, "next")
+        assert sender._buckets is not None
+        shipped = sender._buckets._shipped
+        await world.until(lambda: ("r", 0) not in shipped)
+        activate_all(sender)
+        await world.append("r", 0, "later")
+        await world.until(lambda: "later" in world.arrived("r", 0))
+        await settled(world, sender)
+        await sender.stop()
+        cursor = await world.cursor("r", 0)
+        assert cursor is not None
+        assert (cursor.seq > seq, cursor.emptied) == (True, 1)
+
+    simulate(scenario)
 
 
 def test_a_wall_clock_that_is_set_back_delays_nothing() -> None:

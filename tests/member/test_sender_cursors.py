@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from heliograph.engine.queues import empty_queue
 from heliograph.errors import FencedError
 from heliograph.member.sender_cursors import Cursors
 from heliograph.model.ids import Seq
@@ -78,5 +79,55 @@ def test_two_owners_that_create_at_once_agree() -> None:
 
         world.local.registry.get = late  # type: ignore[method-assign, assignment]
         assert (await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))).seq == 4
+
+    simulate(scenario)
+
+
+def test_whoever_ships_since_before_a_queue_was_emptied_is_fenced_and_begins_at_its_end() -> None:
+    async def scenario(world: World) -> None:
+        cursors = Cursors(world.local.registry, SENDER)
+        slow = await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
+        await cursors.store(slow, Seq(3))
+        await empty_queue(world.local.registry, SENDER, "r", 0, [9, 4])
+        assert (await world.cursor("r", 0), await world.cursor("r", 1)) == (Cursor(9, 1, 1), Cursor(4, 0, 1))
+        for seq in (5, 12):
+            with pytest.raises(FencedError, match="was emptied"):
+                await cursors.store(slow, Seq(seq))
+        anew = await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
+        assert anew.seq == 9
+        await cursors.store(anew, Seq(12))
+        assert await world.cursor("r", 0) == Cursor(12, 1, 1)
+
+    simulate(scenario)
+
+
+def test_emptying_again_with_the_same_ends_drops_nothing_more_and_never_moves_back() -> None:
+    async def scenario(world: World) -> None:
+        cursors = Cursors(world.local.registry, SENDER)
+        await empty_queue(world.local.registry, SENDER, "r", 0, [4])
+        owner = await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
+        await cursors.store(owner, Seq(7))
+        await empty_queue(world.local.registry, SENDER, "r", 0, [4])
+        assert (await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))).seq == 7
+
+    simulate(scenario)
+
+
+def test_a_cursor_that_is_stored_while_it_is_emptied_is_emptied_all_the_same() -> None:
+    async def scenario(world: World) -> None:
+        registry = world.local.registry
+        cursors = Cursors(registry, SENDER)
+        owner = await cursors.open("r", 0, 0, epoch=1, begin=Seq(0))
+        get = registry.get
+
+        async def late(key: str) -> object:
+            item = await get(key)
+            if owner.seq < 2:
+                await cursors.store(owner, Seq(2))
+            return item
+
+        registry.get = late  # type: ignore[method-assign, assignment]
+        await empty_queue(registry, SENDER, "r", 0, [5])
+        assert await world.cursor("r", 0) == Cursor(5, 1, 1)
 
     simulate(scenario)

@@ -33,7 +33,7 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | GET | /gateway-senders/{sender} | | member, group |
 | PATCH | /gateway-senders/{sender} | SenderAlteration | |
 | DELETE | /gateway-senders/{sender} | | if_exists |
-| POST | /gateway-senders/{sender}/actions/{action} | | member, group |
+| POST | /gateway-senders/{sender}/actions/{action} | | member, group, clean_queues |
 | POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists |
 | GET | /gateway-receivers | | member, group |
 | DELETE | /gateway-receivers | | if_exists |
@@ -41,8 +41,9 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | GET | /gateways | | senders_only, receivers_only, member, group |
 
 `{name}` of a region is written without its leading `/`. A sender's `action` is start, stop, pause, resume or
-load-balance; a receiver's is start or stop. `member` and `group` are comma-separated names and exclude each other;
-flags are `true` or `false`. A key is a query parameter because any text can be one, also one with slashes.
+load-balance, and only start takes `clean_queues`; a receiver's is start or stop. `member` and `group` are
+comma-separated names and exclude each other; flags are `true` or `false`. A key is a query parameter because any text
+can be one, also one with slashes.
 
 Bodies are the structs of `model.attributes`, and from `locator.requests`:
 

@@ -221,10 +221,16 @@ class SenderRoutes(Controller):
 
     @post("/{sender:str}/actions/{action:str}", status_code=OK)
     async def act_on_sender(
-        self, site: Site, sender: FromPath[str], action: FromPath[SenderAction], member: Names = "", group: Names = ""
+        self,
+        site: Site,
+        sender: FromPath[str],
+        action: FromPath[SenderAction],
+        member: Names = "",
+        group: Names = "",
+        clean_queues: Flag = False,
     ) -> Answer:
         """Start, stop, pause, resume or load-balance a gateway sender's instances."""
-        return answer(await site.senders.act(sender, action, targets(member, group)))
+        return answer(await site.senders.act(sender, action, targets(member, group), clean_queues=clean_queues))
 
 
 class ReceiverRoutes(Controller):

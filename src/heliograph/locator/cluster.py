@@ -23,7 +23,7 @@ from heliograph.errors import (
     UnreachableError,
     UsageError,
 )
-from heliograph.link.messages import Apply, Outcome, Reply, Request
+from heliograph.link.messages import Apply, LogEnds, LogEndsQuery, Outcome, Reply, Request
 from heliograph.locator.view import decoded
 from heliograph.model.attributes import (
     Attributes,
@@ -36,6 +36,7 @@ from heliograph.model.attributes import (
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import (
+    COMMANDED,
     CONFIG_REGIONS,
     CONFIG_SENDERS,
     CONFIG_STORES,
@@ -51,6 +52,8 @@ APPLY_S = 65.0
 """How long a member may take to take up a change: longer than it gives itself (`member.READY_S`)."""
 COMMAND_S = 30.0
 """How long a member may take for a gateway command."""
+ENDS_S = 20.0
+"""How long a server may take to look where the logs of a region's buckets end."""
 QUERY_S = 5.0
 """How long a member may take to say how it is."""
 STORED = "Cluster configuration for group 'cluster' is updated."
@@ -115,8 +118,11 @@ class Cluster:
 
     async def regions(self) -> dict[str, RegionAttributes]:
         """Return the regions by name. Raises UnavailableError."""
-        entries = decoded(await self.registry.items(CONFIG_REGIONS), CONFIG_REGIONS, RegionEntry)
-        return {name: entry.attributes for name, entry in entries.items()}
+        return {name: entry.attributes for name, entry in (await self.region_entries()).items()}
+
+    async def region_entries(self) -> dict[str, RegionEntry]:
+        """Return the regions with their generations, by name. Raises UnavailableError."""
+        return decoded(await self.registry.items(CONFIG_REGIONS), CONFIG_REGIONS, RegionEntry)
 
     async def stores(self) -> dict[str, DiskStoreAttributes]:
         """Return the disk stores that are defined, by name. Raises UnavailableError."""
@@ -163,6 +169,15 @@ class Cluster:
         prefix = f"{CURSORS}.{sender}" if region is None else f"{CURSORS}.{sender}.{region}"
         for key in await self.registry.items(prefix):
             await self.registry.delete(key)
+
+    async def forget_commands(self, sender: str) -> None:
+        """Delete what was commanded of a gateway sender, so that one created later is as its definition says."""
+        for key in await self.registry.items(f"{COMMANDED}.{sender}"):
+            await self.registry.delete(key)
+
+    async def log_ends(self, region: str) -> list[int]:
+        """Ask a server where the logs of a region's buckets end. Raises UsageError, UnavailableError."""
+        return (await self.ask_any(LogEndsQuery(region), LogEnds, timeout_s=ENDS_S)).seqs
 
     async def _apply(self, servers: Sequence[MemberInfo], change: Apply) -> Result:
         """Have servers take up the configuration and return the member-status table."""

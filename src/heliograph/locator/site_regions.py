@@ -9,7 +9,6 @@ import msgspec
 
 from heliograph.engine.seam import Item
 from heliograph.errors import RegionNotFoundError, UsageError
-from heliograph.link.messages import LogEnds, LogEndsQuery
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import RegionAlteration
 from heliograph.model.attributes import (
@@ -36,10 +35,6 @@ from heliograph.model.registry import (
     region_key,
 )
 from heliograph.model.results import Result, Table
-
-ENDS_S = 20.0
-"""How long a server may take to look where the logs of a region's buckets end."""
-
 
 CURSORS_AT_ONCE = 64
 
@@ -102,11 +97,11 @@ class RegionAdmin:
         if not senders:
             return
         region = entry.attributes.name
-        ends = await self._cluster.ask_any(LogEndsQuery(region), LogEnds, timeout_s=ENDS_S)
+        ends = await self._cluster.log_ends(region)
         cursors = {
             cursor_key(sender, region, entry.generation, bucket): encode_entry(Cursor(seq, 0))
             for sender in senders
-            for bucket, seq in enumerate(ends.seqs)
+            for bucket, seq in enumerate(ends)
         }
         keys = list(cursors)
         for start in range(0, len(keys), CURSORS_AT_ONCE):

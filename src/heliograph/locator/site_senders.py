@@ -1,13 +1,14 @@
 """Gateway sender commands (gfsh.md §6.1 to §6.6).
 
-Whether a sender runs, is paused or stopped is state of its instances at the members: a started member runs every
-sender that has no `manual-start`. The registry holds definitions only.
+Whether a sender runs, is paused or stopped is state of its instance at each member, which keeps it over restarts
+(`member.sender_commands`); a member where nothing was commanded runs every sender that has no `manual-start`.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from heliograph.engine.queues import empty_queue
 from heliograph.engine.seam import Item
 from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import GatewayQuery, Gateways, SenderAction, SenderCommand, SenderStatus
@@ -57,11 +58,57 @@ class SenderAdmin:
                 )
             result = await self._cluster.destroy(item, subject_of(decode_entry(item.value, GatewaySenderAttributes)))
             await self._cluster.forget_cursors(sender)
+            await self._cluster.forget_commands(sender)
             return result
 
-    async def act(self, sender: str, action: SenderAction, targets: Targets = EVERYONE) -> Result:
-        """Start, stop, pause, resume or load-balance a sender's instances; failures are rows of an OK result."""
-        return await self._cluster.act(targets, SenderCommand(sender.strip(), action))
+    async def act(
+        self, sender: str, action: SenderAction, targets: Targets = EVERYONE, *, clean_queues: bool = False
+    ) -> Result:
+        """Start, stop, pause, resume or load-balance a sender's instances; failures are rows of an OK result.
+
+        clean_queues: of `start`, drops what is queued first; refused with an ERROR result that says why.
+        """
+        if not clean_queues:
+            return await self._cluster.act(targets, SenderCommand(sender.strip(), action))
+        if action != "start":
+            raise UsageError(f"clean-queues is an option of start, not of {action}")
+        async with self._cluster.changing:
+            return await self._start_clean(sender.strip(), targets)
+
+    async def _start_clean(self, sender: str, targets: Targets) -> Result:
+        """Set every cursor to the end of its bucket's log, then start everywhere.
+
+        When it ends in the middle some buckets' queues are empty and nothing runs; the command given again does it all.
+        A server that starts the sender meanwhile shows as a failed row, and what it held already may still be sent.
+        """
+        if await self._read(sender) is None:
+            raise UsageError(_unknown(sender))
+        await self._cluster.servers(targets)
+        reasons = await self._against_cleaning(sender, targets)
+        if reasons:
+            table = Table(("Member", "Reason"), reasons, "Reasons command is rejected")
+            return Result(status="ERROR", tables=[table])
+        entries = await self._cluster.region_entries()
+        using = [entry for entry in entries.values() if sender in entry.attributes.gateway_sender_ids]
+        ends = [await self._cluster.log_ends(entry.attributes.name) for entry in using]
+        for entry, seqs in zip(using, ends, strict=True):
+            await empty_queue(self._cluster.registry, sender, entry.attributes.name, entry.generation, seqs)
+        started = await self._cluster.act(EVERYONE, SenderCommand(sender, "start"))
+        return Result(tables=started.tables, info=[f"The queue of {sender} was emptied. What it held was not counted."])
+
+    async def _against_cleaning(self, sender: str, targets: Targets) -> list[Row]:
+        """Return why the queue can't be emptied, by server: all must be targeted, and none may run the sender."""
+        reasons: list[Row] = []
+        servers = await self._cluster.servers()
+        answers = await self._cluster.query(servers, GatewayQuery(), Gateways)
+        for server, (name, answer) in zip(servers, answers, strict=True):
+            if not targets.includes(server):
+                reasons.append((name, f"hosts gateway sender {sender} and is not targeted: leave --member and --group"))
+            elif isinstance(answer, HeliographError):
+                reasons.append((name, f"does not say whether it runs gateway sender {sender}: {answer}"))
+            elif any(state.id == sender and state.status != "Not Running" for state in answer.senders):
+                reasons.append((name, f"runs gateway sender {sender}: stop it first"))
+        return reasons
 
     async def status(self, sender: str, targets: Targets = EVERYONE) -> Result:
         """Show the state of a sender's instances; always OK."""

@@ -159,9 +159,8 @@ class Gateways:
         for name, attributes in wanted.items():
             if name not in self._senders:
                 sender = GatewaySender(attributes, self._host)
+                await sender.take_up()
                 self._senders[name] = sender
-                if not attributes.manual_start:
-                    await sender.start()
 
     async def _arrange_receiver(self, wanted: GatewayReceiverAttributes | None) -> None:
         if self.receiver is not None and (wanted is None or self.receiver.attributes != wanted):
@@ -223,6 +222,7 @@ class Gateways:
         try:
             await sender.command(request.action)
         except HeliographError as exc:
+            self._on_change()
             return Outcome(False, str(exc))
         self._on_change()
         return Outcome(True, f"gateway sender {request.id}: {request.action} done on {self._host.name}")

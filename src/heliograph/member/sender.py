@@ -13,13 +13,14 @@ import asyncio
 import logging
 from typing import Literal
 
-from heliograph.errors import RegionNotFoundError, UsageError
+from heliograph.errors import RegionNotFoundError, UnavailableError, UsageError
 from heliograph.gateway.lanes import Lane, LaneCounters, Route
 from heliograph.gateway.queue import Memory, QueueCounters
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SenderAction, SenderStatus
 from heliograph.member.lease import LeaseKeeper
 from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBuckets
+from heliograph.member.sender_commands import commanded, keep_command
 from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
 from heliograph.member.sender_host import SenderHost
 from heliograph.member.tasks import Tasks
@@ -60,6 +61,16 @@ class GatewaySender:
         """Begin to ship, at the cursors; does nothing when it runs. The remote site may be out of reach."""
         async with self._changing:
             await self._start()
+
+    async def take_up(self) -> None:
+        """Be as an operator left it at this member, else as the definition says. Raises UnavailableError."""
+        async with self._changing:
+            state = await commanded(self._host.registry, self.attributes.id, self._host.name)
+            if state is None:
+                state = "stopped" if self.attributes.manual_start else "running"
+            if state != "stopped":
+                await self._start()
+                self.paused = state == "paused"
 
     async def stop(self) -> None:
         """Ship no more: store the cursors, give the lease back, close the links. Does nothing when it is stopped."""
@@ -143,9 +154,17 @@ class GatewaySender:
             dispatcher.disconnect("load balancing")
 
     async def command(self, action: SenderAction) -> None:
-        """Do an operator's command. Raises UsageError when it does not fit the state (gfsh.md §6.4)."""
+        """Do an operator's command and keep it over restarts. Raises UsageError when it does not fit the state
+        (gfsh.md §6.4), UnavailableError when it was done and could not be kept.
+        """
         async with self._changing:
             await self._command(action)
+            try:
+                await keep_command(self._host.registry, self.attributes.id, self._host.name, action)
+            except UnavailableError as exc:
+                raise UnavailableError(
+                    f"{action} done, but {self._host.name} forgets it when restarted: {exc}"
+                ) from exc
 
     async def _command(self, action: SenderAction) -> None:
         name = f"gateway sender {self.attributes.id}"

@@ -1,7 +1,7 @@
 """The cursors of a gateway sender in the registry, fenced by their owner's epoch (architecture §4).
 
 A cursor only moves forward, and never under an owner that a newer one has followed: every write is a compare-and-set,
-and who finds a newer epoch stops shipping the bucket.
+and who finds a newer epoch, or that the queue was emptied (`engine.queues`), stops shipping the bucket.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class StoredCursor:
     epoch: int
     seq: Seq
     revision: int
+    emptied: int
 
 
 class Cursors:
@@ -49,23 +50,24 @@ class Cursors:
                 revision = await self._registry.create(key, encode_entry(Cursor(begin, epoch)))
             except ConflictError:
                 continue  # somebody created it meanwhile: read it
-            return StoredCursor(key, epoch, begin, revision)
+            return StoredCursor(key, epoch, begin, revision, 0)
 
     async def store(self, cursor: StoredCursor, seq: Seq) -> None:
         """Move a cursor forward to `seq`, or leave it where an earlier owner moved it further.
 
-        Raises as `open`, and CursorGoneError when there is none any more.
+        Raises as `open`, CursorGoneError when there is none any more, and FencedError when the queue was emptied.
         """
         while cursor.seq < seq:
             try:
-                cursor.revision = await self._registry.update(
-                    cursor.key, encode_entry(Cursor(seq, cursor.epoch)), revision=cursor.revision
-                )
+                value = encode_entry(Cursor(seq, cursor.epoch, cursor.emptied))
+                cursor.revision = await self._registry.update(cursor.key, value, revision=cursor.revision)
             except ConflictError:
                 item = await self._registry.get(cursor.key)
                 if item is None:
                     raise CursorGoneError(f"the cursor {cursor.key} is gone: was its sender destroyed?") from None
                 found = _owned(item, cursor.epoch)
+                if found.emptied != cursor.emptied:
+                    raise FencedError(f"the queue of {cursor.key} was emptied meanwhile") from None
                 cursor.seq, cursor.revision = found.seq, found.revision
             else:
                 cursor.seq = seq
@@ -75,4 +77,4 @@ def _owned(item: Item, epoch: int) -> StoredCursor:
     stored = decode_entry(item.value, Cursor)
     if stored.epoch > epoch:
         raise FencedError(f"the cursor {item.key} belongs to epoch {stored.epoch}, this owner has {epoch}")
-    return StoredCursor(item.key, epoch, Seq(stored.seq), item.revision)
+    return StoredCursor(item.key, epoch, Seq(stored.seq), item.revision, stored.emptied)

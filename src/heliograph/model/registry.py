@@ -15,11 +15,12 @@
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
 | `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
 | `cursors.<sender>.<region>.<generation>.<bucket>` | `Cursor` |
+| `commanded.<sender>.<member>` | `Commanded`: what an operator did last with the sender at the member |
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -29,7 +30,7 @@ from heliograph.model.decoding import MALFORMED
 
 REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
-GENERATIONS, JOINS, LIFE = "generations", "joins", "life"
+GENERATIONS, JOINS, LIFE, COMMANDED = "generations", "joins", "life", "commanded"
 SITE_ID = "dsid"
 GROWN = "grown"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
@@ -71,10 +72,21 @@ class Cursor(msgspec.Struct, frozen=True):
     seq: every record of the bucket's log up to and including it is delivered.
     epoch: of the owner that stored it (bucket epoch of a parallel sender, lease epoch of a serial one); an older
     owner never overwrites a newer one's cursor.
+    emptied: how often the queue was emptied; who has shipped it since before begins anew at `seq`.
     """
 
     seq: int
     epoch: int
+    emptied: int = 0
+
+
+SenderState = Literal["running", "paused", "stopped"]
+
+
+class Commanded(msgspec.Struct, frozen=True):
+    """How an operator wants a gateway sender to be at a member, over its restarts."""
+
+    state: SenderState
 
 
 def member_key(name: str) -> str:
@@ -115,6 +127,11 @@ def lease_key(sender: str) -> str:
 def cursor_key(sender: str, region: str, generation: int, bucket: int) -> str:
     """Return the key of a gateway sender's cursor in a bucket's log."""
     return f"{CURSORS}.{sender}.{region}.{generation}.{bucket}"
+
+
+def commanded_key(sender: str, member: str) -> str:
+    """Return the key of what was commanded of a gateway sender at a member."""
+    return f"{COMMANDED}.{sender}.{member}"
 
 
 T = TypeVar("T")

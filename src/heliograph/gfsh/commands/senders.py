@@ -76,7 +76,6 @@ def status_sender(session: Session, sender: str, members: tuple[str, ...], group
 
 
 _ACTION_HELPS: dict[SenderAction, str] = {
-    "start": "Start a gateway sender.",
     "stop": "Stop a gateway sender.",
     "pause": "Stop shipping; events are queued.",
     "resume": "Ship again after a pause.",
@@ -90,12 +89,29 @@ def _action(action: SenderAction) -> click.Command:
     @targets
     @click.pass_obj
     def act(session: Session, sender: str, members: tuple[str, ...], groups: tuple[str, ...]) -> Result:
-        return session.client.call(
-            "POST", f"{_path(sender)}/actions/{action}", query=query_of(members=members, groups=groups)
-        )
+        return _act(session, sender, action, query_of(members=members, groups=groups))
 
     act.help = _ACTION_HELPS[action]
     return act
 
 
-COMMANDS = (create_sender, alter_sender, destroy_sender, status_sender, *map(_action, _ACTION_HELPS))
+@command("start gateway-sender")
+@_id
+@targets
+@click.option(
+    "--clean-queues", type=BOOLEAN, default=False, help="Drop what is queued first; of all servers. [default: false]"
+)
+@click.pass_obj
+def start_sender(
+    session: Session, sender: str, members: tuple[str, ...], groups: tuple[str, ...], clean_queues: bool
+) -> Result:
+    """Start a gateway sender."""
+    query = query_of(members=members, groups=groups)
+    return _act(session, sender, "start", {**query, "clean_queues": clean_queues})
+
+
+def _act(session: Session, sender: str, action: SenderAction, query: dict[str, str | bool]) -> Result:
+    return session.client.call("POST", f"{_path(sender)}/actions/{action}", query=query)
+
+
+COMMANDS = (create_sender, alter_sender, destroy_sender, status_sender, start_sender, *map(_action, _ACTION_HELPS))
