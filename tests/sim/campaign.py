@@ -46,7 +46,7 @@ def simulate(seed: int) -> Observed:
     async def main(rng: random.Random) -> None:
         await _Run(observed, rng).play()
 
-    with _failures_into(observed), patch.multiple(snapshotter, **SNAPSHOTS), patch.multiple(attributes, **STORES):
+    with failures_into(observed.errors), patch.multiple(snapshotter, **SNAPSHOTS), patch.multiple(attributes, **STORES):
         run(main, seed=seed, limit_s=LIMIT_S)
     return observed
 
@@ -146,18 +146,19 @@ def _seen(site: SimSite) -> Site:
 class _Failures(logging.Handler):
     """Keeps what processes log as critical: tasks that failed."""
 
-    def __init__(self, observed: Observed) -> None:
+    def __init__(self, errors: list[str]) -> None:
         super().__init__(logging.CRITICAL)
-        self._observed = observed
+        self._errors = errors
 
     def emit(self, record: logging.LogRecord) -> None:
         cause = record.exc_info[1] if record.exc_info else None
-        self._observed.errors.append(f"{record.msg}: {cause!r}")
+        self._errors.append(f"{record.msg}: {cause!r}")
 
 
 @contextmanager
-def _failures_into(observed: Observed) -> Generator[None, None, None]:
-    handler = _Failures(observed)
+def failures_into(errors: list[str]) -> Generator[None, None, None]:
+    """Have what processes log as critical appended to `errors`."""
+    handler = _Failures(errors)
     logger = logging.getLogger("heliograph")
     logger.addHandler(handler)
     try:

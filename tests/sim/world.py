@@ -35,6 +35,11 @@ LOG_END = 1 << 30
 _log = logging.getLogger(__name__)
 
 
+def locator_of(dsid: int) -> str:
+    """Return the host of a site's locator."""
+    return f"{dsid}-locator"
+
+
 class Slot:
     """A host on which one locator or member runs, is killed, and runs again under the same name."""
 
@@ -116,7 +121,7 @@ class LocatorSlot(Slot):
             port=LOCATOR_PORT,
             bind_address=self.name,
             distributed_system_id=site.plan.dsid,
-            remote_locators=tuple(Address(f"{dsid}-locator", LOCATOR_PORT) for dsid in site.others),
+            remote_locators=tuple(Address(locator_of(dsid), LOCATOR_PORT) for dsid in site.others),
             member_timeout_ms=MEMBER_TIMEOUT_MS,
         )
         self.locator = Locator(config, process, self.clock, rng=process.rng, open_engine=open_engine)
@@ -139,7 +144,7 @@ class MemberSlot(Slot):
 
         config = MemberConfig(
             name=self.name,
-            locators=(Address(f"{self.site.plan.dsid}-locator", LOCATOR_PORT),),
+            locators=tuple(Address(host, LOCATOR_PORT) for host in self.site.own_locators),
             bind_address=self.name,
             write_timeout_ms=WRITE_TIMEOUT_MS,
             redundancy_zone=self.zone,
@@ -161,7 +166,7 @@ class SimSite:
         self.rng = rng
         self.engine = SimEngine(random.Random(rng.getrandbits(64)))
         clocks = [SimClock(ahead_ms=ahead_ms) for ahead_ms in plan.clocks_ms]
-        self.locator = LocatorSlot(self, f"{plan.dsid}-locator", clocks[0])
+        self.locator = LocatorSlot(self, locator_of(plan.dsid), clocks[0])
         self.members = [
             MemberSlot(self, f"{plan.dsid}-{letter}", clock) for letter, clock in zip("abcd", clocks[1:], strict=False)
         ]
@@ -174,6 +179,11 @@ class SimSite:
     def slots(self) -> list[Slot]:
         """All processes."""
         return [self.locator, *self.members]
+
+    @property
+    def own_locators(self) -> tuple[str, ...]:
+        """The hosts of the locators that members are told of."""
+        return (self.locator.name,)
 
     @property
     def hosts(self) -> list[str]:
