@@ -12,8 +12,8 @@ simulated engine and network, on virtual time), and reads like its given, when a
         await ny.until_size("r", 1000)                      # at each of its members
         await ln.until_drained("ny")
 
-* A test is named after its scenario's id, and stands in the file of its area. `LATE` members: nothing of the site runs
-  yet, and others do not know of it, until `start`.
+* A test is named after its scenario's id, stands in the file of its area, and is listed in `docs/scenarios.md`. `LATE`
+  members: nothing of the site runs yet, and others do not know of it, until `start`.
 * Commands (`create_…`, `alter_…`, `destroy_…`, `start_sender`, `pause_sender` and so on) are those of operators, at
   the site's locator; they fail when any member fails. `operate` does any other, `pytest.raises` one that is refused.
 * `kill`, `join`, `leave` are of members; `site["a"]` is where a member runs, `site.locator` where the locator does, and

@@ -97,9 +97,10 @@ class Site(SimSite):
         return slot
 
     async def start(self, members: int) -> None:
-        """Start the locator and members a, b and so on."""
+        """Start the locator and members a, b and so on, the oldest first."""
         self.locator.start()
-        await self.join(*"abcdefgh"[:members])
+        for letter in "abcdefgh"[:members]:
+            await self.join(letter)
 
     async def join(self, *letters: str) -> None:
         """Start members, new ones or such as ran before (none given: all); returns when they are ready."""

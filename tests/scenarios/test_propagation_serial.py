@@ -146,7 +146,7 @@ async def test_serial_receiver_restarted_same_node(ln: Site, ny: Site, kind: str
     await ny.receives("r", kind=kind)
     await ln.create_sender("ny", to=ny, enable_persistence=True)
     await ln.create_region("r", senders="ny")
-    putting = asyncio.ensure_future(ln.put("r", range(8000), writers=40))
+    putting = asyncio.ensure_future(ln.put("r", range(4000), writers=40))
     await until(lambda: ny.received("eventsReceived") > 1000)
     ny.kill()
     await putting
@@ -155,7 +155,7 @@ async def test_serial_receiver_restarted_same_node(ln: Site, ny: Site, kind: str
     await ln.until_drained("ny")
     assert ny.received("processBatchRequests") >= 1
     if kind == "REPLICATE_PERSISTENT":
-        await ny.until_size("r", 8000)
+        await ny.until_size("r", 4000)
 
 
 @scenario(ln=2, ny=1)
@@ -163,7 +163,7 @@ async def test_serial_remote_site_bounce_incl_locator(ln: Site, ny: Site) -> Non
     await ny.receives("r", kind="REPLICATE_PERSISTENT")
     await ln.create_sender("ny", to=ny)
     await ln.create_region("r", senders="ny")
-    putting = asyncio.ensure_future(ln.put("r", range(8000), writers=40))
+    putting = asyncio.ensure_future(ln.put("r", range(4000), writers=40))
     await until(lambda: ny.received("eventsReceived") > 1000)
     ny.kill()
     ny.locator.kill()
@@ -174,7 +174,7 @@ async def test_serial_remote_site_bounce_incl_locator(ln: Site, ny: Site) -> Non
     ny.engine.start()
     ny.locator.start()
     await ny.join()
-    await ny.until_size("r", 8000)
+    await ny.until_size("r", 4000)
     await ln.until_drained("ny")
 
 
@@ -280,7 +280,7 @@ async def test_serial_unprocessed_event_map_drains(ln: Site, ny: Site) -> None:
     await ln.create_sender("ny", to=ny)
     await ln.create_region("r", senders="ny")
     await asyncio.gather(
-        ln.put("r", ["k"] * 2000, "from b", at="b", writers=1), ln.put("r", ["k"] * 2000, "from c", at="c", writers=1)
+        ln.put("r", ["k"] * 1000, "from b", at="b", writers=1), ln.put("r", ["k"] * 1000, "from c", at="c", writers=1)
     )
     await ln.until_drained("ny")
     assert await ny.contents("r") == await ln.contents("r")
