@@ -25,7 +25,7 @@ from heliograph.model.attributes import (
 from heliograph.model.batch import Record, decode_columns, decode_record
 from heliograph.model.ids import Seq
 from heliograph.model.keys import Key, decode_value
-from heliograph.model.registry import REGISTRY, RegionEntry, decode_entry, region_key
+from heliograph.model.registry import CONFIG_REGIONS, REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry
 from heliograph.model.results import Result
 from heliograph.net.sim import SimClock, SimNetwork
 from tests.sim.campaign import failures_into
@@ -288,19 +288,17 @@ class Site(SimSite):
         ]
 
     def _records(self, region: str) -> list[tuple[int, int, Record]]:
-        item = self.engine.registries[REGISTRY].get(region_key(region))
-        assert item is not None, f"{self.name} has no region {region}"
-        entry = decode_entry(item.value, RegionEntry)
+        [entry] = [each for each in self._region_entries() if each.attributes.name == region]
         store = self.engine.logs[DEFAULT_STORE]
-        subjects = [
-            bucket_subject(DEFAULT_STORE, region, entry.generation, bucket)
-            for bucket in range(entry.attributes.total_num_buckets)
-        ]
         return [
             (logged.seq, bucket, decode_record(logged.payload))
-            for bucket, subject in enumerate(subjects)
+            for bucket, subject in enumerate(_subjects(entry))
             for logged in (*store.dropped.get(subject, ()), *store.after([subject], Seq(0), LOG_END))
         ]
+
+    def _region_entries(self) -> list[RegionEntry]:
+        items = self.engine.registries[REGISTRY].items(CONFIG_REGIONS)
+        return [decode_entry(item.value, RegionEntry) for item in items.values()]
 
     # --- what gateways say
 
@@ -343,19 +341,46 @@ class Site(SimSite):
 
         def there() -> bool:
             statuses = self.statuses(sender).values()
-            return self.queued(sender) == events and not any(status.uncounted_buckets for status in statuses)
+            known = not any(status.uncounted_buckets for status in statuses)
+            shipping = any(status.policy != "Secondary" for status in statuses)
+            return known and shipping and self.queued(sender) == events
 
         await until(there, lambda: f"{sender} of {self.name} never had {events} events queued")
 
     async def until_drained(self, sender: str) -> None:
-        """Wait until a sender that runs has nothing queued."""
-        assert self.states(sender) != {"Not Running"}, f"{sender} of {self.name} is stopped and counts nothing"
+        """Wait until all cursors of a sender are at the ends of their logs, and it says that nothing is queued."""
+        await until(lambda: not self._behind(sender), lambda: f"never drained: {self._behind(sender)}")
         await self.until_queued(sender, 0)
+
+    def _behind(self, sender: str) -> list[str]:
+        """Say which cursors of a sender are behind, whatever it knows itself."""
+        registry = self.engine.registries[REGISTRY]
+        found = []
+        for entry in self._region_entries():
+            if sender not in entry.attributes.gateway_sender_ids:
+                continue
+            for bucket, subject in enumerate(_subjects(entry)):
+                last = self.engine.logs[DEFAULT_STORE].last(subject)
+                key = cursor_key(sender, entry.attributes.name, entry.generation, bucket)
+                item = registry.get(key)
+                cursor = 0 if item is None else decode_entry(item.value, Cursor).seq
+                if last is not None and cursor != last.seq:
+                    found.append(f"{key} at {cursor} of {last.seq}")
+        return found
 
     def describe(self) -> str:
         """Say how the site is, for who reads of a failure."""
         statuses = [status for slot in self.running for status in slot.member.gateways.status().senders]
         return "\n".join([f"{self.name}: {', '.join(slot.name for slot in self.running)}", *map(str, statuses)])
+
+
+def _subjects(entry: RegionEntry) -> list[str]:
+    """Return the subjects of a region's buckets, by number."""
+    region = entry.attributes
+    return [
+        bucket_subject(DEFAULT_STORE, region.name, entry.generation, bucket)
+        for bucket in range(region.total_num_buckets)
+    ]
 
 
 async def until(
