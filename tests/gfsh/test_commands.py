@@ -103,7 +103,7 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         ("POST", "/gateway-senders", GatewaySenderAttributes(
             id="ny", remote_distributed_system_id=2, parallel=True, manual_start=True, batch_size=5,
             batch_time_interval=0, enable_persistence=True, maximum_queue_memory=7, dispatcher_threads=3,
-            order_policy="partition"), {}),
+            order_policy="partition", disk_store_name="DEFAULT"), {}),
     ),
     ("alter gateway-sender --id=ny --batch-size=9", ("PATCH", SENDER, SenderAlteration(batch_size=9), {})),
     ("destroy gateway-sender --id=ny", ("DELETE", SENDER, None, {"if_exists": False})),
@@ -160,8 +160,12 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("create disk-store --name=wan --max-disk=-1", "max-disk -1: use 1 to 2147483647 MB, or 0 for no limit"),
         ("alter disk-store --name=wan", "Missing option '--max-disk'"),
         (
-            "create gateway-sender --id=ny --remote-distributed-system-id=2 --disk-store-name=wan",
-            "a gateway sender's queue is the log of its regions",
+            "create gateway-sender --id=ny --remote-distributed-system-id=2 --disk-synchronous=true",
+            "start the locator with --disk-synchronous=true",
+        ),
+        (
+            "create gateway-sender --id=ny --remote-distributed-system-id=2 --dispatcher-threads=3",
+            "serial gateway sender needs --order-policy, too",
         ),
         ("create region --name=c --entry-idle-time-expiration-action=local-destroy", "copies of the region differ"),
         ("create region --name=c --region-idle-time-expiration=9", "is not offered: entries expire one by one"),
@@ -173,7 +177,10 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("remove --region=c --key=k --all", "remove needs either --key or --all"),
         ("create gateway-receiver --start-port=6000", "start-port 6000 is above end-port 5500"),
         ("create gateway-sender --id=ny", "Missing option '--remote-distributed-system-id'"),
-        ("create gateway-sender --id=ny --remote-distributed-system-id=2 --group=g", "No such option '--group'"),
+        (
+            "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel --group=g",
+            "parallel, so every server ships",
+        ),
         ("alter gateway-sender --id=ny", "needs batch-size or batch-time-interval"),
         ("put --region=../x --key=k --value=v", "can't name a region"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),

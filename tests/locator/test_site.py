@@ -489,6 +489,55 @@ def test_cleaning_is_for_a_start_of_a_sender_that_exists() -> None:
     on_site(scenario)
 
 
+def test_a_serial_sender_may_be_of_some_servers_only_and_be_taken_off_one() -> None:
+    async def scenario(site: Site) -> None:
+        some = msgspec.structs.replace(SERIAL, id="some", members=("S1", "s2"))
+        await site.admin.senders.create(some)
+        await site.admin.regions.create(RegionAttributes(name="orders", gateway_sender_ids=("some",)))
+        await site.admin.senders.destroy("some", Targets(members=("s2",)))
+        left = decode_entry(site.registry.entries[sender_key("some")].value, GatewaySenderAttributes)
+        assert left.members == ("S1",)
+        assert (left.runs_on("s1", ()), left.runs_on("s2", ("Blue",))) == (True, False)
+        with pytest.raises(UsageError, match="not on member s2"):
+            await site.admin.senders.destroy("some", Targets(members=("s2",)))
+        with pytest.raises(UsageError, match="no server would be left"):
+            await site.admin.senders.destroy("some", Targets(members=("s1",)))
+        with pytest.raises(UsageError, match="was not created by --group"):
+            await site.admin.senders.destroy("some", Targets(groups=("blue",)))
+        result = await site.admin.senders.act("some", "start", Targets(members=("s1",)), clean_queues=True)
+        assert result.status == "OK"  # s2 does not host it
+
+    on_site(scenario)
+
+
+def test_servers_that_a_sender_names_must_be_there() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        for names in ({"members": ("s1", "none")}, {"groups": ("none",)}):
+            with pytest.raises(UsageError, match="no members found"):
+                await site.admin.senders.create(msgspec.structs.replace(SERIAL, id="some", **names))
+        await site.admin.senders.create(msgspec.structs.replace(SERIAL, id="some", groups=("BLUE",)))
+        with pytest.raises(UsageError, match="is parallel, so every server"):
+            await site.admin.senders.destroy("parallel", Targets(members=("s1",)))
+        with pytest.raises(UsageError, match="was not created by --member: stop it there"):
+            await site.admin.senders.destroy("serial", Targets(members=("s1",)))
+
+    on_site(scenario)
+
+
+def test_a_disk_store_that_a_sender_names_is_there_and_stays() -> None:
+    async def scenario(site: Site) -> None:
+        wan = msgspec.structs.replace(SERIAL, id="some", disk_store_name="wan")
+        with pytest.raises(UsageError, match="which does not exist"):
+            await site.admin.senders.create(wan)
+        await site.admin.stores.create(DiskStoreAttributes(name="wan"))
+        await site.admin.senders.create(wan)
+        with pytest.raises(UsageError, match="named by gateway sender some"):
+            await site.admin.stores.destroy("wan")
+
+    on_site(scenario)
+
+
 def gateways_of_s1() -> messages.Gateways:
     sender = SenderStatus(
         id="serial", member="s1", remote_dsid=2, type="Serial", policy="Primary",

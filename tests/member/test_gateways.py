@@ -25,6 +25,7 @@ from heliograph.model.batch import Part
 from heliograph.model.registry import lease_key
 from heliograph.model.routing import Routing
 from tests.gateway.builders import THERE
+from tests.locator.fakes import member
 from tests.member.wan import SENDER, Host, World, simulate
 
 
@@ -122,6 +123,28 @@ def test_a_bucket_that_its_sender_let_go_of_is_given_to_it_again() -> None:
         region.primary = False
         await gateways.arrange(state, ())
         assert not buckets._shipped
+        await gateways.close()
+
+    simulate(scenario)
+
+
+def test_a_member_has_only_the_senders_that_are_its_own() -> None:
+    async def scenario(world: World) -> None:
+        def of(name: str, **servers: tuple[str, ...]) -> GatewaySenderAttributes:
+            return GatewaySenderAttributes(id=name, remote_distributed_system_id=THERE, **servers)  # type: ignore[arg-type]
+
+        mine, others, group, everyone = (
+            of("mine", members=("LOCAL",)), of("others", members=("two",)), of("group", groups=("g",)), of("everyone")
+        )  # fmt: skip
+        state = SiteState(senders={each.id: each for each in (mine, others, group, everyone)})
+        gateways = await gateways_at(world.local, state)
+        assert gateways.running_senders() == ("everyone", "mine")
+        info = member("local", groups=("G",))
+        await gateways.arrange(state, [info])
+        assert gateways.running_senders() == ("everyone", "group", "mine")
+        state.senders["mine"] = others
+        await gateways.arrange(state, [info])
+        assert gateways.running_senders() == ("everyone", "group")
         await gateways.close()
 
     simulate(scenario)

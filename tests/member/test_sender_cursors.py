@@ -113,6 +113,24 @@ def test_emptying_again_with_the_same_ends_drops_nothing_more_and_never_moves_ba
     simulate(scenario)
 
 
+def test_a_queue_is_emptied_once_for_a_life_however_often_that_is_tried() -> None:
+    """Of two servers that both take themselves for the oldest, the slow one drops nothing of the life that goes on."""
+
+    async def scenario(world: World) -> None:
+        registry = world.local.registry
+        cursors = Cursors(registry, SENDER)
+        await cursors.store(await cursors.open("r", 0, 0, epoch=1, begin=Seq(0)), Seq(2))
+        await empty_queue(registry, SENDER, "r", 0, [5, 0], life=2)
+        owner = await cursors.open("r", 0, 0, epoch=3, begin=Seq(0))
+        await cursors.store(owner, Seq(7))
+        await empty_queue(registry, SENDER, "r", 0, [9, 9], life=2)
+        assert (await world.cursor("r", 0), await world.cursor("r", 1)) == (Cursor(7, 3, 1, 2), Cursor(0, 0, 1, 2))
+        await empty_queue(registry, SENDER, "r", 0, [9, 9], life=3)
+        assert await world.cursor("r", 0) == Cursor(9, 3, 2, 3)
+
+    simulate(scenario)
+
+
 def test_a_cursor_that_is_stored_while_it_is_emptied_is_emptied_all_the_same() -> None:
     async def scenario(world: World) -> None:
         registry = world.local.registry

@@ -13,6 +13,7 @@ from heliograph.model.attributes import (
     RegionAttributes,
     check_gateway_at_site,
     check_region_senders,
+    check_sender_store,
     differences,
     exists_already,
     subject_of,
@@ -66,11 +67,10 @@ def receiver(**options: Any) -> GatewayReceiverAttributes:
         (sender, {"batch_time_interval": -2}, "batch-time-interval -2: use 0 to 3600000 ms, or -1"),
         (sender, {"enable_batch_conflation": True}, "enable-batch-conflation=true is not available yet"),
         (sender, {"alert_threshold": 1}, "alert-threshold is not available yet"),
-        (
-            sender,
-            {"disk_store_name": "wan"},
-            "disk-store-name 'wan': a gateway sender's queue is the log of its regions",
-        ),
+        (sender, {"disk_store_name": "a/b"}, "'a/b' can't name a disk store"),
+        (sender, {"parallel": True, "members": ("a",)}, "gateway sender s2 is parallel, so every server ships"),
+        (sender, {"parallel": True, "groups": ("a",)}, "gateway sender s2 is parallel, so every server ships"),
+        (sender, {"members": ("a",), "groups": ("a",)}, "member and group exclude each other"),
         (sender, {"maximum_queue_memory": 0}, "maximum-queue-memory 0: use 1 MB or more"),
         (sender, {"dispatcher_threads": 0}, "dispatcher-threads 0: use 1 to 64"),
         (sender, {"dispatcher_threads": 65}, "dispatcher-threads 65: use 1 to 64"),
@@ -160,6 +160,31 @@ def test_senders_of_a_region() -> None:
         check_region_senders(region(gateway_sender_ids=("none",)), senders)
     with pytest.raises(UsageError, match="is replicated and can't use the parallel gateway sender 'parallel'"):
         check_region_senders(region(type="REPLICATE", gateway_sender_ids=("parallel",)), senders)
+
+
+def test_a_persistent_region_asks_a_parallel_sender_for_a_persistent_queue() -> None:
+    senders = {
+        "serial": sender(id="serial"),
+        "fleeting": sender(id="fleeting", parallel=True),
+        "kept": sender(id="kept", parallel=True, enable_persistence=True),
+    }
+    kept = region(type="PARTITION_PERSISTENT", gateway_sender_ids=("serial", "kept"))
+    check_region_senders(kept, senders)
+    check_region_senders(region(gateway_sender_ids=("fleeting", "kept")), senders)
+    with pytest.raises(UsageError, match="parallel gateway sender 'fleeting', whose queue is not: create that with"):
+        check_region_senders(region(type="PARTITION_PERSISTENT", gateway_sender_ids=("fleeting",)), senders)
+
+
+def test_a_sender_that_names_a_disk_store_is_for_regions_in_it() -> None:
+    senders = {"wan": sender(id="wan", disk_store_name="wan"), "any": sender(id="any")}
+    check_region_senders(region(disk_store="wan", gateway_sender_ids=("wan", "any")), senders)
+    with pytest.raises(UsageError, match=r"is in disk store DEFAULT .* sender 'wan' names wan"):
+        check_region_senders(region(gateway_sender_ids=("any", "wan")), senders)
+    check_sender_store(senders["any"], ())
+    check_sender_store(senders["wan"], {"wan"})
+    check_sender_store(sender(disk_store_name="DEFAULT"), ())
+    with pytest.raises(UsageError, match="gateway sender wan names disk store 'wan', which does not exist"):
+        check_sender_store(senders["wan"], ())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ CASES = [
     ("one stays", {"a": "a1"}, SiteLife(4, {"a": "a1"})),
     ("one stays and others come", {"b": "b1", "c": "c1"}, SiteLife(4, {"b": "b1", "c": "c1"})),
     ("one was restarted", {"a": "a2", "b": "b1"}, SiteLife(4, {"a": "a2", "b": "b1"})),
-    ("all were restarted", {"a": "a2", "b": "b2"}, SiteLife(5, {"a": "a2", "b": "b2"})),
+    ("all were restarted", {"a": "a2", "b": "b2"}, SiteLife(5, {"a": "a2", "b": "b2"}, beginning=True)),
     ("one was restarted, the other may live", {"a": "a2"}, None),
     ("others came, both may live", {"c": "c1", "d": "d1"}, None),
 ]
@@ -23,18 +23,24 @@ CASES = [
 @pytest.mark.parametrize(("live", "wanted"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_the_next_life(live: dict[str, str], wanted: SiteLife | None) -> None:
     assert next_life(CURRENT, live, waited=False) == wanted
-    assert next_life(CURRENT, live, waited=True) == (wanted or SiteLife(5, live))
+    assert next_life(CURRENT, live, waited=True) == (wanted or SiteLife(5, live, beginning=True))
 
 
 def test_a_site_that_all_have_left_begins_a_life_at_once() -> None:
     left = without(without(CURRENT, "a", "a1"), "b", "b1")
     assert left == SiteLife(4, {})
-    assert next_life(left, {"a": "a2"}, waited=False) == SiteLife(5, {"a": "a2"})
-    assert next_life(SiteLife(), {"a": "a1"}, waited=False) == SiteLife(1, {"a": "a1"})
+    assert next_life(left, {"a": "a2"}, waited=False) == SiteLife(5, {"a": "a2"}, beginning=True)
+    assert next_life(SiteLife(), {"a": "a1"}, waited=False) == SiteLife(1, {"a": "a1"}, beginning=True)
 
 
 def test_only_the_one_that_is_in_it_leaves_a_life() -> None:
     assert without(CURRENT, "a", "a0") == without(CURRENT, "c", "c1") == CURRENT
+
+
+def test_a_life_that_begins_does_so_until_it_is_said_to_be_done() -> None:
+    begun = SiteLife(4, CURRENT.servers, beginning=True)
+    assert next_life(begun, {"b": "b1"}, waited=False) == SiteLife(4, {"b": "b1"}, beginning=True)
+    assert without(begun, "a", "a1") == SiteLife(4, {"b": "b1"}, beginning=True)
 
 
 incarnations = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3)
@@ -48,5 +54,5 @@ def test_no_life_ends_while_one_of_its_servers_is_seen(
     if servers.items() & live.items():
         assert life == SiteLife(1, live)
     elif life is not None:
-        assert life == SiteLife(2, live)
+        assert life == SiteLife(2, live, beginning=True)
         assert waited or servers.keys() <= live.keys()

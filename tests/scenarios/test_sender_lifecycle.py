@@ -214,8 +214,10 @@ async def test_lifecycle_destroy_serial_on_one_member(ln: Site, ny: Site) -> Non
 @scenario(ln=2, ny=1)
 async def test_alter_serial_while_putting(ln: Site, ny: Site, options: dict[str, int]) -> None:
     await sends(ln, ny)
+    await ln.put("r", range(1))
+    await ny.until_size("r", 1)  # it is connected
     putting = asyncio.ensure_future(ln.put("r", range(1000), writers=2))
-    await until(lambda: ny.received("eventsReceived") > 0)
+    await until(lambda: ny.received("eventsReceived") > 1)
     await ln.alter_sender("ny", **options)
     assert not putting.done()
     await putting

@@ -130,6 +130,7 @@ def _draw_site(
         GatewaySenderAttributes(
             id=f"to-{other}",
             remote_distributed_system_id=other,
+            enable_persistence=True,
             parallel=not kind.startswith("REPLICATE") and rng.random() < 0.6,
             dispatcher_threads=rng.randint(1, 2),
             batch_size=rng.choice((1, 5, 100)),

@@ -54,7 +54,7 @@ def connect_sites(
         site.do(
             *(
                 f"create gateway-sender --id={kind}{remote} --remote-distributed-system-id={remote}"
-                f" --parallel={str(kind == 'parallel').lower()} {options}"
+                f" --parallel={str(kind == 'parallel').lower()} --enable-persistence=true {options}"
                 for remote in remotes
                 for kind in kinds
             ),

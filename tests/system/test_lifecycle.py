@@ -47,6 +47,7 @@ def test_only_what_is_persistent_survives_a_cold_start_and_what_is_queued_is_sti
     here.wait_joined()
     assert here.entries("kept") == FIRST | QUEUED
     assert here.entries("fleeting") == here.entries("everywhere") == {}
+    here.do("resume gateway-sender --id=serial2", "resume gateway-sender --id=parallel2")
     for region in REGIONS:
         put(here, region, AFTER)
     everything = FIRST | QUEUED | AFTER

@@ -32,7 +32,7 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | POST | /gateway-senders | GatewaySenderAttributes | |
 | GET | /gateway-senders/{sender} | | member, group |
 | PATCH | /gateway-senders/{sender} | SenderAlteration | |
-| DELETE | /gateway-senders/{sender} | | if_exists |
+| DELETE | /gateway-senders/{sender} | | if_exists, member, group |
 | POST | /gateway-senders/{sender}/actions/{action} | | member, group, clean_queues |
 | POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists |
 | GET | /gateway-receivers | | member, group |

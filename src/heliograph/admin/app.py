@@ -215,9 +215,11 @@ class SenderRoutes(Controller):
         return answer(await site.senders.alter(sender, data))
 
     @delete("/{sender:str}", status_code=OK)
-    async def destroy_sender(self, site: Site, sender: FromPath[str], if_exists: Flag = False) -> Answer:
-        """Destroy a gateway sender with its queue."""
-        return answer(await site.senders.destroy(sender, if_exists=if_exists))
+    async def destroy_sender(
+        self, site: Site, sender: FromPath[str], if_exists: Flag = False, member: Names = "", group: Names = ""
+    ) -> Answer:
+        """Destroy a gateway sender with its queue, or instances of a serial one."""
+        return answer(await site.senders.destroy(sender, targets(member, group), if_exists=if_exists))
 
     @post("/{sender:str}/actions/{action:str}", status_code=OK)
     async def act_on_sender(

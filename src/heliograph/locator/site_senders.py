@@ -14,10 +14,16 @@ from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import GatewayQuery, Gateways, SenderAction, SenderCommand, SenderStatus
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
 from heliograph.locator.requests import SenderAlteration
-from heliograph.model.attributes import GatewaySenderAttributes, check_gateway_at_site, subject_of
+from heliograph.model.attributes import (
+    GatewaySenderAttributes,
+    check_gateway_at_site,
+    check_sender_store,
+    subject_of,
+)
 from heliograph.model.ids import check_name
 from heliograph.model.registry import decode_entry, sender_key
 from heliograph.model.results import Result, Table
+from heliograph.placement.senders import check_sender_servers, hosts
 
 
 class SenderAdmin:
@@ -27,9 +33,11 @@ class SenderAdmin:
         self._cluster = cluster
 
     async def create(self, sender: GatewaySenderAttributes) -> Result:
-        """Create a gateway sender on every server; it starts at once unless `manual_start`."""
+        """Create a gateway sender on every server, or those it names; it starts at once unless `manual_start`."""
         check_gateway_at_site(sender, self._cluster.dsid)
         async with self._cluster.changing:
+            check_sender_store(sender, await self._cluster.stores())
+            check_sender_servers(sender, await self._cluster.members())
             return await self._cluster.create(sender)
 
     async def alter(self, sender: str, alteration: SenderAlteration) -> Result:
@@ -42,14 +50,21 @@ class SenderAdmin:
             altered = msgspec.structs.replace(decode_entry(item.value, GatewaySenderAttributes), **changes)
             return await self._cluster.alter(item, altered, subject_of(altered))
 
-    async def destroy(self, sender: str, *, if_exists: bool = False) -> Result:
-        """Destroy a gateway sender with its queue. Refused while a region uses it; a missing one unless `if_exists`."""
+    async def destroy(self, sender: str, targets: Targets = EVERYONE, *, if_exists: bool = False) -> Result:
+        """Destroy a gateway sender with its queue. Refused while a region uses it; a missing one unless `if_exists`.
+
+        targets: of a serial one that was created on some servers, only the instances there.
+        """
         async with self._cluster.changing:
             item = await self._read(sender)
             if item is None:
                 if if_exists:
                     return Result(info=[f"Skipping: {_unknown(sender)}."])
                 raise UsageError(_unknown(sender))
+            if targets != EVERYONE:
+                attributes = decode_entry(item.value, GatewaySenderAttributes)
+                left = _without(attributes, targets)
+                return await self._cluster.alter(item, left, subject_of(left))
             regions = await self._cluster.regions()
             users = sorted(region.name for region in regions.values() if sender in region.gateway_sender_ids)
             if users:
@@ -81,10 +96,12 @@ class SenderAdmin:
         When it ends in the middle some buckets' queues are empty and nothing runs; the command given again does it all.
         A server that starts the sender meanwhile shows as a failed row, and what it held already may still be sent.
         """
-        if await self._read(sender) is None:
+        item = await self._read(sender)
+        if item is None:
             raise UsageError(_unknown(sender))
+        attributes = decode_entry(item.value, GatewaySenderAttributes)
         await self._cluster.servers(targets)
-        reasons = await self._against_cleaning(sender, targets)
+        reasons = await self._against_cleaning(attributes, targets)
         if reasons:
             table = Table(("Member", "Reason"), reasons, "Reasons command is rejected")
             return Result(status="ERROR", tables=[table])
@@ -93,15 +110,19 @@ class SenderAdmin:
         ends = [await self._cluster.log_ends(entry.attributes.name) for entry in using]
         for entry, seqs in zip(using, ends, strict=True):
             await empty_queue(self._cluster.registry, sender, entry.attributes.name, entry.generation, seqs)
-        started = await self._cluster.act(EVERYONE, SenderCommand(sender, "start"))
+        everyone = Targets(attributes.members, attributes.groups)
+        started = await self._cluster.act(everyone, SenderCommand(sender, "start"))
         return Result(tables=started.tables, info=[f"The queue of {sender} was emptied. What it held was not counted."])
 
-    async def _against_cleaning(self, sender: str, targets: Targets) -> list[Row]:
+    async def _against_cleaning(self, attributes: GatewaySenderAttributes, targets: Targets) -> list[Row]:
         """Return why the queue can't be emptied, by server: all must be targeted, and none may run the sender."""
+        sender = attributes.id
         reasons: list[Row] = []
         servers = await self._cluster.servers()
         answers = await self._cluster.query(servers, GatewayQuery(), Gateways)
         for server, (name, answer) in zip(servers, answers, strict=True):
+            if not hosts(attributes, server):
+                continue
             if not targets.includes(server):
                 reasons.append((name, f"hosts gateway sender {sender} and is not targeted: leave --member and --group"))
             elif isinstance(answer, HeliographError):
@@ -147,6 +168,31 @@ def queued_text(state: SenderStatus) -> str:
     if state.uncounted_buckets:
         return f"{state.queued} ({state.uncounted_buckets} buckets being counted)"
     return str(state.queued)
+
+
+def _without(sender: GatewaySenderAttributes, targets: Targets) -> GatewaySenderAttributes:
+    """Return a definition without the servers that are targeted. Raises UsageError when nothing sensible is left."""
+    if sender.parallel:
+        raise UsageError(
+            f"gateway sender {sender.id} is parallel, so every server ships the buckets whose primary it has: "
+            "leave --member and --group, or stop it there"
+        )
+    kind, had, gone = (
+        ("member", sender.members, targets.members) if targets.members else ("group", sender.groups, targets.groups)
+    )
+    if not had:
+        raise UsageError(
+            f"gateway sender {sender.id} was not created by --{kind}: stop it there (stop gateway-sender), or leave "
+            "--member and --group and destroy it everywhere"
+        )
+    lowered = {name.lower() for name in gone}
+    unknown = lowered - {name.lower() for name in had}
+    if unknown:
+        raise UsageError(f"gateway sender {sender.id} is not on {kind} {', '.join(sorted(unknown))}")
+    left = tuple(name for name in had if name.lower() not in lowered)
+    if not left:
+        raise UsageError(f"no server would be left for gateway sender {sender.id}: leave --{kind} to destroy it")
+    return msgspec.structs.replace(sender, **{f"{kind}s": left})
 
 
 def _unknown(sender: str) -> str:

@@ -58,6 +58,11 @@ class StoreAdmin:
             users = _users(name, await self._cluster.regions())
             if users:
                 raise UsageError(f"disk store {name} is used by {', '.join(users)}: destroy these regions first")
+            senders = [each.id for each in (await self._cluster.senders()).values() if each.disk_store_name == name]
+            if senders:
+                raise UsageError(
+                    f"disk store {name} is named by gateway sender {', '.join(senders)}: destroy that first"
+                )
             return await self._cluster.destroy(item, subject_of(decode_entry(item.value, DiskStoreAttributes)))
 
     async def list(self) -> Result:

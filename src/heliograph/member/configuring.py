@@ -20,14 +20,17 @@ from heliograph.member.state import StateWatcher
 from heliograph.model.attributes import (
     Attributes,
     DiskStoreAttributes,
+    GatewaySenderAttributes,
     RegionAttributes,
     check_colocation,
     check_gateway_at_site,
     check_region_senders,
     check_region_store,
+    check_sender_store,
     exists_already,
     subject_of,
 )
+from heliograph.placement.senders import check_sender_servers
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +94,9 @@ class Configuring:
             check_colocation(attributes, {name: entry.attributes for name, entry in state.regions.items()})
         elif not isinstance(attributes, DiskStoreAttributes):
             check_gateway_at_site(attributes, self._site)
+            if isinstance(attributes, GatewaySenderAttributes):
+                check_sender_store(attributes, state.stores)
+                check_sender_servers(attributes, state.members.values())
 
     async def _take_back(self, key: str, revision: int) -> None:
         try:

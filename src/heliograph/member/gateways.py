@@ -134,7 +134,11 @@ class Gateways:
 
     async def arrange(self, state: SiteState, members: Iterable[MemberInfo]) -> None:
         """Take up the configuration and the primaries as they are now."""
-        await self._arrange_senders(state.senders)
+        everyone = list(members)
+        groups = next((member.groups for member in everyone if member.name == self._host.name), ())
+        await self._arrange_senders(
+            {name: each for name, each in state.senders.items() if each.runs_on(self._host.name, groups)}
+        )
         async with self._changing_receiver:
             await self._arrange_receiver(state.receiver)
         self._offered = {
@@ -142,7 +146,6 @@ class Gateways:
             for name, region in self._regions.items()
         }
         self._arrange_buckets()
-        everyone = list(members)
         for name, sender in self._senders.items():
             if not sender.attributes.parallel:
                 sender.may_hold(oldest_running(everyone, name) == self._host.name)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from heliograph.engine.seam import Registry
+from heliograph.engine.seam import Item, Registry
 from heliograph.errors import ConflictError, HeliographError
 from heliograph.member.state import SiteState
 from heliograph.model.members import MemberInfo
@@ -24,21 +24,32 @@ _log = logging.getLogger(__name__)
 
 
 class Lives:
-    """See the module. member_timeout_s: how long the entry of a member stands that gives no sign of life."""
+    """See the module. member_timeout_s: how long the entry of a member stands that gives no sign of life.
 
-    def __init__(self, name: str, incarnation: str, registry: Registry, member_timeout_s: float) -> None:
+    empty: ends, for the life of a number, the queues that are not persistent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        incarnation: str,
+        registry: Registry,
+        member_timeout_s: float,
+        empty: Callable[[int], Awaitable[None]],
+    ) -> None:
         self._name = name
         self._incarnation = incarnation
         self._registry = registry
         self._member_timeout_s = member_timeout_s
+        self._empty = empty
         self._known = False
         self._waiting: tuple[SiteLife, float] | None = None
         """The life whose end is waited for, and since when."""
 
     def number(self, state: SiteState) -> int | None:
-        """Return the number of the site's life; None while it is unknown whether this member is in it."""
+        """Return the number of the site's life; None while it begins, or it is unknown whether this member is in it."""
         self._known = self._known or state.life.servers.get(self._name) == self._incarnation
-        return state.life.number if self._known else None
+        return state.life.number if self._known and not state.life.beginning else None
 
     async def keep(self, state: SiteState, servers: Sequence[MemberInfo]) -> None:
         """Write down who is in the site's life, if this is the oldest server. servers: all, the oldest first.
@@ -46,20 +57,20 @@ class Lives:
         Raises UnavailableError.
         """
         live = {server.name: server.incarnation for server in servers}
-        if servers[0].name != self._name or state.life.servers == live:
+        if servers[0].name != self._name or (state.life.servers == live and not state.life.beginning):
             self._waiting = None
             return
         try:
             item = await self._registry.get(LIFE)
             current = decode_entry(item.value, SiteLife) if item is not None else SiteLife()
             life = next_life(current, live, waited=self._has_waited(current))
-            if life is None or life == current:
+            if life is None or (life == current and not life.beginning):
                 return
-            value = encode_entry(life)
-            if item is None:
-                await self._registry.create(LIFE, value)
-            else:
-                await self._registry.update(LIFE, value, revision=item.revision)
+            revision = await self._write(life, item)
+            if life.beginning:
+                await self._empty(life.number)
+                life = SiteLife(life.number, life.servers)
+                await self._registry.update(LIFE, encode_entry(life), revision=revision)
         except ConflictError:
             _log.info("life written by another meanwhile name=%s", self._name)
         except HeliographError:
@@ -69,6 +80,11 @@ class Lives:
             state.life = life
             if life.number != current.number:
                 _log.info("life begun number=%d servers=%s", life.number, ",".join(sorted(live)))
+
+    async def _write(self, life: SiteLife, item: Item | None) -> int:
+        if item is None:
+            return await self._registry.create(LIFE, encode_entry(life))
+        return await self._registry.update(LIFE, encode_entry(life), revision=item.revision)
 
     def _has_waited(self, current: SiteLife) -> bool:
         now = asyncio.get_running_loop().time()

@@ -29,6 +29,7 @@ from heliograph.member.collector import Collector
 from heliograph.member.config import MemberConfig
 from heliograph.member.configuring import Configuring
 from heliograph.member.expirer import Expirer
+from heliograph.member.fleeting_queues import empty_fleeting_queues, has_fleeting_queue
 from heliograph.member.gateways import GatewayHost, Gateways
 from heliograph.member.leaving import hand_over, turn_away
 from heliograph.member.listening import Listening
@@ -198,7 +199,9 @@ class Member:
         exits.push_async_callback(self._server.close)
         exits.callback(self._listening.close)
         self._membership = Membership(self._registry, self._info, join.member_timeout_ms / 1000, self.fail)
-        self._lives = Lives(self.name, self._incarnation, self._registry, join.member_timeout_ms / 1000)
+        self._lives = Lives(
+            self.name, self._incarnation, self._registry, join.member_timeout_ms / 1000, self._empty_queues
+        )
         await patiently(self._membership.register)
         exits.push_async_callback(self._lives.leave)
         exits.push_async_callback(self._membership.leave)
@@ -390,12 +393,22 @@ class Member:
                 region = self._regions.get(name) or self._host_region(entry)
                 region.alter(entry.attributes)
                 placement = state.placements.get(leader)
-                life = 0 if entry.attributes.persistent else self._lives.number(state)
+                life = self._life_of(entry.attributes, state)
                 fits = placement is not None and len(placement[0].buckets) == entry.attributes.total_num_buckets
                 if placement is not None and fits and life is not None:
                     region.arrange(placement[0], life)
         await self.gateways.arrange(state, members.values())
         await self._membership.tell_news()
+
+    async def _empty_queues(self, life: int) -> None:
+        await empty_fleeting_queues(self._registry, self.stores, life)
+
+    def _life_of(self, region: RegionAttributes, state: SiteState) -> int | None:
+        """Return the life that a region's entries are of, 0 for every one; None while it must not be taken up."""
+        number = self._lives.number(state)
+        if not region.persistent:
+            return number
+        return None if number is None and has_fleeting_queue(region, state.senders) else 0
 
     def _host_region(self, entry: RegionEntry) -> HostedRegion:
         region = HostedRegion(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 
 from heliograph.bucket.expiration import rules_of
+from heliograph.engine.queues import log_ends
 from heliograph.engine.seam import bucket_subject
 from heliograph.errors import HeliographError
 from heliograph.member.copy import BucketCopy, CopyHost
@@ -104,13 +105,7 @@ class HostedRegion:
 
     async def log_ends(self) -> list[int]:
         """Return the last sequence of every bucket's log, also of those that are not held here."""
-        ends: list[int] = []
-        total = self.attributes.total_num_buckets
-        for start in range(0, total, ENDS_AT_ONCE):
-            some = range(start, min(start + ENDS_AT_ONCE, total))
-            last = await asyncio.gather(*(self.store.log.last(self.subject(bucket)) for bucket in some))
-            ends += [entry.seq if entry is not None else NO_SEQ for entry in last]
-        return ends
+        return await log_ends(self.store.log, list(map(self.subject, range(self.attributes.total_num_buckets))))
 
     def arrange(self, placement: RegionPlacement, life: int = 0) -> None:
         """Take up a placement: gain and drop copies, begin take-overs, step down. Work goes on in tasks.

@@ -27,6 +27,7 @@ class StoredCursor:
     seq: Seq
     revision: int
     emptied: int
+    life: int
 
 
 class Cursors:
@@ -50,7 +51,7 @@ class Cursors:
                 revision = await self._registry.create(key, encode_entry(Cursor(begin, epoch)))
             except ConflictError:
                 continue  # somebody created it meanwhile: read it
-            return StoredCursor(key, epoch, begin, revision, 0)
+            return StoredCursor(key, epoch, begin, revision, 0, 0)
 
     async def store(self, cursor: StoredCursor, seq: Seq) -> None:
         """Move a cursor forward to `seq`, or leave it where an earlier owner moved it further.
@@ -59,7 +60,7 @@ class Cursors:
         """
         while cursor.seq < seq:
             try:
-                value = encode_entry(Cursor(seq, cursor.epoch, cursor.emptied))
+                value = encode_entry(Cursor(seq, cursor.epoch, cursor.emptied, cursor.life))
                 cursor.revision = await self._registry.update(cursor.key, value, revision=cursor.revision)
             except ConflictError:
                 item = await self._registry.get(cursor.key)
@@ -77,4 +78,4 @@ def _owned(item: Item, epoch: int) -> StoredCursor:
     stored = decode_entry(item.value, Cursor)
     if stored.epoch > epoch:
         raise FencedError(f"the cursor {item.key} belongs to epoch {stored.epoch}, this owner has {epoch}")
-    return StoredCursor(item.key, epoch, Seq(stored.seq), item.revision, stored.emptied)
+    return StoredCursor(item.key, epoch, Seq(stored.seq), item.revision, stored.emptied, stored.life)

@@ -8,7 +8,7 @@ refused as unknown rather than ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -207,7 +207,9 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
 
     batch_size: events; a batch closes when it holds as many (an event batch of the log is never cut for it).
     batch_time_interval: ms that a batch may wait to fill; 0 sends at once.
-    enable_persistence: the queue survives a restart of the whole site; today every queue does, being the log itself.
+    enable_persistence: the queue is kept when no server of the site is left; else it is empty then.
+    disk_store_name: that of every region that names the sender, whose log is the queue; "" leaves it to them.
+    members, groups: the servers that run a serial sender, by name or group (case does not matter); none means all.
     maximum_queue_memory: MB of queued events held in memory by one member; the rest is re-read from the log.
     order_policy: among `dispatcher_threads`; both get the order of `partition`, which is that of `key` and more:
     a key has one bucket, a bucket one dispatcher.
@@ -221,11 +223,19 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     batch_time_interval: int = 0
     enable_batch_conflation: bool = False
     enable_persistence: bool = False
-    disk_store_name: str = DEFAULT_STORE
+    disk_store_name: str = ""
     alert_threshold: int = 0
     maximum_queue_memory: int = 100
     dispatcher_threads: int = 5
     order_policy: OrderPolicy = "key"
+    members: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def runs_on(self, name: str, groups: Iterable[str]) -> bool:
+        """Say whether a server of that name and those groups has an instance of the sender."""
+        if self.members:
+            return name.lower() in map(str.lower, self.members)
+        return not self.groups or not {*map(str.lower, self.groups)}.isdisjoint(map(str.lower, groups))
 
     def __post_init__(self) -> None:
         check_name("gateway sender", self.id)
@@ -237,11 +247,15 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             raise UsageError("enable-batch-conflation=true is not available yet: leave it out")
         if self.alert_threshold:
             raise UsageError("alert-threshold is not available yet: leave it out")
-        if self.disk_store_name != DEFAULT_STORE:
+        if self.disk_store_name:
+            check_name("disk store", self.disk_store_name)
+        if self.parallel and (self.members or self.groups):
             raise UsageError(
-                f"disk-store-name {self.disk_store_name!r}: a gateway sender's queue is the log of its regions, in the "
-                "disk store that they name (create region --disk-store); leave disk-store-name out"
+                f"gateway sender {self.id} is parallel, so every server ships the buckets whose primary it has: "
+                "leave member and group out, or use a serial one"
             )
+        if self.members and self.groups:
+            raise UsageError("member and group exclude each other: give one of them")
         if self.maximum_queue_memory < 1:
             raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 MB or more")
         if not 1 <= self.dispatcher_threads <= 64:
@@ -336,6 +350,13 @@ def check_region_store(region: RegionAttributes, stores: Container[str]) -> None
         )
 
 
+def check_sender_store(sender: GatewaySenderAttributes, stores: Container[str]) -> None:
+    """Raise UsageError when a gateway sender names a disk store that does not exist."""
+    name = sender.disk_store_name
+    if name not in ("", DEFAULT_STORE) and name not in stores:
+        raise UsageError(f"gateway sender {sender.id} names disk store {name!r}, which does not exist: create it first")
+
+
 def leader_of(region: str, colocated_with: Mapping[str, str]) -> str:
     """Return the region by whose placement a region's buckets are placed: itself, unless it is colocated with another.
 
@@ -384,4 +405,14 @@ def check_region_senders(region: RegionAttributes, senders: Mapping[str, Gateway
             raise UsageError(
                 f"region {region.name} is replicated and can't use the parallel gateway sender {name!r}: "
                 "use a serial one, or a PARTITION type"
+            )
+        if sender.parallel and region.persistent and not sender.enable_persistence:
+            raise UsageError(
+                f"region {region.name} is persistent and can't use the parallel gateway sender {name!r}, whose queue "
+                "is not: create that with --enable-persistence=true, or the region with a type without _PERSISTENT"
+            )
+        if sender.disk_store_name and sender.disk_store_name != region.disk_store:
+            raise UsageError(
+                f"region {region.name} is in disk store {region.disk_store} and its log there is the queue, but "
+                f"gateway sender {name!r} names {sender.disk_store_name}: let both name one, or the sender none"
             )

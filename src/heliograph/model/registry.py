@@ -52,10 +52,12 @@ class SiteLife(msgspec.Struct, frozen=True):
     """Which life the site's servers are in. A life ends when no server is left, and with it what is not persistent.
 
     number: grows with every life. servers: the incarnations of the servers that are known to be in it, by their names.
+    beginning: the queues that are not persistent have still to be emptied; what depends on it is not taken up before.
     """
 
     number: int = 0
     servers: dict[str, str] = {}
+    beginning: bool = False
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -73,11 +75,13 @@ class Cursor(msgspec.Struct, frozen=True):
     epoch: of the owner that stored it (bucket epoch of a parallel sender, lease epoch of a serial one); an older
     owner never overwrites a newer one's cursor.
     emptied: how often the queue was emptied; who has shipped it since before begins anew at `seq`.
+    life: of the site, at whose beginning the queue was emptied last.
     """
 
     seq: int
     epoch: int
     emptied: int = 0
+    life: int = 0
 
 
 SenderState = Literal["running", "paused", "stopped"]

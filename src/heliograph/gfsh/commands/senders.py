@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import click
 
+from heliograph.errors import UsageError
 from heliograph.gfsh.commands.targets import query_of, targets
-from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given
+from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import SenderAlteration
 from heliograph.model.attributes import GatewaySenderAttributes
@@ -26,12 +27,14 @@ _HELPS = {
     "batch_size": "Most events of a batch; -1: no limit.",
     "batch_time_interval": "Longest wait (ms) for a batch to fill; 0 or -1: never wait.",
     "enable_batch_conflation": "Ship only the newest of several updates of a key in a batch. Not available yet.",
-    "enable_persistence": "Keep the queue over a restart of the site; today every queue is kept.",
-    "disk_store_name": "Only DEFAULT: the queue is the log of each region, in that region's disk store.",
+    "enable_persistence": "Keep the queue when no server of the site is left.",
+    "disk_store_name": "Has to be that of the sender's regions, whose log is the queue.",
     "alert_threshold": "Warn when an event waited longer than this (ms); 0: never. Not available yet.",
     "maximum_queue_memory": "Queued events held in memory, in MB.",
     "dispatcher_threads": "Connections that ship at the same time.",
     "order_policy": "What stays in order between them.",
+    "members": "Only on these servers; of a serial one.",
+    "groups": "Only on the servers of these groups; of a serial one.",
 }
 _id = click.option("--id", "sender", required=True, help=_HELPS["id"])
 
@@ -41,10 +44,16 @@ def _path(sender: str) -> str:
 
 
 @command("create gateway-sender")
-@attributes(GatewaySenderAttributes, _HELPS)
+@attributes(GatewaySenderAttributes, _HELPS, spelled={"members": ("member", "members"), "groups": ("group", "groups")})
+@refused(
+    {"--disk-synchronous": "start the locator with --disk-synchronous=true to have all that the site writes synced"}
+)
 @click.pass_obj
 def create_sender(session: Session, /, **options: Any) -> Result:
     """Create a gateway sender on every server of the site."""
+    threads = options["dispatcher_threads"]
+    if not options["parallel"] and threads is not None and threads > 1 and options["order_policy"] is None:
+        raise UsageError(f"--dispatcher-threads={threads} of a serial gateway sender needs --order-policy, too")
     return session.client.call("POST", "/gateway-senders", GatewaySenderAttributes(**given(options)))
 
 
@@ -59,11 +68,15 @@ def alter_sender(session: Session, /, sender: str, **options: Any) -> Result:
 
 @command("destroy gateway-sender")
 @_id
+@targets
 @click.option("--if-exists", type=BOOLEAN, default=False, help="Succeed when there is none. [default: false]")
 @click.pass_obj
-def destroy_sender(session: Session, sender: str, if_exists: bool) -> Result:
-    """Destroy a gateway sender that no region uses."""
-    return session.client.call("DELETE", _path(sender), query={"if_exists": if_exists})
+def destroy_sender(
+    session: Session, sender: str, members: tuple[str, ...], groups: tuple[str, ...], if_exists: bool
+) -> Result:
+    """Destroy a gateway sender that no region uses; or, on some servers, a serial one that was created there."""
+    query = query_of(members=members, groups=groups)
+    return session.client.call("DELETE", _path(sender), query={**query, "if_exists": if_exists})
 
 
 @command("status gateway-sender")
