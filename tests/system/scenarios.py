@@ -207,6 +207,8 @@ def site_is_killed(sites: Sites, *, settle_s: float = SETTLE_S) -> None:
         here.kill()
         here.start()
         progress(writers, 50, within_s=PATIENCE_S)
+    here.wait_joined()
+    here.do("resume gateway-sender --id=serial2", "resume gateway-sender --id=parallel2")
     assert_all_there(writers, here, there, settle_s=settle_s)
 
 
