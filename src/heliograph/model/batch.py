@@ -33,6 +33,9 @@ _HAS_VALUE = bytes(op != DESTROY for op in range(256))
 EXPIRED, INVALIDATED, CLEARED, COLLECTED = 0, 1, 2, 3
 _SITES = frozenset(range(SITE_ID_MAX + 1))
 
+COPIED_BYTES_MIN = 768
+"""Encoded columns from this size on are copied, see `encode_columns`."""
+
 Stamps = int | list[int]
 """The one stamp that all events share, whose keys then differ, or every event's own."""
 
@@ -149,8 +152,13 @@ _decode_record = msgspec.msgpack.Decoder(Record).decode
 
 
 def encode_columns(columns: Columns) -> bytes:
-    """Encode columns as they travel and are logged."""
-    return _encode(columns)
+    """Encode columns as they travel and are logged.
+
+    What is large is copied: a queue may hold it for long, and of many buffers that were grown in steps and then cut to
+    their lengths each leaves a hole in the heap, a third of all of it with records of some kB.
+    """
+    encoded = _encode(columns)
+    return encoded if len(encoded) < COPIED_BYTES_MIN else bytes(memoryview(encoded))
 
 
 def decode_columns(data: bytes) -> Columns:
