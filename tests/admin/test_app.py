@@ -136,7 +136,7 @@ def test_members(http: Http) -> None:
         ("POST", "/regions", {"name": "r"}, {"if_not_exists": "perhaps"}, "if_not_exists"),
         ("PATCH", "/regions/r", {"type": "REPLICATE"}, {}, "type"),
         ("PATCH", "/gateway-senders/s2", {}, {}, "needs batch-size"),
-        ("PATCH", "/gateway-senders/s2", {"alert_threshold": 5}, {}, "alert_threshold"),
+        ("PATCH", "/gateway-senders/s2", {"maximum_queue_memory": 5}, {}, "maximum_queue_memory"),
         ("POST", "/gateway-senders", {**SENDER, "remote_distributed_system_id": 1}, {}, "own distributed-system-id"),
         ("POST", "/gateway-senders/s2/actions/fly", None, {}, "fly"),
         ("POST", "/gateway-senders/s2/actions/stop", None, {"member": "s1", "group": "g"}, "exclude each other"),

@@ -181,7 +181,7 @@ def test_a_command_asks_one_thing_of_the_admin_api(
             "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel --group=g",
             "parallel, so every server ships",
         ),
-        ("alter gateway-sender --id=ny", "needs batch-size or batch-time-interval"),
+        ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval or alert-threshold"),
         ("put --region=../x --key=k --value=v", "can't name a region"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),
         ("start gateway", "No such command 'gateway'"),

@@ -339,7 +339,7 @@ def test_alter_sender_changes_only_what_is_given() -> None:
     on_site(scenario)
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch_size": 0}, {"batch_time_interval": -2}])
+@pytest.mark.parametrize("changes", [{}, {"batch_size": 0}, {"batch_time_interval": -2}, {"alert_threshold": -1}])
 def test_unfit_sender_alterations_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(UsageError):
         SenderAlteration(**changes)
@@ -542,6 +542,7 @@ def gateways_of_s1() -> messages.Gateways:
     sender = SenderStatus(
         id="serial", member="s1", remote_dsid=2, type="Serial", policy="Primary",
         status="Running, not Connected", queued=3, receiver="", error="no receiver known",
+        counters={"eventQueueSize": 3, "eventsAcknowledged": 4},
     )  # fmt: skip
     return messages.Gateways([sender], ReceiverStatus(member="s1", port=1530, status="Running", senders=("a", "b")))
 
@@ -552,7 +553,9 @@ def test_status_shows_who_has_the_gateway_and_who_has_not() -> None:
         senders = await site.admin.senders.status("serial")
         assert senders.tables[0].columns == ("Member", "Type", "Runtime Policy", "Status")
         assert rows(senders) == [("s1", "Serial", "Primary", "Running, not Connected (no receiver known)")]
-        assert rows(senders, 1) == [("s2", "there is no gateway sender serial on s2")]
+        assert senders.tables[1].columns == ("Statistic", "s1")
+        assert rows(senders, 1) == [("eventQueueSize", "3"), ("eventsAcknowledged", "4")]
+        assert rows(senders, 2) == [("s2", "there is no gateway sender serial on s2")]
         receivers = await site.admin.receivers.status()
         assert rows(receivers) == [("s1", "1530", "Running")]
         assert rows(receivers, 1) == [("s2", "there is no gateway receiver on s2")]

@@ -34,7 +34,7 @@ from heliograph.model.members import ReceiverInfo
 from heliograph.model.registry import Cursor, cursor_key, decode_entry
 from heliograph.model.routing import Routing
 from heliograph.net.seam import Network
-from heliograph.net.sim import SimNetwork
+from heliograph.net.sim import SimClock, SimNetwork
 from tests.gateway.builders import HERE, THERE, keys_of, part_of, record_of
 
 SENDER = "s"
@@ -63,6 +63,7 @@ class Host:
         self.name = name
         self.dsid = HERE
         self.network: Network = world.network.host(name)
+        self.clock = SimClock()
         self.rng = random.Random(world.rng.random())
         self.client: SimClient = connect_engine(world.engine)
         self.unhosted: set[tuple[str, int]] = set()

@@ -56,6 +56,37 @@ async def test_overflow_parallel_not_needed(ln: Site, ny: Site) -> None:
     assert len(statuses) == 2
 
 
+@scenario(ln=2, ny=1)
+async def test_overflow_mbean_serial(ln: Site, ny: Site) -> None:
+    """Several dispatchers share one limit; what is beyond it is counted over all of them."""
+    await ny.receives("r")
+    await ln.create_sender("ny", to=ny, maximum_queue_memory=1, dispatcher_threads=3)
+    await ln.create_region("r", senders="ny")
+    await ln.pause_sender("ny")
+    await ln.until_queued("ny", 0)  # every bucket is shipped by now, so that what comes is counted as it comes
+    await ln.put("r", range(100), "x" * 20_000)
+    await ln.until_queued("ny", 100)
+    assert 0 < ln.count("ny", "totalQueueSizeBytesInUse") <= MB
+    held = sum(slot.member.gateways._senders["ny"]._counters.queued for slot in ln.running)
+    assert ln.count("ny", "entriesOverflowedToDisk") == 100 - held > 0
+    await ln.resume_sender("ny")
+    await ln.until_drained("ny")
+    assert ln.count("ny", "entriesOverflowedToDisk") == ln.count("ny", "totalQueueSizeBytesInUse") == 0
+
+
+@scenario(ln=4, ny=1)
+async def test_overflow_mbean_cleared(ln: Site, ny: Site) -> None:
+    await feeds(ln, ny, maximum_queue_memory=1)
+    await ln.pause_sender("ny")
+    await ln.put("r", range(100), "x" * 100_000)
+    await ln.until_queued("ny", 100)
+    assert ln.count("ny", "entriesOverflowedToDisk") > 0
+    await ln.stop_sender("ny")
+    await ln.start_sender("ny", clean_queues=True)
+    await ln.until_queued("ny", 0)
+    assert ln.count("ny", "entriesOverflowedToDisk") == ln.count("ny", "totalQueueSizeBytesInUse") == 0
+
+
 @pytest.mark.parametrize("threads", [1, 5])
 @scenario(ln=2, ny=1)
 async def test_overflow_serial(ln: Site, ny: Site, threads: int) -> None:

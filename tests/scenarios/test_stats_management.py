@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenarios.sites import Site, scenario, until
+from tests.scenarios.sites import Site, passes, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
 
 
@@ -98,6 +98,54 @@ async def test_stats_parallel_two_sites(ln: Site, ny: Site, tk: Site) -> None:
         assert site.received("eventsReceived") == 100
 
 
+@scenario(ln=4, ny=1)
+async def test_stats_total_queue_bytes(ln: Site, ny: Site) -> None:
+    """The bytes are those of the events that a member ships: copies of them are not queued."""
+    await feeds(ln, ny, copies=1)
+    await ln.pause_sender("ny")
+    await ln.put("r", range(100), "x" * 1000)
+    await ln.until_queued("ny", 100)
+    for status in ln.statuses("ny").values():
+        queued = status.counters["eventQueueSize"]
+        assert queued == status.queued > 0
+        assert status.counters["totalQueueSizeBytesInUse"] > 1000 * queued
+    await ln.resume_sender("ny")
+    await ln.until_drained("ny")
+    assert ln.count("ny", "totalQueueSizeBytesInUse") == ln.count("ny", "eventQueueSize") == 0
+
+
+@scenario(ln=4, ny=1)
+async def test_stats_total_queue_bytes_clean(ln: Site, ny: Site) -> None:
+    await feeds(ln, ny)
+    await ln.pause_sender("ny")
+    await ln.put("r", range(100), "x" * 1000)
+    await ln.until_queued("ny", 100)
+    await ln.stop_sender("ny")
+    assert ln.count("ny", "totalQueueSizeBytesInUse") == 0
+    await ln.start_sender("ny", clean_queues=True)
+    await ln.until_queued("ny", 0)
+    assert ln.count("ny", "totalQueueSizeBytesInUse") == 0
+    await ln.pause_sender("ny")
+    await ln.put("r", range(100), "y" * 1000)
+    await ln.until_queued("ny", 100)
+    assert ln.count("ny", "totalQueueSizeBytesInUse") > 100_000
+
+
+@scenario(ln=2, ny=1)
+async def test_stats_alert_threshold_not_exceeded(ln: Site, ny: Site) -> None:
+    await feeds(ln, ny, alert_threshold=10_000)
+    await ln.put("r", range(50))
+    await ln.until_drained("ny")
+    assert ln.count("ny", "eventsAcknowledged") == 50
+    assert ln.count("ny", "eventsExceedingAlertThreshold") == 0
+    await ln.pause_sender("ny")
+    await ln.put("r", range(20))
+    await passes(11)
+    await ln.resume_sender("ny")
+    await ln.until_drained("ny")
+    assert ln.count("ny", "eventsExceedingAlertThreshold") == 20
+
+
 @scenario(ln=2, ny=1)
 async def test_mgmt_sender_connected_flag(ln: Site, ny: Site) -> None:
     await feeds(ln, ny)
@@ -120,7 +168,7 @@ async def test_mgmt_sender_proxy_and_navigation(ln: Site, ny: Site) -> None:
 
     async def shown() -> list[tuple[str, ...]]:
         status = await ln.operate(lambda admin: admin.senders.status("ny"))
-        return [row[:2] + row[3:] for table in status.tables for row in table.rows]
+        return [row[:2] + row[3:] for row in status.tables[0].rows]
 
     async def until_shown(status: str) -> None:
         async def there() -> bool:

@@ -15,11 +15,11 @@ its buckets is tried is drawn from the refused batch: one that alone is refused 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from heliograph.gateway.queue import BucketQueue, Flight, Probe
+from heliograph.gateway.queue import BucketQueue, Flight, Held, Probe
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import WanBatch
 from heliograph.model.batch import Part
@@ -102,14 +102,21 @@ class Lane:
     """The batches of one dispatcher. Batch ids rise from 1 and never repeat, over all links of the lane.
 
     batch_size: events, -1 for no limit. batch_interval_ms: how long a batch that is not full waits for more (0 or less:
-    not at all). route: looked up for every batch.
+    not at all). route: looked up for every batch. acknowledged: told of the records of every acknowledged flight.
     """
 
-    def __init__(self, batch_size: int, batch_interval_ms: int, route: Callable[[str], Route]) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        batch_interval_ms: int,
+        route: Callable[[str], Route],
+        acknowledged: Callable[[Sequence[Held]], None] | None = None,
+    ) -> None:
         self.counters = LaneCounters()
         self._batch_events = batch_size if batch_size > 0 else BATCH_EVENTS_MAX
         self._interval_ms = batch_interval_ms
         self._route = route
+        self._acknowledged = acknowledged
         self._regions: dict[str, _LaneRegion] = {}
         self._in_flight: dict[int, _InFlight] = {}
         self._in_flight_bytes = 0
@@ -239,6 +246,8 @@ class Lane:
         if landed is None:
             return False
         for queue, flight in landed.flights:
+            if self._acknowledged is not None:
+                self._acknowledged(flight.held)
             queue.on_ack(flight)
         region = landed.region
         if not region.probing:

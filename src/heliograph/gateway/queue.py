@@ -34,10 +34,19 @@ HELD_BYTES = 512
 
 @dataclass(slots=True)
 class Memory:
-    """What all queues of one gateway sender at this member may hold together (`maximum-queue-memory`)."""
+    """What all queues of one gateway sender at this member may hold together."""
 
     limit_bytes: int
     used_bytes: int = 0
+
+    @classmethod
+    def of_mb(cls, maximum_queue_memory: int) -> Memory:
+        """Return what `maximum-queue-memory` gives to the windows.
+
+        An eighth is for copies under way and for what the heap wastes: measured as resident memory
+        (benchmarks/backlog.py), all of it stays within the maximum then.
+        """
+        return cls(maximum_queue_memory * 1024 * 1024 * 7 // 8)
 
     def fits(self, size: int) -> bool:
         """Say whether a record of `size` bytes may be held; one always may, or a large one could never be sent."""
@@ -219,6 +228,11 @@ class BucketQueue:
     def queued_events(self) -> int:
         """Events not acknowledged yet, as far as they are known here; see `uncounted`."""
         return self.held_events + self._missed_events
+
+    @property
+    def overflowed_events(self) -> int:
+        """Those of `queued_events` that only the log holds."""
+        return self._missed_events
 
     @property
     def uncounted(self) -> bool:

@@ -7,7 +7,12 @@ from typing import Any
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.attributes import check_batch_time_interval, check_expiration, check_max_disk
+from heliograph.model.attributes import (
+    check_alert_threshold,
+    check_batch_time_interval,
+    check_expiration,
+    check_max_disk,
+)
 from heliograph.model.ids import check_name
 
 
@@ -39,19 +44,22 @@ class RegionAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class SenderAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`alter gateway-sender`: None leaves an attribute as it is (gfsh.md §6.2). Raises UsageError.
 
-    batch_size: events, 1 or more. batch_time_interval: ms, 0 or more, or -1 to never wait.
+    batch_size: events, 1 or more. batch_time_interval: ms, 0 or more, or -1 to never wait. alert_threshold: ms, or 0.
     """
 
     batch_size: int | None = None
     batch_time_interval: int | None = None
+    alert_threshold: int | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size is None and self.batch_time_interval is None:
-            raise UsageError("alter gateway-sender needs batch-size or batch-time-interval")
+        if self.batch_size is None and self.batch_time_interval is None and self.alert_threshold is None:
+            raise UsageError("alter gateway-sender needs batch-size, batch-time-interval or alert-threshold")
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"batch-size {self.batch_size}: use 1 or more")
         if self.batch_time_interval is not None:
             check_batch_time_interval(self.batch_time_interval)
+        if self.alert_threshold is not None:
+            check_alert_threshold(self.alert_threshold)
 
 
 class StoreAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -132,22 +132,24 @@ class SenderAdmin:
         return reasons
 
     async def status(self, sender: str, targets: Targets = EVERYONE) -> Result:
-        """Show the state of a sender's instances; always OK."""
+        """Show the state of a sender's instances and what they have counted; always OK."""
         servers = await self._cluster.servers(targets)
-        found: list[Row] = []
+        found: list[SenderStatus] = []
         missing: list[Row] = []
         for name, answer in await self._cluster.query(servers, GatewayQuery(), Gateways):
             if isinstance(answer, HeliographError):
                 missing.append((name, str(answer)))
                 continue
             states = [state for state in answer.senders if state.id == sender.strip()]
-            found.extend((name, state.type, state.policy, status_text(state)) for state in states)
+            found.extend(states)
             if not states:
                 missing.append((name, f"there is no gateway sender {sender} on {name}"))
         tables = []
         if found:
             columns = ("Member", "Type", "Runtime Policy", "Status")
-            tables.append(Table(columns, found, "Available GatewaySender Section"))
+            rows: list[Row] = [(state.member, state.type, state.policy, status_text(state)) for state in found]
+            tables.append(Table(columns, rows, "Available GatewaySender Section"))
+            tables.append(_statistics(found))
         if missing:
             tables.append(Table(("Member", "Error"), missing, "Not Available GatewaySender Section"))
         return Result(tables=tables)
@@ -193,6 +195,13 @@ def _without(sender: GatewaySenderAttributes, targets: Targets) -> GatewaySender
     if not left:
         raise UsageError(f"no server would be left for gateway sender {sender.id}: leave --{kind} to destroy it")
     return msgspec.structs.replace(sender, **{f"{kind}s": left})
+
+
+def _statistics(states: list[SenderStatus]) -> Table:
+    """Return all statistics, a column a member."""
+    names = dict.fromkeys(name for state in states for name in state.counters)
+    rows = [(name, *(str(state.counters.get(name, 0)) for state in states)) for name in names]
+    return Table(("Statistic", *(state.member for state in states)), rows, "Statistics Section")
 
 
 def _unknown(sender: str) -> str:

@@ -27,7 +27,7 @@ from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Seq
 from heliograph.model.members import MemberInfo, ReceiverInfo
 from heliograph.model.routing import Routing
-from heliograph.net.seam import Network
+from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import oldest_running
 
 _log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class GatewayHost:
         *,
         hostname: str,
         network: Network,
+        clock: Clock,
         rng: random.Random,
         record_bytes_max: int,
         registry: Registry,
@@ -57,6 +58,7 @@ class GatewayHost:
         self.dsid = dsid
         self.hostname = hostname
         self.network = network
+        self.clock = clock
         self.rng = rng
         self.record_bytes_max = record_bytes_max
         self.registry = registry

@@ -507,6 +507,7 @@ class Member:
             self.site,
             hostname=self._hostname,
             network=self._network,
+            clock=self.clock,
             rng=self._rng,
             record_bytes_max=self.record_bytes_max,
             registry=self._registry,

@@ -19,6 +19,7 @@ from heliograph.gateway.queue import Memory, QueueCounters
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SenderAction, SenderStatus
 from heliograph.member.lease import LeaseKeeper
+from heliograph.member.sender_alarms import SenderAlarms
 from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBuckets
 from heliograph.member.sender_commands import commanded, keep_command
 from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
@@ -44,6 +45,7 @@ class GatewaySender:
         self._host = host
         self._finder = ReceiverFinder(host, attributes.remote_distributed_system_id)
         self._counters = QueueCounters()
+        self._alarms = SenderAlarms(attributes.id, host.clock)
         self._lane_totals = LaneCounters()
         self._activated: dict[BucketKey, Assignment] = {}
         self._routes: dict[str, Route] = {}
@@ -94,17 +96,19 @@ class GatewaySender:
         attributes, host = self.attributes, self._host
         self.running, self.paused = True, False
         self._tasks = Tasks(host.fail)
+        self._alarms.set_alert_threshold(attributes.alert_threshold)
         self._dispatchers = self._make_dispatchers()
         self._buckets = ShippedBuckets(
             host,
             attributes.id,
             attributes.remote_distributed_system_id,
-            memory=Memory(attributes.maximum_queue_memory * 1024 * 1024),
+            memory=Memory.of_mb(attributes.maximum_queue_memory),
             counters=self._counters,
             dispatchers=self._dispatchers,
             tasks=self._tasks,
         )
         self._buckets.start()
+        self._tasks.spawn(self._alarms.watch(self._buckets))
         for dispatcher in self._dispatchers:
             self._tasks.spawn(dispatcher.run())
         if attributes.parallel:
@@ -194,7 +198,12 @@ class GatewaySender:
         return [
             Dispatcher(
                 number,
-                Lane(attributes.batch_size, attributes.batch_time_interval, self._route),
+                Lane(
+                    attributes.batch_size,
+                    attributes.batch_time_interval,
+                    self._route,
+                    self._alarms.on_acknowledged if attributes.alert_threshold else None,
+                ),
                 host=host,
                 hello=hello,
                 finder=self._finder,
@@ -351,13 +360,16 @@ class GatewaySender:
         return "Primary" if self._lease is not None and self._lease.held else "Secondary"
 
     def _counted(self) -> dict[str, int]:
-        """Return the counters under the names of statistics.md §1, and some that only heliograph has."""
+        """Return the statistics under the names of statistics.md §1 and §3.1, and some that only heliograph has."""
         lanes = LaneCounters()
         lanes.add(self._lane_totals)
         for dispatcher in self._dispatchers:
             lanes.add(dispatcher.lane.counters)
-        queues = self._counters
+        queues, buckets = self._counters, self._buckets
         return {
+            "eventQueueSize": buckets.queued_events if buckets is not None else 0,
+            "entriesOverflowedToDisk": buckets.overflowed_events if buckets is not None else 0,
+            "totalQueueSizeBytesInUse": buckets.held_bytes if buckets is not None else 0,
             "eventsReceived": queues.received,
             "eventsQueued": queues.queued,
             "eventsSkippedByLoopRule": queues.skipped,
@@ -367,5 +379,6 @@ class GatewaySender:
             "batchesDistributed": lanes.batches,
             "batchesRedistributed": lanes.redistributed,
             "batchesRefused": lanes.refused,
+            "eventsExceedingAlertThreshold": self._alarms.exceeding,
             "logTruncatedTooEarly": queues.lost_runs,
         }

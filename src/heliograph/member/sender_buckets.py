@@ -114,6 +114,16 @@ class ShippedBuckets:
         return sum(shipped.queue.queued_events for shipped in self._shipped.values())
 
     @property
+    def overflowed_events(self) -> int:
+        """Those of `queued_events` that only the log holds."""
+        return sum(shipped.queue.overflowed_events for shipped in self._shipped.values())
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the queues take."""
+        return self._memory.used_bytes
+
+    @property
     def uncounted_buckets(self) -> int:
         """Buckets of which nobody knows yet whether something is queued."""
         return len(self._opening) + sum(shipped.queue.uncounted for shipped in self._shipped.values())

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from heliograph.engine.seam import Log, Registry
 from heliograph.link.messages import Receivers
 from heliograph.model.routing import Routing
-from heliograph.net.seam import Network
+from heliograph.net.seam import Clock, Network
 
 
 def monotonic_ms() -> int:
@@ -37,6 +37,11 @@ class SenderHost(Protocol):
     network: Network
     rng: random.Random
     registry: Registry
+
+    @property
+    def clock(self) -> Clock:
+        """The wall clock."""
+        ...
 
     def fail(self, error: BaseException, /) -> None:
         """Stop the member: a task that should live as long as the sender has failed."""

@@ -175,6 +175,12 @@ def check_batch_time_interval(interval_ms: int) -> None:
         )
 
 
+def check_alert_threshold(threshold_ms: int) -> None:
+    """Raise UsageError unless an event's age (ms) may be warned of beyond it."""
+    if threshold_ms < 0:
+        raise UsageError(f"alert-threshold {threshold_ms}: use 1 ms or more, or 0 for no warning")
+
+
 def check_expiration(given: msgspec.Struct) -> None:
     """Check the expiration options among the attributes of a region or of its alteration; None is not given.
 
@@ -207,6 +213,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
 
     batch_size: events; a batch closes when it holds as many (an event batch of the log is never cut for it).
     batch_time_interval: ms that a batch may wait to fill; 0 sends at once.
+    alert_threshold: ms that an event may be old when it is acknowledged, before it is warned of; 0 for no warning.
     enable_persistence: the queue is kept when no server of the site is left; else it is empty then.
     disk_store_name: that of every region that names the sender, whose log is the queue; "" leaves it to them.
     members, groups: the servers that run a serial sender, by name or group (case does not matter); none means all.
@@ -245,8 +252,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
         check_batch_time_interval(self.batch_time_interval)
         if self.enable_batch_conflation:
             raise UsageError("enable-batch-conflation=true is not available yet: leave it out")
-        if self.alert_threshold:
-            raise UsageError("alert-threshold is not available yet: leave it out")
+        check_alert_threshold(self.alert_threshold)
         if self.disk_store_name:
             check_name("disk store", self.disk_store_name)
         if self.parallel and (self.members or self.groups):

@@ -29,7 +29,7 @@ _HELPS = {
     "enable_batch_conflation": "Ship only the newest of several updates of a key in a batch. Not available yet.",
     "enable_persistence": "Keep the queue when no server of the site is left.",
     "disk_store_name": "Has to be that of the sender's regions, whose log is the queue.",
-    "alert_threshold": "Warn when an event waited longer than this (ms); 0: never. Not available yet.",
+    "alert_threshold": "Warn of events that are older than this (ms) when they are acknowledged; 0: never.",
     "maximum_queue_memory": "Queued events held in memory, in MB.",
     "dispatcher_threads": "Connections that ship at the same time.",
     "order_policy": "What stays in order between them.",
