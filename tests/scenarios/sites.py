@@ -6,7 +6,8 @@ import asyncio
 import functools
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from heliograph.api.region import Region
@@ -39,6 +40,9 @@ WITHIN_S = 120.0
 LIMIT_S = 3_600.0
 BETWEEN_SITES_S = 0.01
 LEAVE_S = 30.0
+PUTTING_S = 60.0
+"""How long it takes to put all entries while something else is done."""
+PUTTING_WRITERS = 10
 
 T = TypeVar("T")
 
@@ -231,6 +235,25 @@ class Site(SimSite):
     ) -> None:
         """Put entries one by one; the value is the key unless another is given."""
         await self._each(keys, lambda place, key: place.put(key, key if value is None else value), region, at, writers)
+
+    @asynccontextmanager
+    async def putting(self, regions: str, keys: Sequence[Key], *, at: str = "") -> AsyncIterator[None]:
+        """Put entries at an even pace while the block runs and for as long as it takes after it.
+
+        Into regions that are separated by spaces, the same into each.
+
+        The block must end before the last of them is put, or what it does would not have been done meanwhile.
+        """
+        pause_s = PUTTING_S * PUTTING_WRITERS / len(keys)
+
+        async def change(place: Region, key: Key) -> None:
+            await asyncio.sleep(pause_s)
+            await place.put(key, key)
+
+        task = asyncio.gather(*(self._each(keys, change, region, at, PUTTING_WRITERS) for region in regions.split()))
+        yield
+        assert not task.done() or task.exception(), f"{regions} of {self.name}: all was put before the block ended"
+        await task
 
     async def remove(self, region: str, keys: Iterable[Key], *, at: str = "", writers: int = 10) -> None:
         """Remove entries one by one."""

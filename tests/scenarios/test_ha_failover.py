@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from heliograph.locator.requests import RebalanceRequest
 from tests.scenarios.sites import Site, passes, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
@@ -33,10 +31,9 @@ async def test_ha_serial_partitioned_primary_killed(ln: Site, ny: Site) -> None:
     await ny.until_size("r", 100)
     primary = ln.primary("ny")
     other = "b" if primary == "a" else "a"
-    putting = asyncio.ensure_future(ln.put("r", range(1000), at=other))
-    await until(lambda: ny.received("eventsReceived") > 200)
-    ln.kill(primary)
-    await putting
+    async with ln.putting("r", range(1000), at=other):
+        await until(lambda: ny.received("eventsReceived") > 200)
+        ln.kill(primary)
     await ny.until_size("r", 1000)
     await ln.until_drained("ny")
     assert ln.primary("ny") == other
@@ -45,12 +42,11 @@ async def test_ha_serial_partitioned_primary_killed(ln: Site, ny: Site) -> None:
 @scenario(ln=4, ny=1)
 async def test_ha_parallel_members_killed(ln: Site, ny: Site) -> None:
     await feeds(ln, ny, copies=2)
-    putting = asyncio.ensure_future(ln.put("r", range(3000), at="a", writers=20))
-    await until(lambda: ny.received("eventsReceived") > 500)
-    ln.kill("b")
-    await until(lambda: ny.received("eventsReceived") > 1500)
-    ln.kill("c")
-    await putting
+    async with ln.putting("r", range(3000), at="a"):
+        await until(lambda: ny.received("eventsReceived") > 500)
+        ln.kill("b")
+        await until(lambda: ny.received("eventsReceived") > 1500)
+        ln.kill("c")
     await ny.until_size("r", 3000)
     await ln.until_drained("ny")
 
@@ -59,11 +55,10 @@ async def test_ha_parallel_members_killed(ln: Site, ny: Site) -> None:
 async def test_ha_parallel_one_killed_stats(ln: Site, ny: Site) -> None:
     """An event is counted where it is shipped, not at every copy."""
     await feeds(ln, ny, copies=3, batch_size=10)
-    putting = asyncio.ensure_future(ln.put("r", range(1000), at="a"))
-    await until(lambda: ny.received("eventsReceived") > 10)
-    before = ln.statuses("ny")["d"].counters["eventsAcknowledged"]
-    ln.kill("d")
-    await putting
+    async with ln.putting("r", range(1000), at="a"):
+        await until(lambda: ny.received("eventsReceived") > 10)
+        before = ln.statuses("ny")["d"].counters["eventsAcknowledged"]
+        ln.kill("d")
     await ny.until_size("r", 1000)
     await ln.until_drained("ny")
     counts = {name: ln.count("ny", name) for name in ("eventsReceived", "eventsQueued", "eventsAcknowledged")}
@@ -112,12 +107,10 @@ async def test_ha_parallel_rebalance_no_loss(ln: Site, ny: Site) -> None:
             await site.create_region(child, "PARTITION", senders=senders, colocated_with="customer", **options)
     regions = ("customer", "order", "shipment")
     await ln.join("c")
-    putting = asyncio.gather(*(ln.put(region, range(1500), writers=2) for region in regions))
-    await passes(0.2)
-    await ln.operate(lambda admin: admin.rebalancing.start(RebalanceRequest()))
-    await until(lambda: bool(ln["c"].member._regions["customer"].accepting()))
-    assert not putting.done()
-    await putting
+    async with ln.putting(" ".join(regions), range(1500)):
+        await passes(0.2)
+        await ln.operate(lambda admin: admin.rebalancing.start(RebalanceRequest()))
+        await until(lambda: bool(ln["c"].member._regions["customer"].accepting()))
     for region in regions:
         await ny.until_size(region, 1500)
     await ln.until_drained("ny")
@@ -156,12 +149,10 @@ async def test_ha_events_during_bucket_recovery_buffered(ln: Site, ny: Site) -> 
     """A bucket's queue is its log, so it moves with it and needs no buffer."""
     await feeds(ln, ny)
     await ln.join("c")
-    putting = asyncio.ensure_future(ln.put("r", range(2500), writers=2))
-    await passes(0.2)
-    await ln.operate(lambda admin: admin.rebalancing.start(RebalanceRequest()))
-    await until(lambda: ln.statuses("ny")["c"].counters["eventsDistributed"] > 0)
-    assert not putting.done()
-    await putting
+    async with ln.putting("r", range(2500)):
+        await passes(0.2)
+        await ln.operate(lambda admin: admin.rebalancing.start(RebalanceRequest()))
+        await until(lambda: ln.statuses("ny")["c"].counters["eventsDistributed"] > 0)
     await ny.until_size("r", 2500)
     await ln.until_drained("ny")
 

@@ -92,7 +92,7 @@ async def test_parallel_colocated_child_without_sender(ln: Site, ny: Site) -> No
 @scenario(ln=2, ny=2)
 async def test_parallel_sender_on_child_only(ln: Site, ny: Site, kind: str) -> None:
     await ny.create_receiver()
-    await ln.create_sender("ny", to=ny, parallel=True)
+    await ln.create_sender("ny", to=ny, parallel=True, enable_persistence=True)
     for site, senders in ((ny, ""), (ln, "ny")):
         await site.create_region("leader", kind)
         await site.create_region("child", kind, senders=senders, colocated_with="leader")
@@ -200,10 +200,9 @@ async def test_parallel_accessor_member(ln: Site, ny: Site) -> None:
 async def test_parallel_remote_region_destroyed(ln: Site, ny: Site) -> None:
     """The sender keeps what the missing region can't take."""
     await feeds(ln, ny)
-    putting = asyncio.ensure_future(ln.put("r", range(2000)))
-    await until(lambda: ny.received("eventsReceived") > 0)
-    await ny.destroy_region("r")
-    await putting
+    async with ln.putting("r", range(2000)):
+        await until(lambda: ny.received("eventsReceived") > 0)
+        await ny.destroy_region("r")
     assert set(await ln.sizes("r")) == {2000}
     await until(lambda: ln.count("ny", "batchesRefused") >= 1)
     assert ln.count("ny", "batchesDistributed") >= 1

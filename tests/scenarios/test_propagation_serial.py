@@ -81,12 +81,10 @@ async def test_serial_local_region_destroyed_mid_stream(ln: Site, ny: Site) -> N
     await ln.create_sender("ny", to=ny)
     for region in ("r1", "r2"):
         await ln.create_region(region, senders="ny")
-    putting = asyncio.ensure_future(ln.put("r1", range(1000), writers=2))
-    await ln.put("r2", range(500))
-    await ny.until_size("r2", 500)  # destroying a region drops what is queued of it
-    assert not putting.done()
-    await ln.destroy_region("r2")
-    await putting
+    async with ln.putting("r1", range(1000)):
+        await ln.put("r2", range(500))
+        await ny.until_size("r2", 500)  # destroying a region drops what is queued of it
+        await ln.destroy_region("r2")
     await ny.until_size("r1", 1000)
     await ny.until_size("r2", 500)
     await ln.until_drained("ny")
@@ -98,10 +96,9 @@ async def test_serial_remote_region_missing_batch_error(ln: Site, ny: Site) -> N
     await ny.receives("r")
     await ln.create_sender("ny", to=ny)
     await ln.create_region("r", senders="ny")
-    putting = asyncio.ensure_future(ln.put("r", range(2000)))
-    await until(lambda: ny.received("eventsReceived") > 100)
-    await ny.destroy_region("r")
-    await putting
+    async with ln.putting("r", range(2000)):
+        await until(lambda: ny.received("eventsReceived") > 100)
+        await ny.destroy_region("r")
     await passes(20)
     assert ny.received("batchesRefused") >= 1
     assert ln.queued("ny") > 0
@@ -132,10 +129,9 @@ async def test_serial_receiver_stopped_events_queue_up(ln: Site, ny: Site) -> No
     await ny.receives("r")
     await ln.create_sender("ny", to=ny, batch_size=350)
     await ln.create_region("r", senders="ny")
-    putting = asyncio.ensure_future(ln.put("r", range(500)))
-    await until(lambda: ny.received("eventsReceived") > 10)
-    await ny.leave()
-    await putting
+    async with ln.putting("r", range(500)):
+        await until(lambda: ny.received("eventsReceived") > 10)
+        await ny.leave()
     await ln.until_size("r", 500)
     assert ln.queued("ny") > 0
 
@@ -146,10 +142,9 @@ async def test_serial_receiver_restarted_same_node(ln: Site, ny: Site, kind: str
     await ny.receives("r", kind=kind)
     await ln.create_sender("ny", to=ny, enable_persistence=True)
     await ln.create_region("r", senders="ny")
-    putting = asyncio.ensure_future(ln.put("r", range(4000), writers=40))
-    await until(lambda: ny.received("eventsReceived") > 1000)
-    ny.kill()
-    await putting
+    async with ln.putting("r", range(4000)):
+        await until(lambda: ny.received("eventsReceived") > 1000)
+        ny.kill()
     await passes(10)
     await ny.join()
     await ln.until_drained("ny")
@@ -163,12 +158,11 @@ async def test_serial_remote_site_bounce_incl_locator(ln: Site, ny: Site) -> Non
     await ny.receives("r", kind="REPLICATE_PERSISTENT")
     await ln.create_sender("ny", to=ny)
     await ln.create_region("r", senders="ny")
-    putting = asyncio.ensure_future(ln.put("r", range(4000), writers=40))
-    await until(lambda: ny.received("eventsReceived") > 1000)
-    ny.kill()
-    ny.locator.kill()
-    ny.engine.stop()
-    await putting
+    async with ln.putting("r", range(4000)):
+        await until(lambda: ny.received("eventsReceived") > 1000)
+        ny.kill()
+        ny.locator.kill()
+        ny.engine.stop()
     await ln.put("r", range(1000))
     assert ln.queued("ny") > 0
     ny.engine.start()
@@ -184,11 +178,10 @@ async def test_serial_remote_bounce_second_locator(ln: Site, ny: Site) -> None:
     await ny.receives("r", kind="REPLICATE_PERSISTENT")
     await ln.create_sender("ny", to=ny)
     await ln.create_region("r", senders="ny")
-    putting = asyncio.ensure_future(ln.put("r", range(2000)))
-    await until(lambda: ny.received("eventsReceived") > 100)
-    ny.locator.kill()
-    ny.kill()
-    await putting
+    async with ln.putting("r", range(2000)):
+        await until(lambda: ny.received("eventsReceived") > 100)
+        ny.locator.kill()
+        ny.kill()
     assert ln.queued("ny") > 0
     await ny.join("b")
     await ny.until_size("r", 2000)
@@ -295,11 +288,9 @@ async def test_serial_events_during_start_drain(ln: Site, ny: Site) -> None:
         await here.create_receiver()
         await here.create_sender(there.name, to=there, manual_start=True)
         await here.create_region("r", "PARTITION_REDUNDANT", senders=there.name)
-    putting = asyncio.ensure_future(ln.put("r", range(1000)))
-    for here, there in ((ln, ny), (ny, ln)):
-        await here.start_sender(there.name)
-    assert not putting.done()
-    await putting
+    async with ln.putting("r", range(1000)):
+        for here, there in ((ln, ny), (ny, ln)):
+            await here.start_sender(there.name)
     await ny.until_size("r", 1000)
     await ln.until_drained("ny")
     await ny.until_drained("ln")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -100,12 +100,10 @@ async def test_lifecycle_start_pause_resume_serial(ln: Site, ny: Site, threads: 
 @scenario(ln=4, ny=2)
 async def test_lifecycle_resume_parallel(ln: Site, ny: Site) -> None:
     await feeds(ln, ny)
-    putting = asyncio.ensure_future(ln.put("r", range(1000), writers=2))
-    await until(lambda: ny.received("eventsReceived") > 0)
-    await ln.pause_sender("ny")
-    await ln.resume_sender("ny")
-    assert not putting.done()
-    await putting
+    async with ln.putting("r", range(1000)):
+        await until(lambda: ny.received("eventsReceived") > 0)
+        await ln.pause_sender("ny")
+        await ln.resume_sender("ny")
     await ln.until_drained("ny")
     await ny.until_size("r", 1000)
 
@@ -216,11 +214,9 @@ async def test_alter_serial_while_putting(ln: Site, ny: Site, options: dict[str,
     await sends(ln, ny)
     await ln.put("r", range(1))
     await ny.until_size("r", 1)  # it is connected
-    putting = asyncio.ensure_future(ln.put("r", range(1000), writers=2))
-    await until(lambda: ny.received("eventsReceived") > 1)
-    await ln.alter_sender("ny", **options)
-    assert not putting.done()
-    await putting
+    async with ln.putting("r", range(1000)):
+        await until(lambda: ny.received("eventsReceived") > 1)
+        await ln.alter_sender("ny", **options)
     await ny.until_size("r", 1000)
     await ln.until_drained("ny")
     assert attributes_of(ln) == [options, options]
@@ -255,13 +251,11 @@ async def test_alter_parallel_with_queued_events(ln: Site, ny: Site) -> None:
 @scenario(ln=2, ny=2)
 async def test_alter_parallel_while_putting(ln: Site, ny: Site, threads: int) -> None:
     await feeds(ln, ny, dispatcher_threads=threads)
-    putting = asyncio.ensure_future(ln.put("r", range(5000)))
-    await until(lambda: ny.received("eventsReceived") > 100)
-    await ln.alter_sender("ny", batch_size=20)
-    await ln.alter_sender("ny", batch_time_interval=30)
-    assert not putting.done()
-    assert all(each["batch_size"] == 20 and each["batch_time_interval"] == 30 for each in attributes_of(ln))
-    await putting
+    async with ln.putting("r", range(5000)):
+        await until(lambda: ny.received("eventsReceived") > 100)
+        await ln.alter_sender("ny", batch_size=20)
+        await ln.alter_sender("ny", batch_time_interval=30)
+        assert all(each["batch_size"] == 20 and each["batch_time_interval"] == 30 for each in attributes_of(ln))
     await ny.until_size("r", 5000)
     await ln.until_drained("ny")
 
@@ -328,15 +322,18 @@ async def test_region_close_discards_queue(ln: Site, ny: Site) -> None:
     await ln.until_drained("ny")
 
 
+async def destroy_while_putting(ln: Site, when: Callable[[], bool]) -> None:
+    async with ln.putting("r", range(10_000)):
+        await until(when)
+        await ln.destroy_region("r")
+
+
 @scenario(ln=2, ny=1)
 async def test_region_destroy_with_concurrent_puts(ln: Site, ny: Site) -> None:
     """Destroying does not wait for the queue: that is dropped."""
     await feeds(ln, ny)
-    putting = asyncio.ensure_future(ln.put("r", range(10_000), writers=2))
-    await until(lambda: ny.received("eventsReceived") > 50)
-    await ln.destroy_region("r")
     with pytest.raises(RegionNotFoundError):
-        await putting
+        await destroy_while_putting(ln, lambda: ny.received("eventsReceived") > 50)
     await passes(5)
     [there] = await ny.sizes("r")
     assert there >= 50
@@ -350,11 +347,8 @@ async def test_region_destroy_with_concurrent_puts(ln: Site, ny: Site) -> None:
 async def test_region_close_with_concurrent_puts(ln: Site, ny: Site) -> None:
     await feeds(ln, ny)
     await ln.pause_sender("ny")
-    putting = asyncio.ensure_future(ln.put("r", range(10_000), writers=2))
-    await until(lambda: ln.queued("ny") > 50)
-    await ln.destroy_region("r")
     with pytest.raises(RegionNotFoundError):
-        await putting
+        await destroy_while_putting(ln, lambda: ln.queued("ny") > 50)
     await ln.create_region("r", "PARTITION", senders="ny")
     await ln.put("r", range(10))
     await passes(5)
@@ -370,9 +364,7 @@ async def test_colocated_root_destroy_rejected(ln: Site, ny: Site) -> None:
     for site, senders in ((ny, ""), (ln, "ny")):
         await site.create_region("customer", "PARTITION", senders=senders)
         await site.create_region("order", "PARTITION", senders=senders, colocated_with="customer")
-    putting = asyncio.ensure_future(ln.put("customer", range(1000), writers=2))
-    with pytest.raises(UsageError, match="destroy order first"):
-        await ln.destroy_region("customer")
-    assert not putting.done()
-    await putting
+    async with ln.putting("customer", range(1000)):
+        with pytest.raises(UsageError, match="destroy order first"):
+            await ln.destroy_region("customer")
     await ny.until_size("customer", 1000)
