@@ -18,16 +18,33 @@ if TYPE_CHECKING:
     from heliograph import aio, errors
     from heliograph.api.entry_event import EntryEvent
     from heliograph.api.listener import Listener
+    from heliograph.api.plugins import GatewayEvent, GatewayEventFilter, GatewayEventSubstitutionFilter
     from heliograph.api.sync import Client, connect
     from heliograph.api.sync_cache import Cache
     from heliograph.api.sync_region import Region
 
-__all__ = ["Cache", "Client", "EntryEvent", "Listener", "Region", "__version__", "aio", "connect", "errors"]
+__all__ = [
+    "Cache",
+    "Client",
+    "EntryEvent",
+    "GatewayEvent",
+    "GatewayEventFilter",
+    "GatewayEventSubstitutionFilter",
+    "Listener",
+    "Region",
+    "__version__",
+    "aio",
+    "connect",
+    "errors",
+]
 
 _HOMES = {
     "Cache": "heliograph.api.sync_cache",
     "Client": "heliograph.api.sync",
     "EntryEvent": "heliograph.api.entry_event",
+    "GatewayEvent": "heliograph.api.plugins",
+    "GatewayEventFilter": "heliograph.api.plugins",
+    "GatewayEventSubstitutionFilter": "heliograph.api.plugins",
     "Listener": "heliograph.api.listener",
     "Region": "heliograph.api.sync_region",
     "connect": "heliograph.api.sync",

@@ -4,7 +4,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.lanes import REFUSED_FIRST_MS, WINDOW_BYTES, Lane, Outgoing, Route, lane_of
+from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
 from heliograph.model.batch import Part
 from heliograph.model.ids import Seq
@@ -16,8 +18,8 @@ BUCKETS = 16
 class Bench:
     """A lane with queues, and live offers into them."""
 
-    def __init__(self, batch_size: int = 100, interval_ms: int = 0) -> None:
-        self.lane = Lane(batch_size, interval_ms, lambda _: Route(BUCKETS, (THERE,)))
+    def __init__(self, batch_size: int = 100, interval_ms: int = 0, filters: EventFilters | None = None) -> None:
+        self.lane = Lane(batch_size, interval_ms, lambda _: Route(BUCKETS, (THERE,)), filters=filters)
         self.memory = Memory(1 << 30)
         self.queues: dict[tuple[str, int], BucketQueue] = {}
         self.now_ms = 0
@@ -183,6 +185,62 @@ def test_a_refused_region_waits_then_probes_with_one_batch_while_others_go_on() 
     assert (bench.lane.error, refused.restricted) == ("", False)
     assert bench.next() is None, "the rest is read from the log first"
     assert (refused.floor, refused.readable, other.readable) == (1, True, True)
+
+
+class Keeping(GatewayEventFilter):
+    """Keeps back what begins with an x, and fails for what begins with a !; as long as `strict`."""
+
+    def __init__(self) -> None:
+        self.strict = True
+        self.told: list[object] = []
+
+    def before_transmit(self, event: GatewayEvent) -> bool:
+        if self.strict and str(event.key).startswith("!"):
+            raise ValueError("can't decide")
+        return not str(event.key).startswith("x")
+
+    def after_acknowledgement(self, event: GatewayEvent) -> None:
+        self.told.append(event.key)
+
+
+def test_what_filters_keep_back_does_not_leave_and_is_done_with_when_its_batch_is() -> None:
+    keeping = Keeping()
+    bench = Bench(filters=EventFilters([("m:f", keeping)], None, lambda *_: None))
+    one, two = bench.add(bucket=0), bench.add(bucket=1)
+    bench.offer("a", "x1", "b", bucket=0)
+    bench.offer("x2", bucket=1)
+    sent = bench.next()
+    assert sent is not None
+    assert [key for _, part in sent.batch.items for key in keys_of(part)] == ["a", "b"]
+    assert bench.lane.counters.events == 2
+    assert keeping.told == []
+    bench.lane.on_ack(sent.batch_id)
+    assert keeping.told == ["a", "b"]
+    assert (one.counters.acked, one.counters.filtered) == (2, 1)
+    assert (two.counters.acked, two.counters.filtered, two.queued_events) == (0, 1, 0)
+
+
+def test_a_batch_that_a_filter_can_not_decide_on_waits_like_a_refused_one() -> None:
+    keeping = Keeping()
+    bench = Bench(filters=EventFilters([("m:f", keeping)], None, lambda *_: None))
+    bench.add()
+    bench.add("other")
+    bench.offer("!")
+    bench.offer("a", region="other")
+    stuck = bench.next()
+    assert stuck is not None
+    assert "before_transmit of a update of region r, bucket 0: ValueError: can't decide" in stuck.error
+    bench.lane.hold_back(stuck.batch_id, stuck.error, bench.now_ms, 0.0)
+    assert bench.keys() == ["a"], "other regions go on"
+    assert (bench.lane.error, bench.lane.counters.refused) == (stuck.error, 0)
+    keeping.strict = False
+    assert bench.next() is None
+    bench.now_ms += REFUSED_FIRST_MS
+    again = bench.next()
+    assert again is not None
+    assert not again.error
+    bench.lane.on_ack(again.batch_id)
+    assert bench.lane.error == ""
 
 
 def test_a_queue_that_joins_a_refused_region_is_restricted_too() -> None:

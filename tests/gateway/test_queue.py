@@ -9,6 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from heliograph.gateway.filters import EventFilters
+from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter
 from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Flight, Memory, Probe, QueueCounters
 from heliograph.model.batch import CLEARED, EXPIRED, Part, Record, Removal
 from heliograph.model.ids import NO_SEQ, Seq
@@ -213,6 +215,78 @@ def test_a_closed_queue_frees_its_memory_and_keeps_its_floor() -> None:
     queue.close()
     queue.on_ack(flight)
     assert (memory.used_bytes, queue.floor, queue.queued_events) == (0, 0, 0)
+
+
+class Refusing(GatewayEventFilter):
+    """Refuses keys that begin with an x."""
+
+    def before_enqueue(self, event: GatewayEvent) -> bool:
+        return not str(event.key).startswith("x")
+
+
+def filtering_queue() -> BucketQueue:
+    queue = new_queue(Memory(1 << 40))
+    queue.filters = EventFilters([("m:f", Refusing())], None, lambda *_: None)
+    return queue
+
+
+def books(queue: BucketQueue) -> tuple[int, int, int, int]:
+    """Events received, queued, filtered and acknowledged; checked against those that are queued now."""
+    counters = queue.counters
+    assert counters.received == counters.skipped + counters.acked + counters.filtered + queue.held_events
+    return counters.received, counters.queued, counters.filtered, counters.acked
+
+
+def test_what_filters_refuse_is_counted_and_never_sent() -> None:
+    queue = filtering_queue()
+    assert offer(queue, 1, 0, "a", "x1")
+    assert not offer(queue, 2, 1, "x2", "x3")
+    assert books(queue) == (4, 1, 3, 0)
+    assert queue.held_bytes == 2 * HELD_BYTES + part_of("a").size
+    flight, parts = take(queue)
+    assert sent_keys(parts) == ["a"]
+    queue.on_ack(flight)
+    assert (queue.floor, queue.held_bytes, books(queue)) == (2, 0, (4, 1, 3, 1))
+
+
+def test_a_record_of_which_nothing_is_left_passes_by_itself() -> None:
+    queue = filtering_queue()
+    assert not offer(queue, 1, 0, "x")
+    assert (queue.floor, queue.queued_events, books(queue)) == (1, 0, (1, 0, 1, 0))
+
+
+def test_what_is_kept_back_when_a_batch_is_made_counts_as_filtered_once_its_turn_is_over() -> None:
+    queue = new_queue(Memory(1 << 40))
+    offer(queue, 1, 0, "a", "b")
+    flight, _ = take(queue)
+    flight.withheld = 1
+    queue.rewind()
+    assert books(queue) == (2, 2, 0, 0)
+    flight, _ = take(queue)
+    flight.withheld = 1
+    queue.on_ack(flight)
+    assert books(queue) == (2, 2, 1, 1)
+
+
+def test_records_that_are_let_go_of_are_counted_when_they_come_again() -> None:
+    queue = filtering_queue()
+    offer(queue, 1, 0, "a", "x")
+    offer(queue, 2, 1, "b", "x")
+    queue.restrict(Probe())
+    assert books(queue) == (2, 1, 1, 0)
+    queue.close()
+    assert books(queue) == (0, 0, 0, 0)
+
+
+def test_what_may_have_been_sent_before_says_so() -> None:
+    queue = new_queue()
+    queue.maybe_sent = Seq(1)
+    offer(queue, 1, 0, "a")
+    offer(queue, 2, 1, "b")
+    assert [take(queue, 1)[0].repeated for _ in range(2)] == [True, False]
+    queue.rewind()
+    offer(queue, 3, 2, "c")
+    assert [take(queue, 1)[0].repeated for _ in range(3)] == [True, True, False]
 
 
 def test_records_that_the_log_no_longer_holds_are_passed_and_counted() -> None:

@@ -105,6 +105,17 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
             batch_time_interval=0, enable_persistence=True, maximum_queue_memory=7, dispatcher_threads=3,
             order_policy="partition", disk_store_name="DEFAULT"), {}),
     ),
+    (
+        ("""create gateway-sender --id=ny --remote-distributed-system-id=2"""
+        """ --gateway-event-filter='a:b,c:d{"x": [1, 2]}' --gateway-event-substitution-filter=e:f"""),
+        ("POST", "/gateway-senders", GatewaySenderAttributes(
+            id="ny", remote_distributed_system_id=2, gateway_event_filters=("a:b", 'c:d{"x": [1, 2]}'),
+            gateway_event_substitution_filter="e:f"), {}),
+    ),
+    (
+        "alter gateway-sender --id=ny --gateway-event-filter=CLEAR",
+        ("PATCH", SENDER, SenderAlteration(gateway_event_filters=("CLEAR",)), {}),
+    ),
     ("alter gateway-sender --id=ny --batch-size=9", ("PATCH", SENDER, SenderAlteration(batch_size=9), {})),
     ("destroy gateway-sender --id=ny", ("DELETE", SENDER, None, {"if_exists": False})),
     (
@@ -181,7 +192,7 @@ def test_a_command_asks_one_thing_of_the_admin_api(
             "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel --group=g",
             "parallel, so every server ships",
         ),
-        ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval or alert-threshold"),
+        ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval, alert-threshold"),
         ("put --region=../x --key=k --value=v", "can't name a region"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),
         ("start gateway", "No such command 'gateway'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -339,8 +340,17 @@ def test_alter_sender_changes_only_what_is_given() -> None:
     on_site(scenario)
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch_size": 0}, {"batch_time_interval": -2}, {"alert_threshold": -1}])
-def test_unfit_sender_alterations_are_refused(changes: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"batch_size": 0},
+        {"batch_time_interval": -2},
+        {"alert_threshold": -1},
+        {"gateway_event_filters": ("no plug-in",)},
+    ],
+)
+def test_unfit_sender_alterations_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         SenderAlteration(**changes)
 

@@ -26,7 +26,15 @@ from heliograph.model.attributes import (
 from heliograph.model.batch import Record, decode_columns, decode_record
 from heliograph.model.ids import Seq
 from heliograph.model.keys import Key, decode_value
-from heliograph.model.registry import CONFIG_REGIONS, REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry
+from heliograph.model.registry import (
+    CONFIG_REGIONS,
+    REGISTRY,
+    Cursor,
+    RegionEntry,
+    cursor_key,
+    decode_entry,
+    sender_key,
+)
 from heliograph.model.results import Result
 from heliograph.net.sim import SimClock, SimNetwork
 from tests.sim.campaign import failures_into
@@ -322,6 +330,12 @@ class Site(SimSite):
     def _region_entries(self) -> list[RegionEntry]:
         items = self.engine.registries[REGISTRY].items(CONFIG_REGIONS)
         return [decode_entry(item.value, RegionEntry) for item in items.values()]
+
+    def sender_attributes(self, sender: str) -> GatewaySenderAttributes:
+        """Return a sender's definition."""
+        item = self.engine.registries[REGISTRY].get(sender_key(sender))
+        assert item is not None
+        return decode_entry(item.value, GatewaySenderAttributes)
 
     # --- what gateways say
 

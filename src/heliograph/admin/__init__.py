@@ -50,7 +50,8 @@ Bodies are the structs of `model.attributes`, and from `locator.requests`:
 * `RegionAlteration`: `gateway_sender_ids` (list of ids; an empty list removes all senders),
   `entry_time_to_live_expiration`, `entry_idle_time_expiration` (seconds), `entry_..._action` (at least one of them);
 * `StoreAlteration`: `max_disk` (MB, 0 for no limit);
-* `SenderAlteration`: `batch_size`, `batch_time_interval` (at least one of them);
+* `SenderAlteration`: `batch_size`, `batch_time_interval`, `alert_threshold`, `gateway_event_filters` (at least one of
+  them; a list of `CLEAR` alone removes all filters);
 * `RebalanceRequest`: `include_region`, `exclude_region` (lists of names), `simulate` (flag);
 * `EntryValue`: `value` (text).
 """

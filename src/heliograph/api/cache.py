@@ -10,7 +10,7 @@ import msgspec
 
 from heliograph.api.cache_config import CacheOptions, read_options
 from heliograph.api.opened import Opened
-from heliograph.api.options import checked
+from heliograph.api.options import checked, read_plugins
 from heliograph.api.region import Region
 from heliograph.api.region_options import RegionOptions, read_region_options
 from heliograph.errors import UsageError
@@ -106,17 +106,26 @@ class Cache(Opened):
         parallel: bool = False,
         **attributes: Any,
     ) -> None:
-        """Create a gateway sender; further attributes are those of `GatewaySenderAttributes`. Raises UsageError."""
+        """Create a gateway sender; further attributes are those of `GatewaySenderAttributes`. Raises UsageError.
+
+        Plug-ins are named, `"module:object"`, because every server has to load them (docs/plugins.md).
+        """
         attributes |= {
             "id": id,
             "remote_distributed_system_id": remote_distributed_system_id,
             "parallel": parallel,
         }
+        _read_plugins(attributes, "gateway_event_filters")
         await self.member.configure(checked(GatewaySenderAttributes, "create_gateway_sender", attributes))
 
     async def create_gateway_receiver(self, **attributes: Any) -> None:
         """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""
         await self.member.configure(checked(GatewayReceiverAttributes, "create_gateway_receiver", attributes))
+
+
+def _read_plugins(attributes: dict[str, Any], option: str) -> None:
+    if option in attributes:
+        attributes[option] = read_plugins(option, attributes[option])
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import msgspec
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.plugins import split_plugins
 
 Addresses: TypeAlias = str | Address | Iterable[str | Address]
 """`host[port]`, several of them separated by commas, or any number of such texts and of addresses."""
@@ -38,6 +39,14 @@ def read_names(option: str, given: str | Iterable[str]) -> tuple[str, ...]:
     if each is None or not all(isinstance(one, str) for one in each):
         raise UsageError(f"{option}={given!r}: give a name, several of them separated by commas, or a list of names")
     return tuple(name.strip() for one in each for name in one.split(",") if name.strip())
+
+
+def read_plugins(option: str, given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of plug-ins; a text is one comma-separated list. Raises UsageError."""
+    each = _listed(given, str)
+    if each is None or not all(isinstance(one, str) for one in each):
+        raise UsageError(f"{option}={given!r}: give module:object, several of them separated by commas, or a list")
+    return tuple(name for one in each for name in split_plugins(one))
 
 
 def _listed(given: Any, single: type) -> list[Any] | None:

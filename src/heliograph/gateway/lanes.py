@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
+from heliograph.gateway.filters import EventFilters, Items, PluginFailedError
 from heliograph.gateway.queue import BucketQueue, Flight, Held, Probe
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import WanBatch
-from heliograph.model.batch import Part
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """Of columns in flight on a lane; a batch may begin below it, so one batch more can be out."""
@@ -43,10 +44,16 @@ class Route(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A batch to send now."""
+    """A batch to send now.
+
+    error: why it can't be: a filter failed, and `hold_back` is to be called. repeated: some of it may have been sent
+    before.
+    """
 
     batch_id: int
     batch: WanBatch
+    error: str = ""
+    repeated: bool = False
 
 
 def lane_of(bucket: int, lanes: int) -> int:
@@ -64,6 +71,8 @@ class _InFlight:
     flights: list[tuple[BucketQueue, Flight]]
     events: int
     size: int
+    sent: Items = field(default_factory=list)
+    """What was sent, where filters want to be told."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +112,7 @@ class Lane:
 
     batch_size: events, -1 for no limit. batch_interval_ms: how long a batch that is not full waits for more (0 or less:
     not at all). route: looked up for every batch. acknowledged: told of the records of every acknowledged flight.
+    filters: those of the queues, which are asked again before a batch leaves.
     """
 
     def __init__(
@@ -111,12 +121,14 @@ class Lane:
         batch_interval_ms: int,
         route: Callable[[str], Route],
         acknowledged: Callable[[Sequence[Held]], None] | None = None,
+        filters: EventFilters | None = None,
     ) -> None:
         self.counters = LaneCounters()
         self._batch_events = batch_size if batch_size > 0 else BATCH_EVENTS_MAX
         self._interval_ms = batch_interval_ms
         self._route = route
         self._acknowledged = acknowledged
+        self._filters = filters
         self._regions: dict[str, _LaneRegion] = {}
         self._in_flight: dict[int, _InFlight] = {}
         self._in_flight_bytes = 0
@@ -195,7 +207,7 @@ class Lane:
 
     def _assemble(self, region: _LaneRegion) -> Outgoing:
         route = self._route(region.name)
-        items: list[tuple[int, Part]] = []
+        items: Items = []
         flights: list[tuple[BucketQueue, Flight]] = []
         events = size = 0
         ready = region.ready
@@ -224,12 +236,34 @@ class Lane:
     ) -> Outgoing:
         batch_id = self._next_id
         self._next_id += 1
-        self._in_flight[batch_id] = _InFlight(region, flights, events, size)
+        departing = self._in_flight[batch_id] = _InFlight(region, flights, events, size)
         self._in_flight_bytes += size
         region.in_flight += 1
+        if self._filters is not None:
+            try:
+                batch = self._filter(departing, batch, self._filters)
+            except PluginFailedError as exc:
+                return Outgoing(batch_id, batch, str(exc))
         self.counters.batches += 1
-        self.counters.events += events
-        return Outgoing(batch_id, batch)
+        self.counters.events += departing.events
+        return Outgoing(batch_id, batch, repeated=any(flight.repeated for _, flight in flights))
+
+    def _filter(self, departing: _InFlight, batch: WanBatch, filters: EventFilters) -> WanBatch:
+        """Take out of a batch what filters keep back. Raises PluginFailedError."""
+        parts = iter(batch.items)
+        for _, flight in departing.flights:
+            flight.withheld = flight.count
+            for held in flight.held:
+                passed = filters.transmit(
+                    batch.region,
+                    list(islice(parts, len(held.parts))),
+                    undecided=held.undecided,
+                    possible_duplicate=flight.repeated,
+                )
+                departing.sent += passed
+                flight.withheld -= sum([part.count for _, part in passed])
+            departing.events -= flight.withheld
+        return WanBatch(batch.region, batch.buckets, departing.sent, batch.resolver)
 
     def _land(self, batch_id: int) -> _InFlight | None:
         landed = self._in_flight.pop(batch_id, None)
@@ -249,6 +283,8 @@ class Lane:
             if self._acknowledged is not None:
                 self._acknowledged(flight.held)
             queue.on_ack(flight)
+        if self._filters is not None:
+            self._filters.acknowledged(landed.region.name, landed.sent)
         region = landed.region
         if not region.probing:
             return False
@@ -265,10 +301,15 @@ class Lane:
 
         Returns the region's name when that is news, else an empty text. draw: a random number in [0, 1).
         """
+        if batch_id in self._in_flight:
+            self.counters.refused += 1
+        return self.hold_back(batch_id, error, now_ms, draw)
+
+    def hold_back(self, batch_id: int, error: str, now_ms: int, draw: float) -> str:
+        """A batch can't leave, see `Outgoing.error`: the same as `on_refused`, but that the remote site did not."""
         landed = self._land(batch_id)
         if landed is None:
             return ""
-        self.counters.refused += 1
         region = landed.region
         news = not region.probing
         if now_ms >= region.blocked_until_ms:

@@ -14,6 +14,7 @@ The log is the queue (architecture §1); what is held here is the part of it tha
 * A flight is a run of records sent together. Flights are acknowledged in any order; the floor follows the oldest one.
 * `rewind` makes everything unacknowledged unsent again, in order; acknowledgements of flights before that are stale.
 * A record of which nothing is for the remote site is acknowledged by itself when its turn comes.
+* Filters, where there are any, look at a record when it enters the window, and again when it has to be read again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from heliograph.errors import invariant
+from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.loops import is_for, outgoing
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import NO_SEQ, Seq
@@ -78,6 +80,8 @@ class QueueCounters:
     """What went through the queues of one gateway sender.
 
     received: events offered. queued: of those, taken to be sent. skipped: not for the remote site by the loop rule.
+    filtered: kept from it by filters, before they were queued or, counted when their turn was over, when they were
+    to be sent. So received = skipped + acked + filtered + those queued now.
     acked: acknowledged by the remote site. repeated: sent again, so possible duplicates there.
     lost_runs: how often the log had been truncated before a queue had read it; never, unless something is broken.
     """
@@ -85,6 +89,7 @@ class QueueCounters:
     received: int = 0
     queued: int = 0
     skipped: int = 0
+    filtered: int = 0
     acked: int = 0
     repeated: int = 0
     lost_runs: int = 0
@@ -94,6 +99,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """A record in the window: only those of its parts that are for the remote site.
 
     count: events to ship, 0 when there are none. arrived_ms: when it came, for `batch-time-interval`.
+    skipped, filtered: its other events, by who kept them back. undecided: filters could not decide on it yet.
     """
 
     seq: Seq
@@ -101,16 +107,25 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     count: int
     size: int
     arrived_ms: int
+    skipped: int = 0
+    filtered: int = 0
+    undecided: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """Records of one queue that were sent together; `held` is emptied when they are taken back."""
+    """Records of one queue that were sent together; `held` is emptied when they are taken back.
+
+    withheld: events among them that filters kept back when they were to be sent. repeated: some may have been sent
+    before.
+    """
 
     held: list[Held]
     count: int
     size: int
     done: bool = False
+    withheld: int = 0
+    repeated: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -123,6 +138,9 @@ class BucketQueue:
     floor: Seq
     memory: Memory
     counters: QueueCounters
+    filters: EventFilters | None = None
+    maybe_sent: Seq = NO_SEQ
+    """Records up to it may have been sent before."""
     tip: Seq = field(init=False)
     last_known: Seq = field(init=False)
     listed: bool = False
@@ -158,8 +176,11 @@ class BucketQueue:
             return False
         if not fresh and seq > self._missed_after:
             self._missed_events = max(0, self._missed_events - count)
-        self._hold(Held(seq, parts, count, size, now_ms), skipped)
-        return count > 0
+        held = Held(seq, parts, count, size, now_ms, skipped)
+        if self.filters is not None and count:
+            held = self._filtered(held, self.filters)
+        self._hold(held)
+        return held.count > 0
 
     def _select(self, record: Record) -> tuple[tuple[Part, ...], int, int, int]:
         """Return the parts for the remote site, their events, the bytes to hold them, and the events skipped."""
@@ -172,6 +193,15 @@ class BucketQueue:
         size = HELD_BYTES + sum([part.size for part in chosen])
         return chosen, count, size, record.count - count
 
+    def _filtered(self, held: Held, filters: EventFilters) -> Held:
+        """Return what filters leave of a record that enters the window."""
+        parts = filters.enqueue(self.region, self.bucket, held.parts)
+        if parts is None:
+            return msgspec.structs.replace(held, undecided=True)
+        count = sum([part.count for part in parts])
+        size = HELD_BYTES + sum([part.size for part in parts])
+        return Held(held.seq, parts, count, size, held.arrived_ms, held.skipped, held.count - count)
+
     def _may_hold(self, size: int) -> bool:
         if self._probe is not None:
             return self._probe.holder is None
@@ -182,7 +212,7 @@ class BucketQueue:
             self._missed_after = Seq(seq - 1)
         self._missed_events += count
 
-    def _hold(self, held: Held, skipped: int) -> None:
+    def _hold(self, held: Held) -> None:
         self.tip = held.seq
         if self.tip >= self.last_known:
             self._missed_events = 0
@@ -191,14 +221,20 @@ class BucketQueue:
             self.memory.used_bytes += held.size
         else:
             self._probe.holder = self
-        self.counters.received += held.count + skipped
-        self.counters.queued += held.count
-        self.counters.skipped += skipped
+        self._count(held, 1)
         self.held_events += held.count
         self.unsent_events += held.count
         self._unsent.append(held)
         if not held.count:
             self._settle()
+
+    def _count(self, held: Held, times: int) -> None:
+        """Count a record that comes into the window, or, -1 times, one that leaves it and will have to come again."""
+        counters = self.counters
+        counters.received += times * (held.count + held.skipped + held.filtered)
+        counters.queued += times * held.count
+        counters.skipped += times * held.skipped
+        counters.filtered += times * held.filtered
 
     def skip_lost(self, through: Seq) -> None:
         """The log no longer holds what lies between the tip and `through`: go on after it, and count that."""
@@ -267,6 +303,7 @@ class BucketQueue:
             flight.count, flight.size = count, size
         if not flight.held:
             return None
+        flight.repeated = flight.held[0].seq <= self.maybe_sent
         self.unsent_events -= flight.count
         self._flights.append(flight)
         return flight
@@ -284,17 +321,18 @@ class BucketQueue:
         flights, unsent = self._flights, self._unsent
         while flights and flights[0].done:
             flight = flights.popleft()
-            self._release(flight.held[-1].seq, flight.count, flight.size)
+            self._release(flight.held[-1].seq, flight.count, flight.size, flight.withheld)
             flight.held = []
         if not flights:
             while unsent and not unsent[0].count:
                 held = unsent.popleft()
                 self._release(held.seq, 0, held.size)
 
-    def _release(self, floor: Seq, count: int, size: int) -> None:
+    def _release(self, floor: Seq, count: int, size: int, withheld: int = 0) -> None:
         invariant(floor > self.floor, "the floor would not rise", self.region, self.bucket, self.floor, floor)
         self.floor = floor
-        self.counters.acked += count
+        self.counters.acked += count - withheld
+        self.counters.filtered += withheld
         self.held_events -= count
         self._free(size)
 
@@ -315,6 +353,7 @@ class BucketQueue:
         flights = self._flights
         while flights:
             flight = flights.pop()
+            self.maybe_sent = max(self.maybe_sent, flight.held[-1].seq)
             self._unsent.extendleft(reversed(flight.held))
             self.unsent_events += flight.count
             self.counters.repeated += flight.count
@@ -347,8 +386,7 @@ class BucketQueue:
 
     def _drop(self, held: Held) -> None:
         self._miss(held.seq, held.count)
-        self.counters.queued -= held.count
-        self.counters.received -= held.count
+        self._count(held, -1)
         self.held_events -= held.count
         self.unsent_events -= held.count
         self._free(held.size)
@@ -356,7 +394,11 @@ class BucketQueue:
     def close(self) -> None:
         """Let go of everything held; the floor stays."""
         for flight in self._flights:
+            for held in flight.held:
+                self._count(held, -1)
             flight.held = []
+        for held in self._unsent:
+            self._count(held, -1)
         self._flights.clear()
         self._unsent.clear()
         self._free(self.held_bytes)

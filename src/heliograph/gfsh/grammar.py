@@ -16,6 +16,7 @@ import msgspec
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.plugins import split_plugins
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,15 +37,18 @@ class Boolean(click.ParamType[bool]):
 
 
 class TextList(click.ParamType[tuple[str, ...]]):
-    """Texts separated by commas; an empty text is an empty list."""
+    """Texts separated by commas; an empty text is an empty list. A comma within braces (JSON) does not separate."""
 
     name = "text,text"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Read a list."""
         if isinstance(value, tuple):
             return value
-        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+        try:
+            return split_plugins(str(value))
+        except UsageError as exc:
+            self.fail(str(exc), param, ctx)
 
 
 class AddressType(click.ParamType[Address]):

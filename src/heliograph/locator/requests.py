@@ -10,10 +10,14 @@ from heliograph.errors import UsageError
 from heliograph.model.attributes import (
     check_alert_threshold,
     check_batch_time_interval,
+    check_event_filters,
     check_expiration,
     check_max_disk,
 )
 from heliograph.model.ids import check_name
+
+CLEAR = "CLEAR"
+"""Stands for no gateway event filter."""
 
 
 class RegionAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,21 +49,36 @@ class SenderAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """`alter gateway-sender`: None leaves an attribute as it is (gfsh.md §6.2). Raises UsageError.
 
     batch_size: events, 1 or more. batch_time_interval: ms, 0 or more, or -1 to never wait. alert_threshold: ms, or 0.
+    gateway_event_filters: those that it has from now on; none, or only `CLEAR` in any case, removes all.
     """
 
     batch_size: int | None = None
     batch_time_interval: int | None = None
     alert_threshold: int | None = None
+    gateway_event_filters: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size is None and self.batch_time_interval is None and self.alert_threshold is None:
-            raise UsageError("alter gateway-sender needs batch-size, batch-time-interval or alert-threshold")
+        if not self.changes:
+            raise UsageError(
+                "alter gateway-sender needs batch-size, batch-time-interval, alert-threshold or gateway-event-filter"
+            )
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"batch-size {self.batch_size}: use 1 or more")
         if self.batch_time_interval is not None:
             check_batch_time_interval(self.batch_time_interval)
         if self.alert_threshold is not None:
             check_alert_threshold(self.alert_threshold)
+        if self.gateway_event_filters is not None:
+            check_event_filters(self.changes["gateway_event_filters"])
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The attributes that are given."""
+        changes = {field: value for field, value in msgspec.structs.asdict(self).items() if value is not None}
+        filters = self.gateway_event_filters
+        if filters is not None and len(filters) == 1 and filters[0].upper() == CLEAR:
+            changes["gateway_event_filters"] = ()
+        return changes
 
 
 class StoreAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -41,14 +41,20 @@ class SenderAdmin:
             return await self._cluster.create(sender)
 
     async def alter(self, sender: str, alteration: SenderAlteration) -> Result:
-        """Change how a gateway sender makes batches, while it runs."""
-        changes = {name: value for name, value in msgspec.structs.asdict(alteration).items() if value is not None}
+        """Change how a gateway sender makes batches, or its event filters, while it runs.
+
+        Where a server can't load a filter, its sender goes on as before; when none can, the change is taken back.
+        """
         async with self._cluster.changing:
             item = await self._read(sender)
             if item is None:
                 raise UsageError(_unknown(sender))
-            altered = msgspec.structs.replace(decode_entry(item.value, GatewaySenderAttributes), **changes)
-            return await self._cluster.alter(item, altered, subject_of(altered))
+            attributes = decode_entry(item.value, GatewaySenderAttributes)
+            altered = msgspec.structs.replace(attributes, **alteration.changes)
+            result = await self._cluster.alter(item, altered, subject_of(altered))
+            if result.status == "ERROR" and (item := await self._read(sender)) is not None:
+                await self._cluster.alter(item, attributes, subject_of(attributes))
+            return result
 
     async def destroy(self, sender: str, targets: Targets = EVERYONE, *, if_exists: bool = False) -> Result:
         """Destroy a gateway sender with its queue. Refused while a region uses it; a missing one unless `if_exists`.

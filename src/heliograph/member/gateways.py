@@ -22,7 +22,7 @@ from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_host import SerialBucket
 from heliograph.member.state import SiteState
 from heliograph.member.tasks import Tasks
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, subject_of
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Seq
 from heliograph.model.members import MemberInfo, ReceiverInfo
@@ -158,14 +158,33 @@ class Gateways:
             if name not in wanted:
                 del self._senders[name]
                 self._forget(name)
-                await sender.stop()
-            elif sender.attributes != wanted[name]:
-                await sender.alter(wanted[name])
-        for name, attributes in wanted.items():
-            if name not in self._senders:
-                sender = GatewaySender(attributes, self._host)
-                await sender.take_up()
-                self._senders[name] = sender
+                await sender.close()
+        gone = [subject for subject in self.problems if subject.startswith("gateway-sender ")]
+        for subject in {*gone} - {subject_of(each) for each in wanted.values()}:
+            del self.problems[subject]
+        for attributes in wanted.values():
+            subject = subject_of(attributes)
+            try:
+                await self._arrange_sender(attributes)
+            except UsageError as exc:
+                self._on_problem(subject, exc)
+            else:
+                self.problems.pop(subject, None)
+
+    async def _arrange_sender(self, wanted: GatewaySenderAttributes) -> None:
+        """Make or alter a sender. Raises UsageError when its plug-ins can't be loaded: then it is as it was."""
+        sender = self._senders.get(wanted.id)
+        if sender is None:
+            sender = GatewaySender(wanted, self._host)
+            await sender.take_up()
+            self._senders[wanted.id] = sender
+        elif sender.attributes != wanted:
+            await sender.alter(wanted)
+
+    def _on_problem(self, subject: str, error: UsageError) -> None:
+        if self.problems.get(subject) != str(error):
+            _log.error("not taken up subject=%r reason=%s", subject, error)
+        self.problems[subject] = str(error)
 
     async def _arrange_receiver(self, wanted: GatewayReceiverAttributes | None) -> None:
         if self.receiver is not None and (wanted is None or self.receiver.attributes != wanted):
@@ -180,9 +199,7 @@ class Gateways:
             if not wanted.manual_start:
                 await receiver.start()
         except UsageError as exc:
-            if self.problems.get("gateway-receiver") != str(exc):
-                _log.error("gateway receiver not started reason=%s", exc)
-            self.problems["gateway-receiver"] = str(exc)
+            self._on_problem("gateway-receiver", exc)
             return
         self.problems.pop("gateway-receiver", None)
         self.receiver = receiver
@@ -223,7 +240,9 @@ class Gateways:
     async def _command(self, request: messages.SenderCommand) -> Outcome:
         sender = self._senders.get(request.id)
         if sender is None:
-            return Outcome(False, f"there is no gateway sender {request.id} on {self._host.name}")
+            problem = self.problems.get(f"gateway-sender {request.id}")
+            because = f": {problem}" if problem else ""
+            return Outcome(False, f"there is no gateway sender {request.id} on {self._host.name}{because}")
         try:
             await sender.command(request.action)
         except HeliographError as exc:
@@ -270,4 +289,4 @@ class Gateways:
         if self.receiver is not None:
             await self.receiver.stop()
         for sender in self._senders.values():
-            await sender.stop()
+            await sender.close()

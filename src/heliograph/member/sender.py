@@ -24,6 +24,7 @@ from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBucke
 from heliograph.member.sender_commands import commanded, keep_command
 from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
 from heliograph.member.sender_host import SenderHost
+from heliograph.member.sender_plugins import PluginFailures, SenderPlugins, same_plugins
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.batch import Record
@@ -36,7 +37,9 @@ _log = logging.getLogger(__name__)
 
 
 class GatewaySender:
-    """See the module. `host` is the member; nothing runs before `start`."""
+    """See the module. `host` is the member; nothing runs before `start`. Raises UsageError for plug-ins that can't be
+    loaded here.
+    """
 
     def __init__(self, attributes: GatewaySenderAttributes, host: SenderHost) -> None:
         self.attributes = attributes
@@ -46,6 +49,8 @@ class GatewaySender:
         self._finder = ReceiverFinder(host, attributes.remote_distributed_system_id)
         self._counters = QueueCounters()
         self._alarms = SenderAlarms(attributes.id, host.clock)
+        self._failures = PluginFailures(attributes.id)
+        self._plugins = SenderPlugins(attributes, self._failures)
         self._lane_totals = LaneCounters()
         self._activated: dict[BucketKey, Assignment] = {}
         self._routes: dict[str, Route] = {}
@@ -80,14 +85,27 @@ class GatewaySender:
             await self._stop()
 
     async def alter(self, attributes: GatewaySenderAttributes) -> None:
-        """Go on with other attributes; a stopped sender stays stopped, a paused one paused."""
+        """Go on with other attributes; a stopped sender stays stopped, a paused one paused.
+
+        Raises UsageError, and goes on as it was, when there are plug-ins that can't be loaded here.
+        """
         async with self._changing:
+            plugins = self._plugins
+            if not same_plugins(self.attributes, attributes):
+                plugins = SenderPlugins(attributes, self._failures)
             running, paused = self.running, self.paused
             await self._stop()
-            self.attributes = attributes
+            if plugins is not self._plugins:
+                self._plugins.close()
+            self.attributes, self._plugins = attributes, plugins
             if running:
                 await self._start()
                 self.paused = paused
+
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.stop()
+        self._plugins.close()
 
     async def _start(self) -> None:
         if self.running:
@@ -106,6 +124,7 @@ class GatewaySender:
             counters=self._counters,
             dispatchers=self._dispatchers,
             tasks=self._tasks,
+            filters=self._plugins.filters,
         )
         self._buckets.start()
         self._tasks.spawn(self._alarms.watch(self._buckets))
@@ -203,6 +222,7 @@ class GatewaySender:
                     attributes.batch_time_interval,
                     self._route,
                     self._alarms.on_acknowledged if attributes.alert_threshold else None,
+                    self._plugins.filters,
                 ),
                 host=host,
                 hello=hello,
@@ -372,6 +392,7 @@ class GatewaySender:
             "totalQueueSizeBytesInUse": buckets.held_bytes if buckets is not None else 0,
             "eventsReceived": queues.received,
             "eventsQueued": queues.queued,
+            "eventsFiltered": queues.filtered,
             "eventsSkippedByLoopRule": queues.skipped,
             "eventsDistributed": lanes.events,
             "eventsAcknowledged": queues.acked,
@@ -380,5 +401,6 @@ class GatewaySender:
             "batchesRedistributed": lanes.redistributed,
             "batchesRefused": lanes.refused,
             "eventsExceedingAlertThreshold": self._alarms.exceeding,
+            "pluginFailures": self._failures.count,
             "logTruncatedTooEarly": queues.lost_runs,
         }

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from heliograph.engine.seam import Log, LogEntry
 from heliograph.errors import FencedError, HeliographError, RegionNotFoundError
+from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.lanes import lane_of
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
 from heliograph.gateway.retry import Backoff
@@ -77,12 +78,14 @@ class ShippedBuckets:
         counters: QueueCounters,
         dispatchers: Sequence[Dispatcher],
         tasks: Tasks,
+        filters: EventFilters | None = None,
     ) -> None:
         self._host = host
         self._sender = sender
         self._remote_dsid = remote_dsid
         self._memory = memory
         self._counters = counters
+        self._filters = filters
         self._dispatchers = dispatchers
         self._tasks = tasks
         self._cursors = Cursors(host.registry, sender)
@@ -192,7 +195,7 @@ class ShippedBuckets:
         """From here on the bucket is offered to; what came before is found by the log's last sequence."""
         region, bucket = key
         dispatcher = self._dispatchers[lane_of(bucket, len(self._dispatchers))]
-        queue = BucketQueue(region, bucket, self._remote_dsid, cursor.seq, self._memory, self._counters)
+        queue = BucketQueue(region, bucket, self._remote_dsid, cursor.seq, self._memory, self._counters, self._filters)
         shipped = Shipped(queue, self._feed_of(log), subject, cursor, dispatcher)
         self._shipped[key] = shipped
         dispatcher.add(queue)
@@ -205,6 +208,8 @@ class ShippedBuckets:
         """Take what was appended before the bucket was offered to: one record at once, more from the log."""
         if last is None:
             return
+        if shipped.cursor.owned_before:
+            shipped.queue.maybe_sent = last.seq
         if last.previous <= shipped.queue.tip:
             self.offer(*key, last.seq, last.previous, decode_record(last.payload))
         else:

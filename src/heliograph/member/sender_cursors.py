@@ -20,7 +20,7 @@ class CursorGoneError(FencedError):
 
 @dataclass(slots=True)
 class StoredCursor:
-    """A cursor as this owner last saw it in the registry."""
+    """A cursor as this owner last saw it in the registry. owned_before: somebody has shipped the bucket already."""
 
     key: str
     epoch: int
@@ -28,6 +28,7 @@ class StoredCursor:
     revision: int
     emptied: int
     life: int
+    owned_before: bool = False
 
 
 class Cursors:
@@ -78,4 +79,4 @@ def _owned(item: Item, epoch: int) -> StoredCursor:
     stored = decode_entry(item.value, Cursor)
     if stored.epoch > epoch:
         raise FencedError(f"the cursor {item.key} belongs to epoch {stored.epoch}, this owner has {epoch}")
-    return StoredCursor(item.key, epoch, Seq(stored.seq), item.revision, stored.emptied, stored.life)
+    return StoredCursor(item.key, epoch, Seq(stored.seq), item.revision, stored.emptied, stored.life, stored.epoch > 0)

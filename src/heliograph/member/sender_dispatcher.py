@@ -201,6 +201,9 @@ class Dispatcher(BaseHandler):
             if outgoing is None:
                 self._pump_later(now_ms)
                 return
+            if outgoing.error:
+                self._held_back(self.lane.hold_back(outgoing.batch_id, outgoing.error, now_ms, self._draw()))
+                continue
             link.send_batch(outgoing.batch_id, encode(outgoing.batch))
 
     def _pump_later(self, now_ms: int) -> None:
@@ -225,11 +228,17 @@ class Dispatcher(BaseHandler):
     def on_refused(self, link: Link, batch_id: int, error: str, message: str) -> None:
         """A batch was turned down: its region waits."""
         if link is self._link:
-            region = self.lane.on_refused(batch_id, f"{error}: {message}", monotonic_ms(), self._host.rng.random())
-            if region:
-                _log.warning("refused sender=%s region=%s error=%s %s", self._hello.name, region, error, message)
-            self._owner.on_progress(reread=True)
+            self._held_back(self.lane.on_refused(batch_id, f"{error}: {message}", monotonic_ms(), self._draw()))
             self.pump_soon()
+
+    def _held_back(self, region: str) -> None:
+        """A region waits, and is named when that is news."""
+        if region:
+            _log.warning("held back sender=%s region=%s error=%s", self._hello.name, region, self.lane.error)
+        self._owner.on_progress(reread=True)
+
+    def _draw(self) -> float:
+        return self._host.rng.random()
 
     def on_writable(self, link: Link) -> None:  # noqa: ARG002  (a dispatcher has one link)
         """The receiver reads again."""

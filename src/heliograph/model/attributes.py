@@ -7,7 +7,6 @@ refused as unknown rather than ignored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Literal
 
@@ -15,6 +14,7 @@ import msgspec
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import NO_SITE_ID, check_name, check_region_name, check_site_id
+from heliograph.model.plugins import is_target, read_plugin
 
 TOTAL_NUM_BUCKETS_DEFAULT = 16
 TOTAL_NUM_BUCKETS_MAX = 4096
@@ -24,7 +24,6 @@ BATCH_TIME_INTERVAL_MAX_MS = 3_600_000
 DEFAULT_STORE = "DEFAULT"
 STRING_PREFIX = "string-prefix"
 """The partition resolver that is built in, see `model.routing`."""
-_RESOLVER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 
 REGION_TYPES: dict[str, tuple[str, int, bool]] = {
     "REPLICATE": ("REPLICATE", 0, False),
@@ -134,7 +133,7 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
                 raise UsageError(f"colocated-with {self.colocated_with}: a region can't be colocated with itself")
         if self.partition_resolver:
             self._check_partitioned("partition-resolver")
-            if self.partition_resolver != STRING_PREFIX and not _RESOLVER.fullmatch(self.partition_resolver):
+            if self.partition_resolver != STRING_PREFIX and not is_target(self.partition_resolver):
                 given = self.partition_resolver
                 raise UsageError(f"partition-resolver {given!r}: write module:function, or {STRING_PREFIX}")
         for sender in self.gateway_sender_ids:
@@ -220,6 +219,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     maximum_queue_memory: MB of queued events held in memory by one member; the rest is re-read from the log.
     order_policy: among `dispatcher_threads`; both get the order of `partition`, which is that of `key` and more:
     a key has one bucket, a bucket one dispatcher.
+    gateway_event_filters, gateway_event_substitution_filter: plug-ins (`model.plugins`), see `gateway.plugins`.
     """
 
     id: str
@@ -237,6 +237,8 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     order_policy: OrderPolicy = "key"
     members: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    gateway_event_filters: tuple[str, ...] = ()
+    gateway_event_substitution_filter: str = ""
 
     def runs_on(self, name: str, groups: Iterable[str]) -> bool:
         """Say whether a server of that name and those groups has an instance of the sender."""
@@ -266,6 +268,15 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 MB or more")
         if not 1 <= self.dispatcher_threads <= 64:
             raise UsageError(f"dispatcher-threads {self.dispatcher_threads}: use 1 to 64")
+        check_event_filters(self.gateway_event_filters)
+        if self.gateway_event_substitution_filter:
+            read_plugin("gateway-event-substitution-filter", self.gateway_event_substitution_filter)
+
+
+def check_event_filters(filters: Iterable[str]) -> None:
+    """Raise UsageError unless these may name gateway event filters."""
+    for name in filters:
+        read_plugin("gateway-event-filter", name)
 
 
 class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

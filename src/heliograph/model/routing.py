@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from importlib import import_module
 from typing import Any, TypeAlias
 
 from heliograph.errors import UsageError
 from heliograph.model.attributes import STRING_PREFIX, RegionAttributes
 from heliograph.model.ids import BucketId
 from heliograph.model.keys import KEY_TYPES, Key, bucket_of, buckets_of
+from heliograph.model.plugins import import_object
 
 Resolver: TypeAlias = Callable[[Any], Any]
 """Key -> routing object: a str, int or bytes."""
@@ -132,16 +132,7 @@ def load_resolver(name: str) -> Resolver:
     """Import a partition resolver. Raises UsageError when that isn't possible here."""
     if name == STRING_PREFIX:
         return string_prefix
-    module, _, path = name.partition(":")
-    try:
-        found: Any = import_module(module)
-        for attribute in path.split("."):
-            found = getattr(found, attribute)
-    except Exception as exc:  # a module may raise anything while it is imported
-        raise UsageError(
-            f"the partition resolver {name} can't be loaded: {type(exc).__name__}: {exc}; "
-            "every server has to be able to import it"
-        ) from exc
+    found = import_object("partition resolver", name)
     if not callable(found):
         raise UsageError(f"the partition resolver {name} is no function of the key, but {found!r}")
     return found  # type: ignore[no-any-return]

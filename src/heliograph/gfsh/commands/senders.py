@@ -33,9 +33,13 @@ _HELPS = {
     "maximum_queue_memory": "Queued events held in memory, in MB.",
     "dispatcher_threads": "Connections that ship at the same time.",
     "order_policy": "What stays in order between them.",
+    "gateway_event_filters": "What decides which events are shipped: module:object, with parameters as "
+    'module:object{"name": value}; several are separated by commas.',
+    "gateway_event_substitution_filter": "What gives the values that are shipped in the place of the entries' own.",
     "members": "Only on these servers; of a serial one.",
     "groups": "Only on the servers of these groups; of a serial one.",
 }
+PLUGINS_SPELLED = {"gateway_event_filters": ("gateway-event-filter",)}
 _id = click.option("--id", "sender", required=True, help=_HELPS["id"])
 
 
@@ -44,7 +48,11 @@ def _path(sender: str) -> str:
 
 
 @command("create gateway-sender")
-@attributes(GatewaySenderAttributes, _HELPS, spelled={"members": ("member", "members"), "groups": ("group", "groups")})
+@attributes(
+    GatewaySenderAttributes,
+    _HELPS,
+    spelled={"members": ("member", "members"), "groups": ("group", "groups"), **PLUGINS_SPELLED},
+)
 @refused(
     {"--disk-synchronous": "start the locator with --disk-synchronous=true to have all that the site writes synced"}
 )
@@ -59,7 +67,11 @@ def create_sender(session: Session, /, **options: Any) -> Result:
 
 @command("alter gateway-sender")
 @_id
-@attributes(SenderAlteration, _HELPS)
+@attributes(
+    SenderAlteration,
+    {**_HELPS, "gateway_event_filters": "The event filters that it has from now on; CLEAR: none."},
+    spelled=PLUGINS_SPELLED,
+)
 @click.pass_obj
 def alter_sender(session: Session, /, sender: str, **options: Any) -> Result:
     """Change a gateway sender while it runs."""

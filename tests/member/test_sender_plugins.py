@@ -1,0 +1,161 @@
+"""Filters of a whole sender: where they are loaded, what they cost when they fail, how they are changed."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar
+
+import pytest
+
+from heliograph.errors import UsageError
+from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter
+from heliograph.locator.requests import SenderAlteration
+from heliograph.member.sender_plugins import PluginFailures, SenderPlugins
+from heliograph.model.attributes import GatewaySenderAttributes
+from heliograph.model.results import Result
+from tests.gateway.builders import THERE
+from tests.member.wan import World, simulate
+from tests.scenarios.sites import Site, passes, scenario, until
+
+HERE = f"{__name__}:"
+
+
+class Moody(GatewayEventFilter):
+    """Fails for keys that begin with a !, as long as `failing`."""
+
+    failing: ClassVar[bool] = True
+    closed: ClassVar[int] = 0
+
+    def before_enqueue(self, event: GatewayEvent) -> bool:
+        if Moody.failing and str(event.key).startswith("!"):
+            raise ValueError("not today")
+        return True
+
+    def close(self) -> None:
+        Moody.closed += 1
+        raise ValueError("nobody cares")
+
+
+class Odd(GatewayEventFilter):
+    """Lets only odd numbers pass."""
+
+    def before_enqueue(self, event: GatewayEvent) -> bool:
+        return int(event.key) % 2 == 1
+
+
+def sender_with(*filters: str, **options: Any) -> GatewaySenderAttributes:
+    return GatewaySenderAttributes(id="s", remote_distributed_system_id=THERE, gateway_event_filters=filters, **options)
+
+
+def test_without_plugins_there_are_no_filters_to_ask() -> None:
+    assert SenderPlugins(sender_with(), PluginFailures("s")).filters is None
+
+
+def test_when_one_can_not_be_loaded_those_before_it_are_closed() -> None:
+    Moody.closed = 0
+    with pytest.raises(UsageError, match="the gateway-event-substitution-filter nowhere:Sub can't be loaded"):
+        SenderPlugins(sender_with(HERE + "Moody", gateway_event_substitution_filter="nowhere:Sub"), PluginFailures("s"))
+    assert Moody.closed == 1
+
+
+def test_a_filter_that_fails_holds_its_region_back_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def main(world: World) -> None:
+        Moody.failing = True
+        world.regions.add("other")
+        world.remote_regions.add("other")
+        await world.receiver()
+        sender = await world.sender(gateway_event_filters=(HERE + "Moody",), dispatcher_threads=1)
+        for region in ("r", "other"):
+            sender.activate(region, 0, 1)
+        await world.append("r", 0, "!", "a")
+        await world.append("r", 0, "b")
+        await world.append("other", 0, "c")
+        await world.until(lambda: world.arrived("other", 0) == ["c"])
+        await world.until(lambda: sender.status().counters["pluginFailures"] > 10)
+        assert world.arrived("r", 0) == []
+        status = sender.status()
+        assert "Moody failed: before_enqueue of a update of region r, bucket 0: ValueError: not today" in status.error
+        assert (status.queued, status.counters["batchesRefused"]) == (3, 0)
+        Moody.failing = False
+        await world.until(lambda: world.arrived("r", 0) == ["!", "a", "b"])
+        await world.until(lambda: sender.status().queued == 0)
+        assert sender.status().error == ""
+
+    with caplog.at_level(logging.WARNING):
+        simulate(main)
+    told = [record for record in caplog.records if record.message.startswith("plug-in failed")]
+    assert 1 <= len(told) <= 4, "no more often than every 10 s"
+    assert told[0].exc_info is not None
+
+
+@scenario(ln=2, ny=1)
+async def test_a_sender_whose_filter_can_not_be_loaded_is_refused(ln: Site, ny: Site) -> None:
+    results: list[Result] = []
+
+    async def create(admin: Any) -> Result:
+        results.append(await admin.senders.create(sender_with("no_such_module:Filter")))
+        return Result()
+
+    await ln.operate(create)
+    [table] = results[0].tables
+    assert results[0].status == "ERROR"
+    assert [row[:2] for row in table.rows] == [("1-a", "ERROR"), ("1-b", "ERROR")]
+    assert "the gateway-event-filter no_such_module:Filter can't be loaded: ModuleNotFoundError" in table.rows[0][2]
+    assert "every server has to be able to import it" in table.rows[0][2]
+    assert not ln.statuses("s"), "its definition was taken back"
+    await ln.create_sender("s", to=ny)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@scenario(ln=2, ny=1)
+async def test_filters_are_changed_while_a_sender_runs(ln: Site, ny: Site, parallel: bool) -> None:
+    await ny.receives("r", kind="PARTITION")
+    await ln.create_sender("ny", to=ny, parallel=parallel)
+    await ln.create_region("r", "PARTITION", senders="ny")
+    await ln.put("r", range(10))
+    await ny.until_size("r", 10)
+    await ln.alter_sender("ny", gateway_event_filters=(HERE + "Odd",))
+    await ln.put("r", range(10, 20))
+    await ln.until_drained("ny")
+    assert {*await ny.contents("r")} == {*range(10), *range(11, 20, 2)}
+    await ln.alter_sender("ny", batch_size=7)
+    assert ln.sender_attributes("ny").gateway_event_filters == (HERE + "Odd",)
+    await ln.alter_sender("ny", gateway_event_filters=("clear",))
+    assert ln.sender_attributes("ny").gateway_event_filters == ()
+    await ln.put("r", range(20, 30))
+    await ln.until_drained("ny")
+    assert {*range(20, 30)} <= {*await ny.contents("r")}
+
+
+@scenario(ln=1, ny=1)
+async def test_an_alteration_whose_filter_can_not_be_loaded_changes_nothing(ln: Site, ny: Site) -> None:
+    await ny.receives("r")
+    await ln.create_sender("ny", to=ny, gateway_event_filters=(HERE + "Odd",))
+    await ln.create_region("r", senders="ny")
+    results: list[Result] = []
+
+    async def alter(admin: Any) -> Result:
+        alteration = SenderAlteration(gateway_event_filters=("no_such_module:Filter",))
+        results.append(await admin.senders.alter("ny", alteration))
+        return Result()
+
+    await ln.operate(alter)
+    assert results[0].status == "ERROR"
+    assert ln.sender_attributes("ny").gateway_event_filters == (HERE + "Odd",)
+    await ln.put("r", range(10))
+    await ln.until_drained("ny")
+    assert {*await ny.contents("r")} == {1, 3, 5, 7, 9}
+
+
+@scenario(ln=1, ny=1)
+async def test_a_paused_senders_filters_have_looked_at_its_queue_already(ln: Site, ny: Site) -> None:
+    await ny.receives("r")
+    await ln.create_sender("ny", to=ny, gateway_event_filters=(HERE + "Odd",))
+    await ln.create_region("r", senders="ny")
+    await until(lambda: ln.primary("ny") == "a")
+    await ln.pause_sender("ny")
+    await ln.put("r", range(10))
+    await ln.until_queued("ny", 5)
+    assert ln.count("ny", "eventsFiltered") == 5
+    await passes(1.0)
+    assert await ny.contents("r") == {}

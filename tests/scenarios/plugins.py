@@ -1,0 +1,50 @@
+"""Plug-ins of scenarios. What they were told is in `TOLD`, under the name that they are given."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from heliograph import GatewayEvent, GatewayEventFilter, GatewayEventSubstitutionFilter
+
+TOLD: dict[str, list[Any]] = defaultdict(list)
+
+
+class ByNumber(GatewayEventFilter):
+    """Keys 500 to 599 do not enter the queue, 600 to 699 do not leave it."""
+
+    def before_enqueue(self, event: GatewayEvent) -> bool:
+        return not 500 <= int(event.key) < 600
+
+    def before_transmit(self, event: GatewayEvent) -> bool:
+        return not 600 <= int(event.key) < 700
+
+
+class Telling(GatewayEventFilter):
+    """Writes down every key that it is asked about or told of, and by which hook."""
+
+    def __init__(self, name: str) -> None:
+        self.told = TOLD[name]
+
+    def before_enqueue(self, event: GatewayEvent) -> bool:
+        self.told.append(("before_enqueue", event.key))
+        return True
+
+    def before_transmit(self, event: GatewayEvent) -> bool:
+        self.told.append(("before_transmit", event.key))
+        return True
+
+    def after_acknowledgement(self, event: GatewayEvent) -> None:
+        self.told.append(("after_acknowledgement", event.key))
+
+
+class Prefixing(GatewayEventSubstitutionFilter):
+    """Ships values with a prefix; writes down the keys."""
+
+    def __init__(self, name: str, prefix: str = "substituted: ") -> None:
+        self.told = TOLD[name]
+        self.prefix = prefix
+
+    def get_substitute_value(self, event: GatewayEvent) -> Any:
+        self.told.append(event.key)
+        return f"{self.prefix}{event.value}"
