@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from heliograph.gateway.queue import HELD_BYTES, BucketQueue, Memory, Probe, QueueCounters
+from heliograph.gateway.held import HELD_BYTES
+from heliograph.gateway.queue import BucketQueue, Memory, Probe, QueueCounters
 from heliograph.gateway.reading import READ_DISTANCE_MAX, READ_QUEUES_MAX, next_reading
 from heliograph.model.ids import Seq
 from tests.gateway.builders import THERE, part_of, record_of

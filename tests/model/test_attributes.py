@@ -65,7 +65,6 @@ def receiver(**options: Any) -> GatewayReceiverAttributes:
         (sender, {"batch_size": 0}, "batch-size 0: use 1 or more, or -1"),
         (sender, {"batch_size": -2}, "batch-size -2: use 1 or more, or -1"),
         (sender, {"batch_time_interval": -2}, "batch-time-interval -2: use 0 to 3600000 ms, or -1"),
-        (sender, {"enable_batch_conflation": True}, "enable-batch-conflation=true is not available yet"),
         (sender, {"alert_threshold": -1}, "alert-threshold -1: use 1 ms or more, or 0 for no warning"),
         (sender, {"disk_store_name": "a/b"}, "'a/b' can't name a disk store"),
         (sender, {"parallel": True, "members": ("a",)}, "gateway sender s2 is parallel, so every server ships"),

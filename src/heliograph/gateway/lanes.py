@@ -21,7 +21,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from heliograph.gateway.filters import EventFilters, Items, PluginFailedError
-from heliograph.gateway.queue import BucketQueue, Flight, Held, Probe
+from heliograph.gateway.held import Held
+from heliograph.gateway.queue import BucketQueue, Flight, Probe
 from heliograph.gateway.retry import Backoff
 from heliograph.link.messages import WanBatch
 

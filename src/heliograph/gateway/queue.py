@@ -13,7 +13,8 @@ The log is the queue (architecture §1); what is held here is the part of it tha
   it only raises `last_known`, the queue is `behind`, and the shell reads it from the log later.
 * A flight is a run of records sent together. Flights are acknowledged in any order; the floor follows the oldest one.
 * `rewind` makes everything unacknowledged unsent again, in order; acknowledgements of flights before that are stale.
-* A record of which nothing is for the remote site is acknowledged by itself when its turn comes.
+* A record of which nothing is for the remote site, or left by conflation, is acknowledged by itself when its turn
+  comes.
 * Filters, where there are any, look at a record when it enters the window, and again when it has to be read again.
 """
 
@@ -22,16 +23,18 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-import msgspec
-
 from heliograph.errors import invariant
+from heliograph.gateway.conflation import ConflationIndex, note_updates, strip, updates_of, worth_stripping
 from heliograph.gateway.filters import EventFilters
+from heliograph.gateway.held import HELD_BYTES, Held
 from heliograph.gateway.loops import is_for, outgoing
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import NO_SEQ, Seq
 
-HELD_BYTES = 512
-"""What holding a record costs beside its columns, near enough."""
+EMPTIED_BYTES = 128
+"""What is left of that when conflation took all events of a record."""
+SWEPT_SHARE = 4
+"""Emptied records are swept out when they are more than one in so many."""
 
 
 @dataclass(slots=True)
@@ -81,9 +84,12 @@ class QueueCounters:
 
     received: events offered. queued: of those, taken to be sent. skipped: not for the remote site by the loop rule.
     filtered: kept from it by filters, before they were queued or, counted when their turn was over, when they were
-    to be sent. So received = skipped + acked + filtered + those queued now.
+    to be sent. conflated: queued and not sent, for a newer update of the key followed. So received = skipped + acked +
+    filtered + conflated + those queued now.
     acked: acknowledged by the remote site. repeated: sent again, so possible duplicates there.
     lost_runs: how often the log had been truncated before a queue had read it; never, unless something is broken.
+
+    queued = acked + conflated + what the windows hold.
     """
 
     received: int = 0
@@ -91,25 +97,9 @@ class QueueCounters:
     skipped: int = 0
     filtered: int = 0
     acked: int = 0
+    conflated: int = 0
     repeated: int = 0
     lost_runs: int = 0
-
-
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """A record in the window: only those of its parts that are for the remote site.
-
-    count: events to ship, 0 when there are none. arrived_ms: when it came, for `batch-time-interval`.
-    skipped, filtered: its other events, by who kept them back. undecided: filters could not decide on it yet.
-    """
-
-    seq: Seq
-    parts: tuple[Part, ...]
-    count: int
-    size: int
-    arrived_ms: int
-    skipped: int = 0
-    filtered: int = 0
-    undecided: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -130,7 +120,10 @@ class Flight:
 
 @dataclass(slots=True, eq=False)
 class BucketQueue:
-    """See the module. `site`: the dsid that the sender leads to; its queues share one `Memory` and `QueueCounters`."""
+    """See the module. `site`: the dsid that the sender leads to; its queues share one `Memory` and `QueueCounters`.
+
+    conflation: of this queue alone, None without `enable-batch-conflation`.
+    """
 
     region: str
     bucket: int
@@ -138,6 +131,7 @@ class BucketQueue:
     floor: Seq
     memory: Memory
     counters: QueueCounters
+    conflation: ConflationIndex | None = None
     filters: EventFilters | None = None
     maybe_sent: Seq = NO_SEQ
     """Records up to it may have been sent before."""
@@ -152,6 +146,8 @@ class BucketQueue:
     _missed_events: int = 0
     _missed_after: Seq = NO_SEQ
     _unsent: deque[Held] = field(default_factory=deque)
+    _emptied: int = 0
+    """Records among the unsent that conflation left nothing of, since they were last swept out; or more."""
     _flights: deque[Flight] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
@@ -170,7 +166,7 @@ class BucketQueue:
         if fresh:
             self.last_known = seq
         parts, count, size, skipped = self._select(record)
-        if previous > self.tip or not self._may_hold(size):
+        if previous > self.tip or not self._may_hold(size, parts):
             if fresh:
                 self._miss(seq, count)
             return False
@@ -179,6 +175,8 @@ class BucketQueue:
         held = Held(seq, parts, count, size, now_ms, skipped)
         if self.filters is not None and count:
             held = self._filtered(held, self.filters)
+        if self.conflation is not None:
+            note_updates(held)
         self._hold(held)
         return held.count > 0
 
@@ -197,15 +195,21 @@ class BucketQueue:
         """Return what filters leave of a record that enters the window."""
         parts = filters.enqueue(self.region, self.bucket, held.parts)
         if parts is None:
-            return msgspec.structs.replace(held, undecided=True)
+            held.undecided = True
+            return held
         count = sum([part.count for part in parts])
         size = HELD_BYTES + sum([part.size for part in parts])
         return Held(held.seq, parts, count, size, held.arrived_ms, held.skipped, held.count - count)
 
-    def _may_hold(self, size: int) -> bool:
+    def _may_hold(self, size: int, parts: tuple[Part, ...]) -> bool:
         if self._probe is not None:
             return self._probe.holder is None
-        return self.memory.fits(size)
+        if self.memory.fits(size):
+            return True
+        if self.conflation is None:
+            return False
+        freed = self.conflation.freed_by(updates_of(parts)) + self._emptied * EMPTIED_BYTES
+        return self.memory.fits(size - freed)
 
     def _miss(self, seq: Seq, count: int) -> None:
         if not self._missed_events or seq <= self._missed_after:
@@ -227,12 +231,47 @@ class BucketQueue:
         self._unsent.append(held)
         if not held.count:
             self._settle()
+        elif self.conflation is not None:
+            self._supersede(self.conflation, held)
+
+    def _supersede(self, conflation: ConflationIndex, held: Held) -> None:
+        """Take out of waiting records what this one updates again."""
+        losers, taken = conflation.add(held)
+        self.counters.conflated += taken
+        self.held_events -= taken
+        self.unsent_events -= taken
+        for old in losers:
+            if not old.count:
+                self._strip(old)
+                self._free(old.size - EMPTIED_BYTES)
+                old.size = EMPTIED_BYTES
+                self._emptied += 1
+            elif worth_stripping(old):
+                self._strip(old)
+        if self._emptied * SWEPT_SHARE > len(self._unsent):
+            self._sweep()
+
+    def _strip(self, held: Held) -> None:
+        size = held.size
+        strip(held)
+        self._free(size - held.size)
+
+    def _sweep(self) -> None:
+        """Let go of unsent records with no events; not of the last, by which the floor rises."""
+        last = self._unsent.pop()
+        gone = [held for held in self._unsent if not held.count]
+        self._unsent = deque([held for held in self._unsent if held.count])
+        self._unsent.append(last)
+        self._free(sum([held.size for held in gone]))
+        self._emptied = 0
 
     def _count(self, held: Held, times: int) -> None:
         """Count a record that comes into the window, or, -1 times, one that leaves it and will have to come again."""
         counters = self.counters
-        counters.received += times * (held.count + held.skipped + held.filtered)
-        counters.queued += times * held.count
+        queued = held.count + held.absorbed
+        counters.received += times * (queued + held.skipped + held.filtered)
+        counters.queued += times * queued
+        counters.conflated += times * held.absorbed
         counters.skipped += times * held.skipped
         counters.filtered += times * held.filtered
 
@@ -293,10 +332,13 @@ class BucketQueue:
         unsent, bucket = self._unsent, self.bucket
         while unsent:
             held = unsent[0]
+            if held.superseded is not None:
+                self._strip(held)
             count, size = flight.count + held.count, flight.size + held.size
             if items and held.count and (count > events_max or size > bytes_max):
                 break
             unsent.popleft()
+            held.sent = True
             seq = held.seq
             items += [(bucket, outgoing(part, bucket, seq, recipients)) for part in held.parts]
             flight.held.append(held)
@@ -321,6 +363,9 @@ class BucketQueue:
         flights, unsent = self._flights, self._unsent
         while flights and flights[0].done:
             flight = flights.popleft()
+            if self.conflation is not None:
+                for held in flight.held:
+                    self.conflation.forget(held)
             self._release(flight.held[-1].seq, flight.count, flight.size, flight.withheld)
             flight.held = []
         if not flights:
@@ -354,6 +399,8 @@ class BucketQueue:
         while flights:
             flight = flights.pop()
             self.maybe_sent = max(self.maybe_sent, flight.held[-1].seq)
+            for held in flight.held:
+                held.sent = False
             self._unsent.extendleft(reversed(flight.held))
             self.unsent_events += flight.count
             self.counters.repeated += flight.count
@@ -385,6 +432,12 @@ class BucketQueue:
         self.memory.used_bytes += self.held_bytes
 
     def _drop(self, held: Held) -> None:
+        """Let go of the last unsent record, which is read from the log again.
+
+        What it superseded counts no more: most of that is read again, too.
+        """
+        if self.conflation is not None:
+            self.conflation.forget(held)
         self._miss(held.seq, held.count)
         self._count(held, -1)
         self.held_events -= held.count
@@ -401,6 +454,8 @@ class BucketQueue:
             self._count(held, -1)
         self._flights.clear()
         self._unsent.clear()
+        if self.conflation is not None:
+            self.conflation.clear()
         self._free(self.held_bytes)
         self.held_events = self.unsent_events = self._missed_events = 0
         self.tip = self.last_known = self.floor

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from heliograph.gateway.alarms import AgeAlarm, LengthAlarm
-from heliograph.gateway.queue import Held
+from heliograph.gateway.held import Held
 from heliograph.net.seam import Clock
 
 LOOK_S = 1.0

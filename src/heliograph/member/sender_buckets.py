@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from heliograph.engine.seam import Log, LogEntry
 from heliograph.errors import FencedError, HeliographError, RegionNotFoundError
+from heliograph.gateway.conflation import ConflationIndex
 from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.lanes import lane_of
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
@@ -76,6 +77,7 @@ class ShippedBuckets:
         *,
         memory: Memory,
         counters: QueueCounters,
+        conflates: bool,
         dispatchers: Sequence[Dispatcher],
         tasks: Tasks,
         filters: EventFilters | None = None,
@@ -85,6 +87,7 @@ class ShippedBuckets:
         self._remote_dsid = remote_dsid
         self._memory = memory
         self._counters = counters
+        self._conflates = conflates
         self._filters = filters
         self._dispatchers = dispatchers
         self._tasks = tasks
@@ -125,6 +128,12 @@ class ShippedBuckets:
     def held_bytes(self) -> int:
         """Memory that the queues take."""
         return self._memory.used_bytes
+
+    @property
+    def conflation_indexes_size(self) -> int:
+        """Keys of which an update is in a queue, when the sender conflates."""
+        queues = [shipped.queue for shipped in self._shipped.values()]
+        return sum(len(queue.conflation) for queue in queues if queue.conflation is not None)
 
     @property
     def uncounted_buckets(self) -> int:
@@ -195,7 +204,16 @@ class ShippedBuckets:
         """From here on the bucket is offered to; what came before is found by the log's last sequence."""
         region, bucket = key
         dispatcher = self._dispatchers[lane_of(bucket, len(self._dispatchers))]
-        queue = BucketQueue(region, bucket, self._remote_dsid, cursor.seq, self._memory, self._counters, self._filters)
+        queue = BucketQueue(
+            region,
+            bucket,
+            self._remote_dsid,
+            cursor.seq,
+            self._memory,
+            self._counters,
+            filters=self._filters,
+            conflation=ConflationIndex() if self._conflates else None,
+        )
         shipped = Shipped(queue, self._feed_of(log), subject, cursor, dispatcher)
         self._shipped[key] = shipped
         dispatcher.add(queue)

@@ -252,8 +252,6 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
         if self.batch_size < 1 and self.batch_size != -1:
             raise UsageError(f"batch-size {self.batch_size}: use 1 or more, or -1 for no limit")
         check_batch_time_interval(self.batch_time_interval)
-        if self.enable_batch_conflation:
-            raise UsageError("enable-batch-conflation=true is not available yet: leave it out")
         check_alert_threshold(self.alert_threshold)
         if self.disk_store_name:
             check_name("disk store", self.disk_store_name)

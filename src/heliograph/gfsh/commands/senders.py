@@ -26,7 +26,7 @@ _HELPS = {
     "manual_start": "Do not start it now.",
     "batch_size": "Most events of a batch; -1: no limit.",
     "batch_time_interval": "Longest wait (ms) for a batch to fill; 0 or -1: never wait.",
-    "enable_batch_conflation": "Ship only the newest of several updates of a key in a batch. Not available yet.",
+    "enable_batch_conflation": "Of several updates of a key that wait in the queue, ship only the newest.",
     "enable_persistence": "Keep the queue when no server of the site is left.",
     "disk_store_name": "Has to be that of the sender's regions, whose log is the queue.",
     "alert_threshold": "Warn of events that are older than this (ms) when they are acknowledged; 0: never.",
