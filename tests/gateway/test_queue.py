@@ -147,6 +147,70 @@ def test_after_a_rewind_everything_unacknowledged_leaves_again_and_old_acknowled
     assert queue.floor == 3
 
 
+def test_somebody_else_may_count_what_there_is_no_room_for() -> None:
+    queue = new_queue(Memory(0), floor=10)
+    queue.memory.used_bytes = 1  # another queue's
+    queue.learn_last(Seq(30))
+    assert queue.uncounted
+    queue.recount(Seq(10), Seq(30), 5)
+    assert (queue.queued_events, queue.uncounted) == (5, False)
+    assert not offer(queue, 40, 30, "k")
+    queue.memory.used_bytes = 0
+    assert offer(queue, 20, 10, "a", "b", "c")
+    assert (queue.queued_events, queue.overflowed_events) == (6, 3)
+
+
+def test_a_count_goes_with_what_was_missed_meanwhile_but_not_with_a_window_that_moved() -> None:
+    queue = new_queue(Memory(0), floor=10)
+    queue.memory.used_bytes = 1
+    queue.learn_last(Seq(30))
+    offer(queue, 40, 30, "k")
+    queue.recount(Seq(10), Seq(30), 5)
+    assert queue.queued_events == 6
+    queue.recount(Seq(10), Seq(40), 99)
+    assert queue.queued_events == 6, "that is known already"
+    moved = new_queue(floor=10)
+    moved.learn_last(Seq(30))
+    offer(moved, 30, 10, "k")
+    moved.recount(Seq(10), Seq(30), 1)
+    assert moved.queued_events == 1
+
+
+def test_a_record_that_will_be_read_later_is_noted_and_counted_once() -> None:
+    queue = new_queue()
+    queue.note(Seq(2), NO_SEQ, record_of(part_of("a", "b")))
+    queue.note(Seq(2), NO_SEQ, record_of(part_of("a", "b")))
+    queue.note(Seq(5), Seq(2), Record(1, (), "control"))
+    assert (queue.queued_events, queue.uncounted, queue.tip) == (2, False, 0)
+    offer(queue, 2, 0, "a", "b")
+    assert queue.queued_events == 2
+    queue.offer(Seq(5), Seq(2), Record(1, (), "control"), 0)
+    assert not queue.behind
+    queue.note(Seq(5), Seq(2), Record(1, (), "control"))
+    assert not queue.behind
+
+
+def test_a_record_without_events_that_there_is_no_room_for_leaves_nothing_uncounted() -> None:
+    queue = new_queue(Memory(0))
+    queue.memory.used_bytes = 1
+    queue.offer(Seq(1), NO_SEQ, Record(1, (), "control"), 0)
+    assert (queue.behind, queue.uncounted) == (True, False)
+    queue.offer(Seq(9), Seq(7), Record(1, (), "control"), 0)
+    assert queue.uncounted, "something lies between"
+
+
+def test_events_below_a_sequence_are_taken_and_what_is_not_for_the_remote_site_with_them() -> None:
+    queue = new_queue()
+    offer(queue, 1, 0, "x", "y")
+    offer(queue, 4, 1, "z", origin=THERE)
+    offer(queue, 6, 4, "k")
+    items: list[tuple[int, Part]] = []
+    flight = queue.take(items, 100, 1 << 20, (THERE,), Seq(3))
+    assert flight is not None
+    assert [held.seq for held in flight.held] == [1, 4]
+    assert queue.next_seq == 6
+
+
 def test_what_the_log_holds_is_uncounted_until_it_is_read() -> None:
     queue = new_queue()
     queue.learn_last(Seq(2))

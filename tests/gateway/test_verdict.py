@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.errors import PeerError, UsageError
-from heliograph.gateway.verdict import open_batch, parts_by_bucket, runs
+from heliograph.gateway.verdict import open_batch, parts_by_bucket, parts_in_order, runs
 from heliograph.link.messages import WanBatch, encode
 from heliograph.model.batch import Part, decode_columns
 from heliograph.model.keys import bucket_of
@@ -27,6 +29,7 @@ def test_with_as_many_buckets_a_part_is_passed_on_untouched() -> None:
     assert parts[3][0].columns is first.columns
 
 
+@settings(deadline=None)
 @given(keys=st.lists(KEYS, min_size=1, max_size=20), buckets=st.integers(1, 9))
 def test_with_other_buckets_every_event_reaches_its_keys_bucket_in_order(keys: list[str], buckets: int) -> None:
     part = msgspec.structs.replace(born(*keys), argument=b"why")
@@ -50,6 +53,30 @@ def test_with_other_buckets_every_event_reaches_its_keys_bucket_in_order(keys: l
 def test_a_part_that_fits_one_bucket_is_not_encoded_again() -> None:
     part = born("a", "a")
     assert list(parts_by_bucket(WanBatch("r", 16, [(3, part)]), Routing(7)).values()) == [[part]]
+
+
+def test_in_order_parts_that_follow_each_other_are_one_run() -> None:
+    parts = [born(key) for key in "abcde"]
+    batch = WanBatch("r", 16, list(zip((3, 3, 5, 3, 3), parts, strict=True)), ordered=1)
+    assert parts_in_order(batch, Routing(16)) == [(3, parts[:2]), (5, parts[2:3]), (3, parts[3:])]
+
+
+@settings(deadline=None)
+@given(keys=st.lists(st.lists(KEYS, min_size=1, max_size=4, unique_by=repr), max_size=8), buckets=st.integers(1, 5))
+def test_in_order_with_other_buckets_no_part_overtakes_another(keys: list[list[str]], buckets: int) -> None:
+    parts = [born(*some) for some in keys]
+    batch = WanBatch("r", 16, [(number % 3, part) for number, part in enumerate(parts)], ordered=1)
+    runs_in_order = parts_in_order(batch, Routing(buckets))
+    left = [set(map(repr, some)) for some in keys]
+    for bucket, pieces in runs_in_order:
+        for piece in pieces:
+            while not left[0]:
+                left.pop(0)
+            found = keys_of(piece)
+            assert {bucket_of(key, buckets) for key in found} == {bucket}
+            left[0] -= set(map(repr, found))
+    assert not any(left)
+    assert all(one[0] != other[0] for one, other in pairwise(runs_in_order))
 
 
 def test_a_batch_survives_its_encoding() -> None:
@@ -77,6 +104,7 @@ def test_a_batch_out_of_range_is_refused(batch: WanBatch) -> None:
         open_batch(encode(batch))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_garbage_is_refused(body: bytes) -> None:
     with pytest.raises(PeerError, match="malformed"):
@@ -109,6 +137,7 @@ def test_a_key_that_the_partition_resolver_refuses_is_named() -> None:
         parts_by_bucket(WanBatch("r", 16, [(3, born("plain"))]), Routing(16, "string-prefix", string_prefix))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(KEYS, min_size=1, max_size=12, unique=True), max_size=6), st.integers(1, 400))
 def test_runs_hold_no_more_than_fits_and_every_event_in_order(each: list[list[str]], size_max: int) -> None:
     parts = [born(*keys) for keys in each]

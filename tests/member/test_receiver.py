@@ -8,7 +8,7 @@ import pytest
 
 from heliograph.errors import ClockSkewError, PeerError, UsageError
 from heliograph.link.hello import Hello
-from heliograph.link.messages import Done, StatusQuery, WanBatch, encode
+from heliograph.link.messages import IN_ORDER, IN_ORDER_ANEW, Done, StatusQuery, WanBatch, encode
 from heliograph.member import receiver as receiver_module
 from heliograph.member.receiver import GatewayReceiver
 from heliograph.model.attributes import GatewayReceiverAttributes
@@ -189,6 +189,89 @@ def test_one_bucket_that_fails_refuses_the_batch_once_all_have_answered() -> Non
         await world.until(lambda: bool(sender.answers))
         assert sender.answers == [(1, "ClockSkewError: site 1 is 90000 ms ahead")]
         assert world.arrived("r", 0) == ["a"]
+
+    simulate(scenario)
+
+
+def in_order(*items: tuple[int, Part], region: str = "r", ordered: int = IN_ORDER) -> bytes:
+    return encode(WanBatch(region, BUCKETS, list(items), ordered=ordered))
+
+
+def test_ordered_batches_are_applied_bucket_after_bucket_and_batch_after_batch() -> None:
+    async def scenario(world: World) -> None:
+        world.apply_s, world.apply_spread = 0.1, 50
+        world.remote_regions.add("s")
+        link, sender = await connect(world, await world.receiver())
+        link.send_batch(1, in_order(*[(number % 3, part(str(number))) for number in range(9)], ordered=IN_ORDER_ANEW))
+        link.send_batch(2, in_order((2, part("9")), (2, part("10")), region="s"))
+        link.send_batch(3, in_order((0, part("11"))))
+        await world.until(lambda: len(sender.answers) == 3)
+        assert sender.answers == [(number, "ack") for number in (1, 2, 3)]
+        assert world.order == [str(number) for number in range(12)]
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_after_a_refusal_no_ordered_batch_is_applied_until_one_begins_anew(missing: bool) -> None:
+    """Refused by a bucket, or because the region is missing, which is known before those before it are applied."""
+
+    async def scenario(world: World) -> None:
+        world.apply_s = 0.1
+        receiver = await world.receiver()
+        link, sender = await connect(world, receiver)
+        if not missing:
+            world.refusals["r", 1] = ClockSkewError("ahead")
+        link.send_batch(1, in_order((0, part("a")), ordered=IN_ORDER_ANEW))
+        second = [(0, part("b")), (1, part("c")), (2, part("d"))]
+        link.send_batch(2, in_order(*second, region="s" if missing else "r"))
+        link.send_batch(3, in_order((3, part("e"))))
+        link.send_batch(4, batch((3, part("not ordered"))))
+        await world.until(lambda: len(sender.answers) == 4)
+        link.send_batch(5, in_order((3, part("f"))))
+        await world.until(lambda: len(sender.answers) == 5)
+        answers = dict(sender.answers)
+        assert (answers[1], answers[4]) == ("ack", "ack")
+        assert ("'s' does not exist" if missing else "ahead") in answers[2]
+        assert "none may overtake" in answers[3]
+        assert "none may overtake" in answers[5]
+        assert world.order == ["a", "not ordered"] if missing else ["not ordered", "a", "b"]
+        world.refusals.clear()
+        link.send_batch(6, in_order((0, part("b")), ordered=IN_ORDER_ANEW))
+        link.send_batch(7, in_order((1, part("c"))))
+        await world.until(lambda: len(sender.answers) == 7)
+        assert world.first_arrived("r", 1) == ["c"]
+        assert [work.batches for work in receiver._works.values()] == [0]
+        assert receiver._size == 0
+
+    simulate(scenario)
+
+
+def test_of_a_link_that_is_closed_only_what_is_under_way_is_applied() -> None:
+    async def scenario(world: World) -> None:
+        world.apply_s = 1.0
+        receiver = await world.receiver()
+        link, _ = await connect(world, receiver)
+        link.send_batch(1, in_order((0, part("a")), (1, part("b")), ordered=IN_ORDER_ANEW))
+        link.send_batch(2, in_order((0, part("c"))))
+        await asyncio.sleep(0.5)
+        link.close("enough")
+        await asyncio.sleep(5)
+        assert world.order == ["a"]
+        assert receiver._size == 0
+
+    simulate(scenario)
+
+
+def test_an_ordered_batch_larger_than_this_sites_engine_takes_is_applied_in_pieces_in_order() -> None:
+    async def scenario(world: World) -> None:
+        receiver = await world.receiver()
+        receiver._host.record_bytes_max = 2_000
+        link, sender = await connect(world, receiver)
+        keys = [f"key-{number}-{'x' * 100}" for number in range(100)]
+        link.send_batch(1, in_order((0, part(*keys)), (1, part("k")), ordered=IN_ORDER_ANEW))
+        await world.until(lambda: sender.answers == [(1, "ack")])
+        assert world.order == [*keys, "k"]
 
     simulate(scenario)
 

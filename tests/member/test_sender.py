@@ -202,6 +202,40 @@ def test_a_queue_that_gets_long_is_warned_of_once_and_so_are_late_events(caplog:
     simulate(scenario)
 
 
+@pytest.mark.parametrize("held_up", ["paused", "refused"])
+def test_what_the_log_holds_is_counted_although_there_is_no_memory_to_read_it(held_up: str) -> None:
+    """Two buckets whose logs hold more than one record when they are opened, with nothing left to hold them in."""
+
+    async def scenario(world: World) -> None:
+        for bucket in (1, 2):
+            for number in range(5):
+                await world.append("r", bucket, f"{bucket}.{number}")
+        await world.append_record("r", 3, Record(1, (), "control"))
+        await world.append_record("r", 3, Record(2, (), "control"))
+        sender = await world.sender(maximum_queue_memory=1, batch_size=1)
+        sender.activate("r", 0, 1)
+        for _ in range(10):
+            await world.append_record("r", 0, record_of(Part(HERE, (), 0, 0, 1, b"x" * 200_000)))
+        if held_up == "paused":
+            sender.pause()
+        else:
+            world.remote_regions.remove("r")
+            await world.receiver()
+            await world.until(lambda: sender.status().error.startswith("RegionNotFoundError"))
+        activate_all(sender)
+        await asyncio.sleep(5)
+        assert (sender.status().uncounted_buckets, sender.status().queued) == (0, 20)
+        if held_up == "paused":
+            await world.receiver()
+            sender.resume()
+        world.remote_regions.add("r")
+        await settled(world, sender)
+        assert sender.status().counters["eventsAcknowledged"] == 20
+        assert world.first_arrived("r", 2) == [f"2.{number}" for number in range(5)]
+
+    simulate(scenario)
+
+
 def test_memory_that_fills_after_the_start_is_noticed_when_it_is_free_again() -> None:
     async def scenario(world: World) -> None:
         await world.receiver()

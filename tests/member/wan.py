@@ -122,7 +122,7 @@ class RemoteHost:
         self.network: Network = world.network.host(name)
         self.rng = random.Random(world.rng.random())
         self.record_bytes_max = RECORD_BYTES_MAX
-        self._answer_at = 0.0
+        self._answer_at: dict[tuple[str, int], float] = {}
         self._world = world
 
     def routing(self, region: str) -> Routing:
@@ -134,8 +134,10 @@ class RemoteHost:
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         loop = asyncio.get_running_loop()
         # Timers of one moment fire in any order; a bucket's primary keeps the order of the calls.
-        self._answer_at = max(self._answer_at + 1e-6, loop.time() + self._world.apply_s)
-        loop.call_at(self._answer_at, self._apply, future, region, bucket, parts)
+        last_at = self._answer_at.get((region, bucket), 0.0)
+        takes_s = self._world.apply_s * self.rng.uniform(1, 1 + self._world.apply_spread)
+        answer_at = self._answer_at[region, bucket] = max(last_at + 1e-6, loop.time() + takes_s)
+        loop.call_at(answer_at, self._apply, future, region, bucket, parts)
         return future
 
     def _apply(self, future: asyncio.Future[Done], region: str, bucket: int, parts: tuple[Part, ...]) -> None:
@@ -146,6 +148,7 @@ class RemoteHost:
             future.set_exception(error)
             return
         self._world.applied.setdefault((region, bucket), []).extend(parts)
+        self._world.sequence.extend(parts)
         future.set_result(Done(1))
 
 
@@ -163,7 +166,11 @@ class World:
         self.remote_regions = {"r"}
         self.refusals: dict[tuple[str, int], HeliographError] = {}
         self.applied: dict[tuple[str, int], list[Part]] = {}
+        self.sequence: list[Part] = []
+        """All that was applied, of whatever region and bucket, repeats included."""
         self.apply_s = 0.001
+        self.apply_spread = 0.0
+        """How many times as long as `apply_s` a bucket may take longer."""
         self.locators_down = False
         self.receivers: list[GatewayReceiver] = []
         self.dead_receivers: list[ReceiverInfo] = []
@@ -238,6 +245,15 @@ class World:
     def arrived(self, region: str, bucket: int) -> list[object]:
         """The keys that site 2 was given, repeats included."""
         return [key for part in self.applied.get((region, bucket), []) for key in keys_of(part)]
+
+    @property
+    def order(self) -> list[object]:
+        """The keys of all that was applied, repeats included."""
+        return [key for part in self.sequence for key in keys_of(part)]
+
+    def first_order(self) -> list[object]:
+        """The keys of all that was applied, in the order of their first arrival."""
+        return list(dict.fromkeys(self.order))
 
     def first_arrived(self, region: str, bucket: int) -> list[object]:
         """The keys that site 2 was given, in the order of their first arrival."""

@@ -186,6 +186,19 @@ def test_a_sender_that_names_a_disk_store_is_for_regions_in_it() -> None:
         check_sender_store(senders["wan"], ())
 
 
+def test_a_sender_that_keeps_the_order_of_threads_is_serial_and_of_one_disk_store() -> None:
+    with pytest.raises(UsageError, match="is parallel and can't be created with order-policy thread"):
+        sender(parallel=True, order_policy="thread")
+    senders = {
+        "default": sender(id="default", order_policy="thread"),
+        "wan": sender(id="wan", order_policy="thread", disk_store_name="wan"),
+    }
+    check_region_senders(region(gateway_sender_ids=("default",)), senders)
+    check_region_senders(region(disk_store="wan", gateway_sender_ids=("wan",)), senders)
+    with pytest.raises(UsageError, match=r"order of threads, .* create it with --disk-store-name=wan"):
+        check_region_senders(region(disk_store="wan", gateway_sender_ids=("default",)), senders)
+
+
 @pytest.mark.parametrize(
     ("there", "here", "said"),
     [

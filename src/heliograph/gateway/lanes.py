@@ -264,7 +264,7 @@ class Lane:
                 departing.sent += passed
                 flight.withheld -= sum([part.count for _, part in passed])
             departing.events -= flight.withheld
-        return WanBatch(batch.region, batch.buckets, departing.sent, batch.resolver)
+        return WanBatch(batch.region, batch.buckets, departing.sent, batch.resolver, batch.ordered)
 
     def _land(self, batch_id: int) -> _InFlight | None:
         landed = self._in_flight.pop(batch_id, None)

@@ -143,6 +143,7 @@ class BucketQueue:
     held_events: int = 0
     unsent_events: int = 0
     _probe: Probe | None = None
+    _counted: Seq = NO_SEQ
     _missed_events: int = 0
     _missed_after: Seq = NO_SEQ
     _unsent: deque[Held] = field(default_factory=deque)
@@ -168,7 +169,7 @@ class BucketQueue:
         parts, count, size, skipped = self._select(record)
         if previous > self.tip or not self._may_hold(size, parts):
             if fresh:
-                self._miss(seq, count)
+                self._know(seq, previous, count)
             return False
         if not fresh and seq > self._missed_after:
             self._missed_events = max(0, self._missed_events - count)
@@ -179,6 +180,33 @@ class BucketQueue:
             note_updates(held)
         self._hold(held)
         return held.count > 0
+
+    def note(self, seq: Seq, previous: Seq, record: Record) -> None:
+        """Know of a record that is going to be offered when the log is read, and count its events."""
+        if seq > self.last_known:
+            self.last_known = seq
+            self._know(seq, previous, self._select(record)[1])
+
+    def _know(self, seq: Seq, previous: Seq, count: int) -> None:
+        """Count the events of the newest record of the log, which is not held."""
+        if previous <= max(self.tip, self._counted):
+            self._counted = seq
+        if count:
+            self._miss(seq, count)
+
+    def recount(self, after: Seq, through: Seq, events: int) -> None:
+        """Somebody has counted the events in the log after `after`, where the tip was, up to `through`, the last known.
+
+        Ignored when the window has moved meanwhile: then it is being read, which counts too.
+        """
+        if self.tip == after and not (self._missed_events and self._missed_after < through):
+            self._missed_events += events
+            self._missed_after = after
+            self._counted = max(self._counted, through)
+
+    def events_for_site(self, record: Record) -> int:
+        """Return how many events of a record are for the remote site."""
+        return self._select(record)[1]
 
     def _select(self, record: Record) -> tuple[tuple[Part, ...], int, int, int]:
         """Return the parts for the remote site, their events, the bytes to hold them, and the events skipped."""
@@ -312,7 +340,12 @@ class BucketQueue:
     @property
     def uncounted(self) -> bool:
         """Say whether the log holds records after the window, and nobody knows yet whether events are in them."""
-        return self.behind and not self.queued_events
+        return self.last_known > max(self.tip, self._counted) and not self.queued_events
+
+    @property
+    def next_seq(self) -> Seq:
+        """The sequence of the next record with events to be sent; there has to be one."""
+        return next(held.seq for held in self._unsent if held.count)
 
     @property
     def oldest_unsent_ms(self) -> int | None:
@@ -322,11 +355,17 @@ class BucketQueue:
     # --- what goes out
 
     def take(
-        self, items: list[tuple[int, Part]], events_max: int, bytes_max: int, recipients: tuple[int, ...]
+        self,
+        items: list[tuple[int, Part]],
+        events_max: int,
+        bytes_max: int,
+        recipients: tuple[int, ...],
+        below: Seq | None = None,
     ) -> Flight | None:
         """Append what is to be shipped next to `items`, as `outgoing` parts; None when nothing fits.
 
         Whole records, up to `events_max` events and `bytes_max` bytes; into empty `items` at least one fits always.
+        below: no events of records from this sequence on.
         """
         flight = Flight([], 0, 0)
         unsent, bucket = self._unsent, self.bucket
@@ -336,6 +375,8 @@ class BucketQueue:
                 self._strip(held)
             count, size = flight.count + held.count, flight.size + held.size
             if items and held.count and (count > events_max or size > bytes_max):
+                break
+            if below is not None and held.count and held.seq >= below:
                 break
             unsent.popleft()
             held.sent = True
@@ -418,6 +459,7 @@ class BucketQueue:
             self._probe = probe
         if self._unsent and probe.holder is None:
             probe.holder = self
+        self._counted = max(self._counted, self.tip)
         while len(self._unsent) > (probe.holder is self):
             self._drop(self._unsent.pop())
         self.tip = self._unsent[-1].seq if self._unsent else self.floor
@@ -458,4 +500,5 @@ class BucketQueue:
             self.conflation.clear()
         self._free(self.held_bytes)
         self.held_events = self.unsent_events = self._missed_events = 0
+        self._counted = NO_SEQ
         self.tip = self.last_known = self.floor

@@ -52,6 +52,23 @@ def parts_by_bucket(batch: WanBatch, routing: Routing) -> dict[int, list[Part]]:
     return sorted_parts
 
 
+def parts_in_order(batch: WanBatch, routing: Routing) -> list[tuple[int, list[Part]]]:
+    """Return the runs of a batch that is to be applied in order: parts that follow each other, for one bucket here.
+
+    The events of one part were put at the same time, so its pieces for several buckets have no order. Raises as
+    `parts_by_bucket`.
+    """
+    same = (batch.buckets, batch.resolver) == (routing.total, routing.resolver)
+    order: list[tuple[int, list[Part]]] = []
+    for bucket, part in batch.items:
+        for here, piece in [(bucket, part)] if same else _split(part, routing):
+            if order and order[-1][0] == here:
+                order[-1][1].append(piece)
+            else:
+                order.append((here, [piece]))
+    return order
+
+
 def _split(part: Part, routing: Routing) -> list[tuple[int, Part]]:
     columns = decode_columns(part.columns)
     check_part(part, columns)

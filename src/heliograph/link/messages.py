@@ -543,12 +543,20 @@ class WanBatch(msgspec.Struct, frozen=True, array_like=True):
     buckets, resolver: total-num-buckets and partition resolver at the sending site; where those of the remote site are
     the same, a part keeps its bucket.
     items: (bucket, part) with birth and recipients filled in.
+    ordered: UNORDERED, or the items are in the order of the whole log and are to be applied in that order, after those
+    of the ordered batch before it on the link: IN_ORDER. The first one after a refusal says IN_ORDER_ANEW, and begins
+    at the oldest record that is not acknowledged; until then all others are refused.
     """
 
     region: str
     buckets: int
     items: list[tuple[int, Part]]
     resolver: str = ""
+    ordered: int = 0
+
+
+UNORDERED, IN_ORDER, IN_ORDER_ANEW = 0, 1, 2
+"""See `WanBatch.ordered`."""
 
 
 Request = (

@@ -4,7 +4,8 @@
                        └──────────────────────────────────────────────────────any one failed──> refusal
 
 A batch is acknowledged when every part of it is in this site's log or was judged by it, never before. A refused batch
-stays in the sender's queue. Parts of one link and bucket are handed over in the order in which they came.
+stays in the sender's queue. Parts of one link and bucket are handed over in the order in which they came; of ordered
+batches also those of different buckets, each when the one before it is in the log (`gateway.in_order`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
-from heliograph.gateway.verdict import open_batch, parts_by_bucket, runs
+from heliograph.gateway.in_order import InOrder
+from heliograph.gateway.verdict import open_batch, parts_by_bucket, parts_in_order, runs
 from heliograph.link.failures import failure_of
 from heliograph.link.hello import Hello
-from heliograph.link.messages import Done, ReceiverAction, ReceiverStatus
+from heliograph.link.messages import IN_ORDER_ANEW, Done, ReceiverAction, ReceiverStatus, WanBatch
 from heliograph.model.attributes import GatewayReceiverAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import EVERY_INTERFACE, Address
@@ -65,23 +67,39 @@ class ReceiverHost(Protocol):
 
 
 @dataclass(slots=True)
-class _Work:
-    """What one link has under way."""
-
-    batches: int = 0
-    size: int = 0
-    refusal: str = ""
-
-
-@dataclass(slots=True)
 class _Batch:
-    """A batch under way: how many answers of buckets there still have to be, and the first failure."""
+    """A batch under way: how many answers of buckets there still have to be, and the first failure.
+
+    order: in which it waits for its turn, None when it is not ordered.
+    """
 
     link: Link
     batch_id: int
     size: int
     answers: int
     failure: BaseException | None = None
+    order: InOrder[_Run] | None = None
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one bucket appends of an ordered batch; or why the batch can't be applied."""
+
+    batch: _Batch
+    region: str = ""
+    bucket: int = 0
+    parts: tuple[Part, ...] = ()
+    error: HeliographError | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one link has under way."""
+
+    batches: int = 0
+    size: int = 0
+    refusal: str = ""
+    order: InOrder[_Run] = field(default_factory=InOrder)
 
 
 @dataclass(slots=True)
@@ -90,6 +108,10 @@ class _Counters:
     events: int = 0
     refused: int = 0
     bytes_received: int = 0
+
+
+def _overtaking() -> UnavailableError:
+    return UnavailableError("a batch before it was refused, and in this order none may overtake another")
 
 
 class GatewayReceiver(BaseHandler):
@@ -180,14 +202,20 @@ class GatewayReceiver(BaseHandler):
         work = self._works.get(link)
         if work is None:
             work = self._works[link] = _Work()
+        batch: WanBatch | None = None
         try:
             batch = open_batch(body)
-            parts = list(parts_by_bucket(batch, self._host.routing(batch.region)).items())
+            routing = self._host.routing(batch.region)
+            in_order = parts_in_order(batch, routing) if batch.ordered else None
+            parts = in_order if in_order is not None else list(parts_by_bucket(batch, routing).items())
             size_max = self._host.record_bytes_max
             if len(body) > size_max:
                 parts = [(bucket, [*run]) for bucket, some in parts for run in runs(some, size_max)]
         except HeliographError as exc:
-            self._refuse(link, batch_id, exc)
+            if batch is not None and batch.ordered:
+                self._refuse_in_turn(link, batch_id, batch, work, exc)
+            else:
+                self._refuse(link, batch_id, exc)
             return
         counters = self._counters
         counters.batches += 1
@@ -197,8 +225,12 @@ class GatewayReceiver(BaseHandler):
         work.size += len(body)
         self._size += len(body)
         under_way = _Batch(link, batch_id, len(body), len(parts))
-        for bucket, bucket_parts in parts:
-            self._apply(under_way, batch.region, bucket, tuple(bucket_parts))
+        if batch.ordered:
+            given = [_Run(under_way, batch.region, bucket, tuple(some)) for bucket, some in parts]
+            self._apply_in_order(under_way, work.order, given, anew=batch.ordered == IN_ORDER_ANEW)
+        else:
+            for bucket, bucket_parts in parts:
+                self._apply(under_way, batch.region, bucket, tuple(bucket_parts))
         if not parts:
             self._finish(under_way)
         too_much = work.size > WORK_BYTES_MAX or work.batches > WORK_BATCHES_MAX or self._size > ALL_BYTES_MAX
@@ -225,11 +257,42 @@ class GatewayReceiver(BaseHandler):
         future.add_done_callback(done)
 
     def _answered(self, batch: _Batch, failure: BaseException | None) -> None:
+        self._count_answer(batch, failure)
+        order = batch.order
+        if order is not None:
+            for run in order.on_ended(failed=failure is not None):
+                self._count_answer(run.batch, _overtaking())
+            self._apply_next(order)
+
+    def _count_answer(self, batch: _Batch, failure: BaseException | None) -> None:
         batch.answers -= 1
         if failure is not None and batch.failure is None:
             batch.failure = failure
         if not batch.answers:
             self._finish(batch)
+
+    def _apply_in_order(self, batch: _Batch, order: InOrder[_Run], given: list[_Run], *, anew: bool) -> None:
+        batch.order = order
+        if order.take(given, anew=anew):
+            self._apply_next(order)
+        else:
+            for _ in given:
+                self._count_answer(batch, _overtaking())
+
+    def _apply_next(self, order: InOrder[_Run]) -> None:
+        run = order.next()
+        if run is None:
+            return
+        if run.error is not None:
+            self._answered(run.batch, run.error)
+        else:
+            self._apply(run.batch, run.region, run.bucket, run.parts)
+
+    def _refuse_in_turn(self, link: Link, batch_id: int, batch: WanBatch, work: _Work, error: HeliographError) -> None:
+        """Refuse an ordered batch when its turn comes, so that none after it is applied."""
+        work.batches += 1
+        under_way = _Batch(link, batch_id, 0, 1)
+        self._apply_in_order(under_way, work.order, [_Run(under_way, error=error)], anew=batch.ordered == IN_ORDER_ANEW)
 
     def _finish(self, batch: _Batch) -> None:
         """Every bucket has answered."""
@@ -266,8 +329,10 @@ class GatewayReceiver(BaseHandler):
         link.send_refusal(batch_id, told.error, told.message)
 
     def on_closed(self, link: Link, reason: str) -> None:
-        """Forget a link; what it had under way is appended all the same."""
-        self._works.pop(link, None)
+        """Forget a link; what it had under way is appended all the same, but what waits for that in order is not."""
+        work = self._works.pop(link, None)
+        for run in work.order.close() if work is not None else ():
+            self._count_answer(run.batch, UnavailableError("the link was closed"))
         self._held.pop(link, None)
         _log.info("sender gone peer=%s reason=%s", link.peer.name, reason)
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from heliograph.errors import RegionNotFoundError, UnavailableError, UsageError
 from heliograph.gateway.lanes import Lane, LaneCounters, Route
+from heliograph.gateway.ordered_lane import OrderedLane
 from heliograph.gateway.queue import Memory, QueueCounters
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SenderAction, SenderStatus
@@ -24,6 +25,7 @@ from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBucke
 from heliograph.member.sender_commands import commanded, keep_command
 from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
 from heliograph.member.sender_host import SenderHost
+from heliograph.member.sender_ordered import OrderedBuckets
 from heliograph.member.sender_plugins import PluginFailures, SenderPlugins, same_plugins
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import GatewaySenderAttributes
@@ -116,7 +118,7 @@ class GatewaySender:
         self._tasks = Tasks(host.fail)
         self._alarms.set_alert_threshold(attributes.alert_threshold)
         self._dispatchers = self._make_dispatchers()
-        self._buckets = ShippedBuckets(
+        self._buckets = (OrderedBuckets if attributes.keeps_threads_order else ShippedBuckets)(
             host,
             attributes.id,
             attributes.remote_distributed_system_id,
@@ -215,10 +217,11 @@ class GatewaySender:
     def _make_dispatchers(self) -> list[Dispatcher]:
         attributes, host = self.attributes, self._host
         hello = Hello("sender", f"{attributes.id}@{host.name}", host.dsid)
+        lane, lanes = (OrderedLane, 1) if attributes.keeps_threads_order else (Lane, attributes.dispatcher_threads)
         return [
             Dispatcher(
                 number,
-                Lane(
+                lane(
                     attributes.batch_size,
                     attributes.batch_time_interval,
                     self._route,
@@ -230,7 +233,7 @@ class GatewaySender:
                 finder=self._finder,
                 owner=self,
             )
-            for number in range(attributes.dispatcher_threads)
+            for number in range(lanes)
         ]
 
     # --- which buckets: parallel

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from heliograph.engine.seam import Log, LogEntry
+from heliograph.engine.seam import Log
 from heliograph.errors import FencedError, HeliographError, RegionNotFoundError
 from heliograph.gateway.conflation import ConflationIndex
 from heliograph.gateway.filters import EventFilters
@@ -192,8 +192,7 @@ class ShippedBuckets:
                         region, assignment.generation, bucket, epoch=assignment.epoch, begin=begin
                     )
                 )
-                shipped = self._begin(key, log, subject, cursor)
-                self._look_back(key, shipped, await self._persistently(lambda: log.last(subject)))
+                await self._look_back(key, self._begin(key, log, subject, cursor), log)
         except (FencedError, RegionNotFoundError) as exc:
             self._on_fenced(key, exc)
         finally:
@@ -222,8 +221,9 @@ class ShippedBuckets:
         _log.info("shipping sender=%s region=%s bucket=%d after=%d", self._sender, region, bucket, cursor.seq)
         return shipped
 
-    def _look_back(self, key: BucketKey, shipped: Shipped, last: LogEntry | None) -> None:
+    async def _look_back(self, key: BucketKey, shipped: Shipped, log: Log) -> None:
         """Take what was appended before the bucket was offered to: one record at once, more from the log."""
+        last = await self._persistently(lambda: log.last(shipped.subject))
         if last is None:
             return
         if shipped.cursor.owned_before:
@@ -237,9 +237,12 @@ class ShippedBuckets:
     def _feed_of(self, log: Log) -> Feed:
         feed = self._feeds.get(log)
         if feed is None:
-            feed = self._feeds[log] = Feed(log, self._memory, self._tasks, self._on_taken)
+            feed = self._feeds[log] = self._make_feed(log)
             feed.start()
         return feed
+
+    def _make_feed(self, log: Log) -> Feed:
+        return Feed(log, self._memory, self._tasks, self._on_taken)
 
     def _on_room(self) -> None:
         """Memory, which all queues share, may be free."""

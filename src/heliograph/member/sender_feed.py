@@ -93,7 +93,8 @@ class Feed:
             queues = set(next_reading(self._sources.values()))
             if not queues:
                 self._starved = not self._memory.roomy
-                await self._wake.wait()
+                if not await self._count():
+                    await self._wake.wait()
                 continue
             try:
                 met = await self._catch_up({s: q for s, q in self._sources.items() if q in queues})
@@ -103,6 +104,33 @@ class Feed:
             else:
                 if not met:
                     await self._wake.wait()
+
+    async def _count(self) -> bool:
+        """Count what there is no memory to read, of queues of which nothing is known; returns whether there were any.
+
+        Such a queue may wait for long: of a sender that is paused, or that nobody answers.
+        """
+        sources = {subject: queue for subject, queue in self._sources.items() if queue.uncounted}
+        if not sources:
+            return False
+        afters = {subject: queue.tip for subject, queue in sources.items()}
+        throughs = {subject: queue.last_known for subject, queue in sources.items()}
+        events = dict.fromkeys(sources, 0)
+        try:
+            async with aclosing(self._log.read(list(sources), after=Seq(min(afters.values())))) as stream:
+                async for entries in stream:
+                    for entry in entries:
+                        if afters[entry.subject] < entry.seq <= throughs[entry.subject]:
+                            record = decode_record(entry.payload)
+                            events[entry.subject] += sources[entry.subject].events_for_site(record)
+        except HeliographError as exc:
+            _log.warning("counting interrupted error=%s", exc)
+            await asyncio.sleep(RETRY_S)
+            return True
+        for subject, queue in sources.items():
+            if self._sources.get(subject) is queue:
+                queue.recount(afters[subject], throughs[subject], events[subject])
+        return True
 
     async def _catch_up(self, sources: Sources) -> bool:
         """Read until the queues lack nothing; returns False when memory ended it."""

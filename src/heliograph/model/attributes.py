@@ -204,7 +204,7 @@ def _checked_action(field: str, action: str) -> str:
     raise UsageError(f"{shown} is not known: use {' or '.join(EXPIRATION_ACTIONS)}")
 
 
-OrderPolicy = Literal["key", "partition"]
+OrderPolicy = Literal["key", "partition", "thread"]
 
 
 class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,8 +217,9 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     disk_store_name: that of every region that names the sender, whose log is the queue; "" leaves it to them.
     members, groups: the servers that run a serial sender, by name or group (case does not matter); none means all.
     maximum_queue_memory: MB of queued events held in memory by one member; the rest is re-read from the log.
-    order_policy: among `dispatcher_threads`; both get the order of `partition`, which is that of `key` and more:
-    a key has one bucket, a bucket one dispatcher.
+    order_policy: of `key` and `partition` both get the order of `partition`, which is that of `key` and more: a key has
+    one bucket, a bucket one dispatcher. `thread` keeps the order of the log of a disk store over all its buckets and
+    regions, with one dispatcher whatever `dispatcher_threads` says.
     gateway_event_filters, gateway_event_substitution_filter: plug-ins (`model.plugins`), see `gateway.plugins`.
     """
 
@@ -240,6 +241,11 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     gateway_event_filters: tuple[str, ...] = ()
     gateway_event_substitution_filter: str = ""
 
+    @property
+    def keeps_threads_order(self) -> bool:
+        """Say whether events leave in the order of the whole log, and not only of each bucket's."""
+        return self.order_policy == "thread"
+
     def runs_on(self, name: str, groups: Iterable[str]) -> bool:
         """Say whether a server of that name and those groups has an instance of the sender."""
         if self.members:
@@ -259,6 +265,11 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             raise UsageError(
                 f"gateway sender {self.id} is parallel, so every server ships the buckets whose primary it has: "
                 "leave member and group out, or use a serial one"
+            )
+        if self.parallel and self.keeps_threads_order:
+            raise UsageError(
+                f"gateway sender {self.id} is parallel and can't be created with order-policy thread: each server "
+                "ships its own buckets, without an order between them; use a serial one, or key or partition"
             )
         if self.members and self.groups:
             raise UsageError("member and group exclude each other: give one of them")
@@ -430,4 +441,10 @@ def check_region_senders(region: RegionAttributes, senders: Mapping[str, Gateway
             raise UsageError(
                 f"region {region.name} is in disk store {region.disk_store} and its log there is the queue, but "
                 f"gateway sender {name!r} names {sender.disk_store_name}: let both name one, or the sender none"
+            )
+        if sender.keeps_threads_order and region.disk_store != (sender.disk_store_name or DEFAULT_STORE):
+            raise UsageError(
+                f"region {region.name} is in disk store {region.disk_store}, but gateway sender {name!r} keeps the "
+                f"order of threads, which only one log has: that of {DEFAULT_STORE}, as it names no disk store; create "
+                f"it with --disk-store-name={region.disk_store} and let all its regions be there"
             )

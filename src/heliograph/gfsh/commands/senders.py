@@ -32,7 +32,7 @@ _HELPS = {
     "alert_threshold": "Warn of events that are older than this (ms) when they are acknowledged; 0: never.",
     "maximum_queue_memory": "Queued events held in memory, in MB.",
     "dispatcher_threads": "Connections that ship at the same time.",
-    "order_policy": "What stays in order between them.",
+    "order_policy": "What stays in order: events of a key, a bucket, or (of a serial one) a thread.",
     "gateway_event_filters": "What decides which events are shipped: module:object, with parameters as "
     'module:object{"name": value}; several are separated by commas.',
     "gateway_event_substitution_filter": "What gives the values that are shipped in the place of the entries' own.",
