@@ -14,11 +14,10 @@ demo: .venv/ready
 	$(BIN)/helio demo
 
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile --seeds=$(TEST_SEEDS) -m "not soak"
+	$(BIN)/pytest -n 2 --dist loadfile --seeds=$(TEST_SEEDS)
 
 soak: .venv/ready
 	$(BIN)/pytest tests/sim/test_campaign.py -n 2 -q --seeds=$(SEEDS) --first-seed=$(FIRST_SEED)
-	$(BIN)/pytest -m soak -q
 	$(BIN)/pytest tests/system/test_histories.py -k right -q --runs=$(RUNS) --first-seed=$(FIRST_SEED)
 
 check: .venv/ready

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from heliograph import aio
 from heliograph.api.backend import Backend
@@ -26,25 +26,38 @@ from tests.history import linearizable, reads
 from tests.history.operations import Operation, by_key
 from tests.history.workload import Answer, Client, Mix, outcome_of
 from tests.system.clusters import wait_replicated
-from tests.system.nemesis import Nemesis
+from tests.system.nemesis import Nemesis, Schedule, drawn
 from tests.system.scenarios import assert_equal, connect_sites
 from tests.system.sites import Daemon, Site, Sites
 from tests.system.waiting import PATIENCE_S, eventually
 
 REGIONS = {"spread": ("PARTITION_REDUNDANT_PERSISTENT", "parallel"), "everywhere": ("REPLICATE_PERSISTENT", "serial")}
 SERVERS = 3
-WORK_S = 16.0
-FAULTS = (5, 8)
-"""The least and the most of one run."""
 HOT_KEYS = tuple(f"hot-{number}" for number in range(8))
-MIXES = (Mix(pause_s=0.1), Mix(once=0, put=1, change=80, pause_s=0.1, conditions=(12, 0, 1, 1, 0)))
+CONDITIONAL = Mix(once=0, put=1, change=80, pause_s=0.1, conditions=(12, 0, 1, 1, 0))
 READING = Mix(once=0, put=0, change=0, get=1, pause_s=0.1)
 HASTY_S, PATIENT_S = 2.5, 20.0
-HASTY, PATIENT = 2, 4
-"""Clients of a region that soon give up what hangs and write the same entries elsewhere, and those that wait for it."""
 READ_S = 2.0
 
 T = TypeVar("T")
+
+
+class Load(NamedTuple):
+    """What clients do and for how long.
+
+    hasty, patient: clients of a region that soon give up what hangs and write the same entries elsewhere, and those
+    that wait for it.
+    """
+
+    mix: Mix
+    lasts_s: float = 16.0
+    hasty: int = 2
+    patient: int = 4
+
+
+LOADS = (Load(Mix(pause_s=0.1)), Load(CONDITIONAL))
+CROWD = Load(CONDITIONAL, lasts_s=28.0, hasty=5, patient=10)
+"""So many that two primaries of a bucket are sure to be asked at a time."""
 
 
 @dataclass
@@ -118,8 +131,15 @@ async def _answer(work: Awaitable[T]) -> Answer[T]:
         return Answer(outcome_of(exc), None, exc)
 
 
-def run_seed(sites: Sites, seed: int, *, settle_s: float = PATIENCE_S) -> Run:
-    """Start sites, disturb them while clients work, heal them, and return what was seen.
+def run_seed(
+    sites: Sites,
+    seed: int,
+    *,
+    schedule: Schedule = drawn,
+    loads: Sequence[Load] = LOADS,
+    settle_s: float = PATIENCE_S,
+) -> Run:
+    """Start sites, disturb them while clients work (one of the loads), heal them, and return what was seen.
 
     Site 1 has one locator in the run of an even seed, and three in that of an odd one.
     """
@@ -127,28 +147,29 @@ def run_seed(sites: Sites, seed: int, *, settle_s: float = PATIENCE_S) -> Run:
     connect_sites([here, remote], {1: [2]}, REGIONS)
     if len(here.locators) > 1:
         wait_replicated(here)
-    return asyncio.run(_run(here, remote, random.Random(seed), settle_s))
+    rng = random.Random(seed)
+    load = rng.choice(loads)
+    nemesis = Nemesis(here, remote, schedule(rng, here, remote, load.lasts_s))
+    return asyncio.run(_run(here, remote, rng, load, nemesis, settle_s))
 
 
-async def _run(here: Site, remote: Site, rng: random.Random, settle_s: float) -> Run:
+async def _run(here: Site, remote: Site, rng: random.Random, load: Load, nemesis: Nemesis, settle_s: float) -> Run:
     seen = Run(histories={region: [] for region in REGIONS})
-    nemesis = Nemesis(here, remote, rng, WORK_S, rng.randint(*FAULTS))
-    mix = rng.choice(MIXES)
     links = Links(RealNetwork(), Hello(role="client", name="reader"))
     thin = [aio.connect(here.everywhere, timeout_s=timeout_s) for timeout_s in (HASTY_S, PATIENT_S)]
     try:
         for client in thin:
             await client.open()
         working = [
-            _client(region, f"{region}-{number}", ThinPlace(here.number, client), mix, rng, seen)
+            _client(region, f"{region}-{number}", ThinPlace(here.number, client), load.mix, rng, seen)
             for region in REGIONS
-            for number, client in enumerate([thin[0]] * HASTY + [thin[1]] * PATIENT)
+            for number, client in enumerate([thin[0]] * load.hasty + [thin[1]] * load.patient)
         ]
         reading = [
             _client("everywhere", f"at-{server.name}", ServerPlace(here.number, server, links), READING, rng, seen)
             for server in here.servers
         ]
-        until_s = asyncio.get_running_loop().time() + WORK_S
+        until_s = asyncio.get_running_loop().time() + load.lasts_s
         await asyncio.gather(nemesis.disturb(), *(client.run(until_s) for client in (*working, *reading)))
         seen.story = nemesis.story
         seen.unequal = await asyncio.to_thread(_wait_equal, here, remote, settle_s)

@@ -13,6 +13,8 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from typing import NamedTuple
 
 import psutil
 
@@ -21,6 +23,8 @@ from heliograph.gfsh.processes import is_alive
 from tests.system.clusters import wait_replicated
 from tests.system.sites import Daemon, Site
 
+FAULTS = (5, 8)
+"""The least and the most of one run."""
 FIRST_S = 2.0
 """Before the first fault, so that clients are at work."""
 RESTART_S = 1.0
@@ -117,6 +121,9 @@ def _nothing(daemon: Daemon) -> None:
 KILL = Fault("kill", kill, start, (0.0, 3.0))
 STOP = Fault("stop", stop, start, (0.0, 2.0))
 FREEZE = Fault("freeze", freeze, thaw, (0.5, 5.5))
+LONG_FREEZE = Fault("freeze", freeze, thaw, (3.0, 4.5))
+"""Longer than the tests' member-timeout and a take-over."""
+TAKING_OVER_S = 3.5
 HANG = Fault("hang and kill", hang_and_kill, start, (0.0, 2.0))
 KILL_ENGINE = Fault("kill the engine of", kill_engine, _nothing, (0.0, 0.0))
 WIPE = Fault("wipe", wipe, start, (0.0, 3.0))
@@ -127,17 +134,41 @@ AT_ONE_OF_THREE = (*AT_LOCATORS, (2, WIPE))
 AT_REMOTE_SERVERS = ((1, KILL), (1, FREEZE), (2, HANG))
 
 
-class Nemesis:
-    """The schedule of one run. story: what happened when, in seconds since it began."""
+class Step(NamedTuple):
+    """A fault of a schedule. share: of the span between its least and its most seconds."""
 
-    def __init__(self, here: Site, remote: Site, rng: random.Random, lasts_s: float, count: int) -> None:
+    at_s: float
+    daemon: Daemon
+    fault: Fault
+    share: float
+
+
+Schedule = Callable[[random.Random, Site, Site, float], list[Step]]
+"""Draws what goes wrong at a site and a remote one while clients work for so many seconds."""
+
+
+def drawn(rng: random.Random, here: Site, remote: Site, lasts_s: float) -> list[Step]:
+    """Return a few faults of any kind, at any time."""
+    count = rng.randint(*FAULTS)
+    return [Step(rng.uniform(FIRST_S, lasts_s), *_draw(rng, here, remote), rng.random()) for _ in range(count)]
+
+
+def taking_over(rng: random.Random, here: Site, remote: Site, lasts_s: float) -> list[Step]:
+    """Return freezes of one server after the other, until others have taken over what it is primary for."""
+    servers = cycle(rng.sample(here.servers, len(here.servers)))
+    count = int((lasts_s - FIRST_S) / TAKING_OVER_S)
+    return [Step(FIRST_S + turn * TAKING_OVER_S, next(servers), LONG_FREEZE, rng.random()) for turn in range(count)]
+
+
+class Nemesis:
+    """Plays a schedule. story: what happened when, in seconds since it began."""
+
+    def __init__(self, here: Site, remote: Site, schedule: Sequence[Step]) -> None:
         self.story: list[str] = []
         self._here = here
         self._turns = {daemon.name: asyncio.Lock() for site in (here, remote) for daemon in site.daemons}
         self._turns |= dict.fromkeys([locator.name for locator in here.locators], asyncio.Lock())
-        self._schedule = sorted(
-            (rng.uniform(FIRST_S, lasts_s), *_draw(rng, here, remote), rng.random()) for _ in range(count)
-        )
+        self._schedule = schedule
         self._began_s = 0.0
 
     async def disturb(self) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from heliograph.gfsh import launch
 from tests.system.conftest import opened
-from tests.system.histories import Run, run_seed
+from tests.system.histories import CROWD, LOADS, Load, Run, run_seed
+from tests.system.nemesis import Schedule, drawn, taking_over
 from tests.system.sites import ROOT, Sites
 
 EXAMPLES = 5
@@ -44,17 +45,27 @@ def test_every_history_is_right(sites: Sites, history_seed: int, tmp_path: Path)
 
 @pytest.mark.timeout(360)
 @pytest.mark.parametrize(
-    ("bug", "found", "seeds"),
+    ("bug", "found", "seeds", "schedule", "loads"),
     [
-        # Two writers have to meet in one bucket; four seeds may miss it. What make test has is in test_planted_bugs.
-        pytest.param(
-            "unfenced_engine", "no order explains|entries differ at server", (6, 2, 10, 0), marks=pytest.mark.soak
+        # Two writers have to meet in one bucket, so this has more of what brings them together.
+        (
+            "unfenced_engine",
+            "no order explains|entries differ at server|gone back|invented",
+            (0, 2, 4),
+            taking_over,
+            (CROWD,),
         ),
-        ("early_cursor", "entries differ at site 2", (8, 10, 2)),
+        ("early_cursor", "entries differ at site 2", (8, 10, 2), drawn, LOADS),
     ],
 )
 def test_a_planted_bug_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bug: str, found: str, seeds: tuple[int, ...]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bug: str,
+    found: str,
+    seeds: tuple[int, ...],
+    schedule: Schedule,
+    loads: tuple[Load, ...],
 ) -> None:
     """By the first seed as a rule: what the others are for is that real processes are never twice the same."""
     monkeypatch.setattr(launch, "DAEMON_MODULE", f"tests.system.planted.{bug}")
@@ -62,7 +73,8 @@ def test_a_planted_bug_is_found(
     problems: list[str] = []
     for seed in seeds:
         with opened(tmp_path / str(seed)) as sites:
-            problems += run_seed(sites, seed, settle_s=PLANTED_SETTLE_S).problems()
+            run = run_seed(sites, seed, schedule=schedule, loads=loads, settle_s=PLANTED_SETTLE_S)
+            problems += run.problems()
         if any(re.search(found, problem) for problem in problems):
             return
     pytest.fail(f"nobody found {found!r}: {problems}")
