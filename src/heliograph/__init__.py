@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from heliograph import aio, errors
     from heliograph.api.entry_event import EntryEvent
     from heliograph.api.listener import Listener
-    from heliograph.api.plugins import GatewayEvent, GatewayEventFilter, GatewayEventSubstitutionFilter
+    from heliograph.api.plugins import (
+        GatewayEvent,
+        GatewayEventFilter,
+        GatewayEventSubstitutionFilter,
+        GatewayTransportFilter,
+    )
     from heliograph.api.sync import Client, connect
     from heliograph.api.sync_cache import Cache
     from heliograph.api.sync_region import Region
@@ -30,6 +35,7 @@ __all__ = [
     "GatewayEvent",
     "GatewayEventFilter",
     "GatewayEventSubstitutionFilter",
+    "GatewayTransportFilter",
     "Listener",
     "Region",
     "__version__",
@@ -45,6 +51,7 @@ _HOMES = {
     "GatewayEvent": "heliograph.api.plugins",
     "GatewayEventFilter": "heliograph.api.plugins",
     "GatewayEventSubstitutionFilter": "heliograph.api.plugins",
+    "GatewayTransportFilter": "heliograph.api.plugins",
     "Listener": "heliograph.api.listener",
     "Region": "heliograph.api.sync_region",
     "connect": "heliograph.api.sync",

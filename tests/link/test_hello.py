@@ -57,3 +57,15 @@ def test_features_are_those_of_both() -> None:
     ours = msgspec.structs.replace(SENDER, features=("a", "b", "c"))
     theirs = msgspec.structs.replace(RECEIVER, features=("c", "x", "a"))
     assert common_features(ours, theirs) == ("a", "c")
+
+
+def test_a_sender_and_a_receiver_have_the_same_transport_filters_in_the_same_order() -> None:
+    ours = msgspec.structs.replace(SENDER, filters=("a:b", "c:d"))
+    for theirs in (RECEIVER, msgspec.structs.replace(RECEIVER, filters=("c:d", "a:b"))):
+        for one, other in ((ours, theirs), (theirs, ours)):
+            with pytest.raises(PeerError, match=r"the transport filters a:b, c:d.* in the same order, at both sites"):
+                check_compatible(one, other)
+    with pytest.raises(PeerError, match=r"receiver server1 of site 2 has no transport filter"):
+        check_compatible(ours, RECEIVER)
+    check_compatible(ours, msgspec.structs.replace(RECEIVER, filters=("a:b", "c:d")))
+    check_compatible(ours, Hello("locator", "l1", 1))

@@ -41,6 +41,20 @@ async def test_the_filter_ships_what_begins_with_its_prefixes(ln: Site, ny: Site
     assert {*await ny.contents("r")} == {"eu-1", "uk-1"}
 
 
+@scenario(ln=1, ny=1)
+async def test_batches_go_compressed(ln: Site, ny: Site) -> None:
+    filters = ("shop:Compress",)
+    assert f"--gateway-transport-filter={filters[0]}" in DOCUMENT
+    await ny.create_receiver(gateway_transport_filters=filters)
+    await ny.create_region("r")
+    await ln.create_sender("ny", to=ny, gateway_transport_filters=filters)
+    await ln.create_region("r", senders="ny")
+    await ln.put("r", ["1"], "x" * 10_000)
+    await ln.until_drained("ny")
+    assert await ny.contents("r") == {"1": "x" * 10_000}
+    assert ny.received("receivedBytes") < 1_000
+
+
 @scenario(ln=2, ny=1)
 async def test_the_substitution_filter_masks_fields(ln: Site, ny: Site) -> None:
     await ny.receives("r")

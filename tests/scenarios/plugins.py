@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from typing import Any
+from zlib import crc32
 
-from heliograph import GatewayEvent, GatewayEventFilter, GatewayEventSubstitutionFilter
+from heliograph import (
+    GatewayEvent,
+    GatewayEventFilter,
+    GatewayEventSubstitutionFilter,
+    GatewayTransportFilter,
+)
 
 TOLD: dict[str, list[Any]] = defaultdict(list)
 
@@ -48,3 +55,33 @@ class Prefixing(GatewayEventSubstitutionFilter):
     def get_substitute_value(self, event: GatewayEvent) -> Any:
         self.told.append(event.key)
         return f"{self.prefix}{event.value}"
+
+
+class Checksum(GatewayTransportFilter):
+    """Puts a checksum behind the bytes of a batch."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.start = start
+
+    def encode(self, data: bytes) -> bytes:
+        return data + crc32(data, self.start).to_bytes(4, "big")
+
+    def decode(self, data: bytes) -> bytes:
+        if crc32(data[:-4], self.start).to_bytes(4, "big") != data[-4:]:
+            raise ValueError("wrong checksum")
+        return data[:-4]
+
+
+class Compress(GatewayTransportFilter):
+    """Compresses batches; writes down the bytes before and after."""
+
+    def __init__(self, name: str) -> None:
+        self.told = TOLD[name]
+
+    def encode(self, data: bytes) -> bytes:
+        encoded = zlib.compress(data)
+        self.told.append((len(data), len(encoded)))
+        return encoded
+
+    def decode(self, data: bytes) -> bytes:
+        return zlib.decompress(data)

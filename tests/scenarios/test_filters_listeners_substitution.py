@@ -68,6 +68,24 @@ async def test_filter_after_ack_counts(ln: Site, ny: Site, parallel: bool) -> No
         assert sorted(key for each, key in told if each == hook) == [*range(1000)], hook
 
 
+@scenario(ln=2, ny=2)
+async def test_filter_transport_serial(ln: Site, ny: Site) -> None:
+    """Batches go one way only, so that is the way they are filtered."""
+    told = TOLD["transport"]
+    told.clear()
+    filters = (PLUGINS + 'Compress{"name": "transport"}', PLUGINS + "Checksum")
+    await ny.create_receiver(gateway_transport_filters=filters)
+    await ny.create_region("r")
+    await ln.create_sender("ny", to=ny, batch_size=1, gateway_transport_filters=filters)
+    await ln.create_region("r", senders="ny")
+    await ln.put("r", range(100), "x" * 500, writers=1)
+    await ny.until_size("r", 100)
+    await ln.until_drained("ny")
+    assert len(told) == ln.count("ny", "batchesDistributed") >= 50
+    assert all(after < before / 2 for before, after in told)
+    assert ny.received("receivedBytes") == sum(after + 4 for _, after in told)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @scenario(ln=2, ny=1)
 async def test_substitution_filter_once_per_event(ln: Site, ny: Site, threads: int) -> None:

@@ -115,17 +115,19 @@ class Cache(Opened):
             "remote_distributed_system_id": remote_distributed_system_id,
             "parallel": parallel,
         }
-        _read_plugins(attributes, "gateway_event_filters")
+        _read_plugins(attributes, "gateway_event_filters", "gateway_transport_filters")
         await self.member.configure(checked(GatewaySenderAttributes, "create_gateway_sender", attributes))
 
     async def create_gateway_receiver(self, **attributes: Any) -> None:
         """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""
+        _read_plugins(attributes, "gateway_transport_filters")
         await self.member.configure(checked(GatewayReceiverAttributes, "create_gateway_receiver", attributes))
 
 
-def _read_plugins(attributes: dict[str, Any], option: str) -> None:
-    if option in attributes:
-        attributes[option] = read_plugins(option, attributes[option])
+def _read_plugins(attributes: dict[str, Any], *options: str) -> None:
+    for option in options:
+        if option in attributes:
+            attributes[option] = read_plugins(option, attributes[option])
 
 
 @asynccontextmanager

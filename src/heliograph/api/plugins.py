@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter, GatewayEventSubstitutionFilter
+from heliograph.gateway.plugins import (
+    GatewayEvent,
+    GatewayEventFilter,
+    GatewayEventSubstitutionFilter,
+    GatewayTransportFilter,
+)
 
-__all__ = ["GatewayEvent", "GatewayEventFilter", "GatewayEventSubstitutionFilter"]
+__all__ = ["GatewayEvent", "GatewayEventFilter", "GatewayEventSubstitutionFilter", "GatewayTransportFilter"]

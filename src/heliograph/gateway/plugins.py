@@ -92,6 +92,24 @@ class GatewayEventFilter:
         """The sender is gone, or has other filters."""
 
 
+class GatewayTransportFilter:
+    """Changes the bytes of batches on their way over a link, say to compress, check or encrypt them.
+
+    Every batch goes through it by itself, over whatever link, and may come again.
+    """
+
+    def encode(self, data: bytes) -> bytes:
+        """Return what goes over the link in the place of `data`."""
+        raise NotImplementedError
+
+    def decode(self, data: bytes) -> bytes:
+        """Return what `encode` was given at the other end; raises whatever it likes when that can't be."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The sender or receiver is gone."""
+
+
 class GatewayEventSubstitutionFilter:
     """Gives the values that are shipped in the place of the entries' own, which stay as they are at this site."""
 

@@ -36,6 +36,7 @@ class Hello(msgspec.Struct, frozen=True):
 
     role: see `session.MAY_SEND`. name: of the member, locator, sender or client, for logs and messages.
     version, oldest: the range of versions spoken. features: the link uses those that both ends offer.
+    filters: the transport filters that batches go through, of a gateway sender or receiver.
     """
 
     role: str
@@ -44,6 +45,7 @@ class Hello(msgspec.Struct, frozen=True):
     version: int = VERSION
     features: tuple[str, ...] = FEATURES
     oldest: int = VERSION_OLDEST
+    filters: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         site = "" if self.dsid == NO_SITE else f" of site {self.dsid}"
@@ -76,6 +78,15 @@ def check_compatible(ours: Hello, theirs: Hello) -> None:
         raise PeerError(
             f"{ours} and {theirs} have the same distributed-system-id: a gateway sender is linked to another site"
         )
+    if {ours.role, theirs.role} == {"sender", "receiver"} and ours.filters != theirs.filters:
+        raise PeerError(
+            f"{ours} has {_listed(ours.filters)}, {theirs} has {_listed(theirs.filters)}: name the same ones, in the "
+            "same order, at both sites (--gateway-transport-filter)"
+        )
+
+
+def _listed(filters: tuple[str, ...]) -> str:
+    return f"the transport filters {', '.join(filters)}" if filters else "no transport filter"
 
 
 def common_features(ours: Hello, theirs: Hello) -> tuple[str, ...]:

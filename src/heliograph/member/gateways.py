@@ -188,18 +188,23 @@ class Gateways:
 
     async def _arrange_receiver(self, wanted: GatewayReceiverAttributes | None) -> None:
         if self.receiver is not None and (wanted is None or self.receiver.attributes != wanted):
-            await self.receiver.stop()
+            await self.receiver.close()
             self.receiver = None
         if wanted is None:
             self.problems.pop("gateway-receiver", None)
         if wanted is None or self.receiver is not None:
             return
-        receiver = GatewayReceiver(wanted, self._host)
+        try:
+            receiver = GatewayReceiver(wanted, self._host)
+        except UsageError as exc:
+            self._on_problem("gateway-receiver", exc)
+            return
         try:
             if not wanted.manual_start:
                 await receiver.start()
         except UsageError as exc:
             self._on_problem("gateway-receiver", exc)
+            await receiver.close()
             return
         self.problems.pop("gateway-receiver", None)
         self.receiver = receiver
@@ -287,6 +292,6 @@ class Gateways:
         """Stop everything; cursors are stored. A command under way is cut short."""
         await self._commands.close()
         if self.receiver is not None:
-            await self.receiver.stop()
+            await self.receiver.close()
         for sender in self._senders.values():
             await sender.close()

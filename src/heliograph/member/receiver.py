@@ -23,6 +23,7 @@ from heliograph.gateway.verdict import open_batch, parts_by_bucket, parts_in_ord
 from heliograph.link.failures import failure_of
 from heliograph.link.hello import Hello
 from heliograph.link.messages import IN_ORDER_ANEW, Done, ReceiverAction, ReceiverStatus, WanBatch
+from heliograph.member.gateway_plugins import PluginFailures, Plugins
 from heliograph.model.attributes import GatewayReceiverAttributes
 from heliograph.model.batch import Part
 from heliograph.model.ids import EVERY_INTERFACE, Address
@@ -115,7 +116,10 @@ def _overtaking() -> UnavailableError:
 
 
 class GatewayReceiver(BaseHandler):
-    """See the module. `host` is the member; nothing listens before `start`."""
+    """See the module. `host` is the member; nothing listens before `start`.
+
+    Raises UsageError for plug-ins that can't be loaded here.
+    """
 
     def __init__(self, attributes: GatewayReceiverAttributes, host: ReceiverHost) -> None:
         self.attributes = attributes
@@ -128,6 +132,8 @@ class GatewayReceiver(BaseHandler):
         """Of the batches under way on all links, also on those that are gone."""
         self._applying: set[asyncio.Task[Done]] = set()
         self._counters = _Counters()
+        self._failures = PluginFailures("receiver")
+        self._plugins = Plugins(attributes, self._failures)
 
     # --- life cycle
 
@@ -162,7 +168,7 @@ class GatewayReceiver(BaseHandler):
             self._host.network,
             self.attributes.bind_address,
             port,
-            Hello("receiver", self._host.name, self._host.dsid),
+            Hello("receiver", self._host.name, self._host.dsid, filters=self._plugins.transport.names),
             self._accept,
             keep_alive=KeepAlive(min(PING_INTERVAL_S, silence_s / 3), silence_s),
         )
@@ -178,6 +184,11 @@ class GatewayReceiver(BaseHandler):
         if self._applying:
             await asyncio.wait(self._applying)
         _log.info("gateway receiver stopped")
+
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.stop()
+        self._plugins.close()
 
     async def command(self, action: ReceiverAction) -> None:
         """Do an operator's command. Raises UsageError when it does not fit the state (gfsh.md §6.8)."""
@@ -204,6 +215,8 @@ class GatewayReceiver(BaseHandler):
             work = self._works[link] = _Work()
         batch: WanBatch | None = None
         try:
+            received = len(body)
+            body = self._plugins.transport.decode(body)
             batch = open_batch(body)
             routing = self._host.routing(batch.region)
             in_order = parts_in_order(batch, routing) if batch.ordered else None
@@ -219,7 +232,7 @@ class GatewayReceiver(BaseHandler):
             return
         counters = self._counters
         counters.batches += 1
-        counters.bytes_received += len(body)
+        counters.bytes_received += received
         counters.events += sum([part.count for _, part in batch.items])
         work.batches += 1
         work.size += len(body)
@@ -365,6 +378,7 @@ class GatewayReceiver(BaseHandler):
                 "processBatchRequests": counters.batches,
                 "receivedBytes": counters.bytes_received,
                 "batchesRefused": counters.refused,
+                "pluginFailures": self._failures.count,
                 "currentClientConnections": len(links),
             },
         )

@@ -19,6 +19,7 @@ from heliograph.gateway.ordered_lane import OrderedLane
 from heliograph.gateway.queue import Memory, QueueCounters
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SenderAction, SenderStatus
+from heliograph.member.gateway_plugins import PluginFailures, Plugins, same_plugins
 from heliograph.member.lease import LeaseKeeper
 from heliograph.member.sender_alarms import SenderAlarms
 from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBuckets
@@ -26,7 +27,6 @@ from heliograph.member.sender_commands import commanded, keep_command
 from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
 from heliograph.member.sender_host import SenderHost
 from heliograph.member.sender_ordered import OrderedBuckets
-from heliograph.member.sender_plugins import PluginFailures, SenderPlugins, same_plugins
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.batch import Record
@@ -51,8 +51,8 @@ class GatewaySender:
         self._finder = ReceiverFinder(host, attributes.remote_distributed_system_id)
         self._counters = QueueCounters()
         self._alarms = SenderAlarms(attributes.id, host.clock)
-        self._failures = PluginFailures(attributes.id)
-        self._plugins = SenderPlugins(attributes, self._failures)
+        self._failures = PluginFailures(f"sender={attributes.id}")
+        self._plugins = Plugins(attributes, self._failures)
         self._lane_totals = LaneCounters()
         self._activated: dict[BucketKey, Assignment] = {}
         self._routes: dict[str, Route] = {}
@@ -94,7 +94,7 @@ class GatewaySender:
         async with self._changing:
             plugins = self._plugins
             if not same_plugins(self.attributes, attributes):
-                plugins = SenderPlugins(attributes, self._failures)
+                plugins = Plugins(attributes, self._failures)
             running, paused = self.running, self.paused
             await self._stop()
             if plugins is not self._plugins:
@@ -216,7 +216,8 @@ class GatewaySender:
 
     def _make_dispatchers(self) -> list[Dispatcher]:
         attributes, host = self.attributes, self._host
-        hello = Hello("sender", f"{attributes.id}@{host.name}", host.dsid)
+        transport = self._plugins.transport
+        hello = Hello("sender", f"{attributes.id}@{host.name}", host.dsid, filters=transport.names)
         lane, lanes = (OrderedLane, 1) if attributes.keeps_threads_order else (Lane, attributes.dispatcher_threads)
         return [
             Dispatcher(
@@ -232,6 +233,7 @@ class GatewaySender:
                 hello=hello,
                 finder=self._finder,
                 owner=self,
+                transport=transport,
             )
             for number in range(lanes)
         ]

@@ -12,10 +12,12 @@ import logging
 from typing import Protocol
 from zlib import crc32
 
-from heliograph.errors import HeliographError, UnavailableError
-from heliograph.gateway.lanes import Lane
+from heliograph.errors import HeliographError, UnavailableError, UsageError
+from heliograph.gateway.filters import PluginFailedError
+from heliograph.gateway.lanes import Lane, Outgoing
 from heliograph.gateway.queue import BucketQueue
 from heliograph.gateway.retry import Backoff
+from heliograph.gateway.transport import TransportFilters
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Receivers, encode
 from heliograph.member.sender_host import SenderHost, monotonic_ms
@@ -90,12 +92,14 @@ class Dispatcher(BaseHandler):
         hello: Hello,
         finder: ReceiverFinder,
         owner: DispatcherOwner,
+        transport: TransportFilters,
     ) -> None:
         self.lane = lane
         self._host = host
         self._hello = hello
         self._finder = finder
         self._owner = owner
+        self._transport = transport
         self._choice = crc32(hello.name.encode()) + number
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
@@ -201,10 +205,17 @@ class Dispatcher(BaseHandler):
             if outgoing is None:
                 self._pump_later(now_ms)
                 return
-            if outgoing.error:
-                self._held_back(self.lane.hold_back(outgoing.batch_id, outgoing.error, now_ms, self._draw()))
-                continue
-            link.send_batch(outgoing.batch_id, encode(outgoing.batch))
+            error = outgoing.error or self._send(link, outgoing)
+            if error:
+                self._held_back(self.lane.hold_back(outgoing.batch_id, error, now_ms, self._draw()))
+
+    def _send(self, link: Link, outgoing: Outgoing) -> str:
+        """Ship a batch; returns why that can't be, of a transport filter that fails or makes it too large."""
+        try:
+            link.send_batch(outgoing.batch_id, self._transport.encode(encode(outgoing.batch)))
+        except (PluginFailedError, UsageError) as exc:
+            return str(exc)
+        return ""
 
     def _pump_later(self, now_ms: int) -> None:
         """Come back when a batch becomes due by time alone."""

@@ -220,7 +220,8 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     order_policy: of `key` and `partition` both get the order of `partition`, which is that of `key` and more: a key has
     one bucket, a bucket one dispatcher. `thread` keeps the order of the log of a disk store over all its buckets and
     regions, with one dispatcher whatever `dispatcher_threads` says.
-    gateway_event_filters, gateway_event_substitution_filter: plug-ins (`model.plugins`), see `gateway.plugins`.
+    gateway_event_filters, gateway_event_substitution_filter, gateway_transport_filters: plug-ins (`model.plugins`), see
+    `gateway.plugins`.
     """
 
     id: str
@@ -240,6 +241,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     groups: tuple[str, ...] = ()
     gateway_event_filters: tuple[str, ...] = ()
     gateway_event_substitution_filter: str = ""
+    gateway_transport_filters: tuple[str, ...] = ()
 
     @property
     def keeps_threads_order(self) -> bool:
@@ -280,6 +282,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
         check_event_filters(self.gateway_event_filters)
         if self.gateway_event_substitution_filter:
             read_plugin("gateway-event-substitution-filter", self.gateway_event_substitution_filter)
+        check_transport_filters(self.gateway_transport_filters)
 
 
 def check_event_filters(filters: Iterable[str]) -> None:
@@ -288,10 +291,17 @@ def check_event_filters(filters: Iterable[str]) -> None:
         read_plugin("gateway-event-filter", name)
 
 
+def check_transport_filters(filters: Iterable[str]) -> None:
+    """Raise UsageError unless these may name gateway transport filters."""
+    for name in filters:
+        read_plugin("gateway-transport-filter", name)
+
+
 class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A gateway receiver's definition. Raises UsageError when it breaks a rule (configuration.md §2).
 
     maximum_time_between_pings: ms of silence after which a sender's connection is closed.
+    gateway_transport_filters: plug-ins, the same as those of the senders that connect.
     """
 
     start_port: int = 5000
@@ -300,6 +310,7 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
     hostname_for_senders: str = ""
     maximum_time_between_pings: int = 60000
     manual_start: bool = False
+    gateway_transport_filters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for option, port in (("start-port", self.start_port), ("end-port", self.end_port)):
@@ -309,6 +320,7 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
             raise UsageError(f"start-port {self.start_port} is above end-port {self.end_port}")
         if self.maximum_time_between_pings < 1000:
             raise UsageError(f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 ms or more")
+        check_transport_filters(self.gateway_transport_filters)
 
 
 Attributes = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes | DiskStoreAttributes

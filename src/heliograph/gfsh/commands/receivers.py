@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         "tells clients, else 127.0.0.1: give it when other sites are on other machines.",
         "maximum_time_between_pings": "A sender's connection silent for so long (ms) is closed.",
         "manual_start": "Do not start it now.",
+        "gateway_transport_filters": "What the bytes of batches go through; the same as of the senders that lead here.",
     },
+    spelled={"gateway_transport_filters": ("gateway-transport-filter",)},
 )
 @click.option("--if-not-exists", type=BOOLEAN, default=False, help="Succeed when there is one. [default: false]")
 @click.pass_obj

@@ -36,10 +36,14 @@ _HELPS = {
     "gateway_event_filters": "What decides which events are shipped: module:object, with parameters as "
     'module:object{"name": value}; several are separated by commas.',
     "gateway_event_substitution_filter": "What gives the values that are shipped in the place of the entries' own.",
+    "gateway_transport_filters": "What the bytes of batches go through; the same as of the receivers that it leads to.",
     "members": "Only on these servers; of a serial one.",
     "groups": "Only on the servers of these groups; of a serial one.",
 }
-PLUGINS_SPELLED = {"gateway_event_filters": ("gateway-event-filter",)}
+PLUGINS_SPELLED = {
+    "gateway_event_filters": ("gateway-event-filter",),
+    "gateway_transport_filters": ("gateway-transport-filter",),
+}
 _id = click.option("--id", "sender", required=True, help=_HELPS["id"])
 
 

@@ -10,7 +10,7 @@ import pytest
 from heliograph.errors import UsageError
 from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter
 from heliograph.locator.requests import SenderAlteration
-from heliograph.member.sender_plugins import PluginFailures, SenderPlugins
+from heliograph.member.gateway_plugins import PluginFailures, Plugins
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.results import Result
 from tests.gateway.builders import THERE
@@ -48,13 +48,15 @@ def sender_with(*filters: str, **options: Any) -> GatewaySenderAttributes:
 
 
 def test_without_plugins_there_are_no_filters_to_ask() -> None:
-    assert SenderPlugins(sender_with(), PluginFailures("s")).filters is None
+    assert Plugins(sender_with(), PluginFailures("sender=s")).filters is None
 
 
 def test_when_one_can_not_be_loaded_those_before_it_are_closed() -> None:
     Moody.closed = 0
     with pytest.raises(UsageError, match="the gateway-event-substitution-filter nowhere:Sub can't be loaded"):
-        SenderPlugins(sender_with(HERE + "Moody", gateway_event_substitution_filter="nowhere:Sub"), PluginFailures("s"))
+        Plugins(
+            sender_with(HERE + "Moody", gateway_event_substitution_filter="nowhere:Sub"), PluginFailures("sender=s")
+        )
     assert Moody.closed == 1
 
 
@@ -159,3 +161,75 @@ async def test_a_paused_senders_filters_have_looked_at_its_queue_already(ln: Sit
     assert ln.count("ny", "eventsFiltered") == 5
     await passes(1.0)
     assert await ny.contents("r") == {}
+
+
+CHECKSUM = "tests.scenarios.plugins:Checksum"
+
+
+@pytest.mark.parametrize("there", [(), (HERE + "Odd", CHECKSUM), (CHECKSUM, CHECKSUM)])
+def test_other_transport_filters_at_the_receiver_are_refused_in_the_handshake(there: tuple[str, ...]) -> None:
+    async def main(world: World) -> None:
+        if there[:1] == (HERE + "Odd",):
+            with pytest.raises(UsageError, match="has no method encode"):
+                await world.receiver(gateway_transport_filters=there)
+            return
+        receiver = await world.receiver(gateway_transport_filters=there)
+        filtering = await world.sender("one", gateway_transport_filters=(CHECKSUM,))
+        filtering.activate("r", 0, 1)
+        await world.append("r", 0, "a")
+        await world.until(lambda: "has the transport filters " + CHECKSUM in filtering.status().error)
+        assert "name the same ones, in the same order, at both sites" in filtering.status().error
+        plain = await world.sender("two", id="plain", gateway_transport_filters=there)
+        plain.activate("r", 1, 1)
+        await world.append("r", 1, "b")
+        await world.until(lambda: world.arrived("r", 1) == ["b"])
+        assert (filtering.status().queued, receiver.status().counters["batchesRefused"]) == (1, 0)
+
+    simulate(main)
+
+
+def test_other_parameters_of_a_transport_filter_show_at_the_first_batch() -> None:
+    async def main(world: World) -> None:
+        receiver = await world.receiver(gateway_transport_filters=(CHECKSUM + '{"start": 7}',))
+        sender = await world.sender(gateway_transport_filters=(CHECKSUM,))
+        sender.activate("r", 0, 1)
+        await world.append("r", 0, "a")
+        await world.until(lambda: "Checksum can't decode the batch" in sender.status().error)
+        assert "give it the same parameters at both sites" in sender.status().error
+        assert receiver.status().counters["pluginFailures"] >= 1
+        assert world.arrived("r", 0) == []
+        assert sender.status().queued == 1
+        await receiver.stop()
+        await world.receiver("far2", gateway_transport_filters=(CHECKSUM,))
+        await world.until(lambda: world.arrived("r", 0) == ["a"])
+
+    simulate(main)
+
+
+class Half:
+    """Encodes nothing as long as it is broken."""
+
+    broken: ClassVar[bool] = True
+
+    def encode(self, data: bytes) -> bytes:
+        if Half.broken:
+            raise ValueError("no key")
+        return data[::-1]
+
+    def decode(self, data: bytes) -> bytes:
+        return data[::-1]
+
+
+def test_a_transport_filter_that_fails_holds_events_back() -> None:
+    async def main(world: World) -> None:
+        Half.broken = True
+        await world.receiver(gateway_transport_filters=(HERE + "Half",))
+        sender = await world.sender(gateway_transport_filters=(HERE + "Half",))
+        sender.activate("r", 0, 1)
+        await world.append("r", 0, "a")
+        await world.until(lambda: sender.status().counters["pluginFailures"] >= 3)
+        assert "Half failed: encode of a batch: ValueError: no key" in sender.status().error
+        Half.broken = False
+        await world.until(lambda: world.arrived("r", 0) == ["a"])
+
+    simulate(main)

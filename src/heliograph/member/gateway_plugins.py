@@ -1,4 +1,4 @@
-"""The plug-ins of one gateway sender at this member: loaded when the sender is made or altered, closed when it goes.
+"""The plug-ins of one gateway at this member: loaded when it is made or altered, closed when it goes.
 
 What they raise is counted, and logged no more often than every `WARNING_INTERVAL_S` with the first traceback.
 """
@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from heliograph.gateway.filters import EventFilters
+from heliograph.gateway.transport import TransportFilters
 from heliograph.member.sender_host import monotonic_ms
-from heliograph.model.attributes import GatewaySenderAttributes
+from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
 from heliograph.model.plugins import load_plugin, read_plugin
 
 WARNING_INTERVAL_S = 10.0
@@ -24,11 +25,11 @@ Named = tuple[str, Any]
 
 
 class PluginFailures:
-    """What the plug-ins of a sender raised, over its starts and stops."""
+    """What the plug-ins of a gateway raised, over its starts and stops. gateway: what messages call it."""
 
-    def __init__(self, sender: str) -> None:
+    def __init__(self, gateway: str) -> None:
         self.count = 0
-        self._sender = sender
+        self._gateway = gateway
         self._untold = 0
         self._told_ms: int | None = None
 
@@ -40,8 +41,8 @@ class PluginFailures:
         if self._told_ms is not None and now_ms - self._told_ms < WARNING_INTERVAL_S * 1000:
             return
         _log.warning(
-            "plug-in failed sender=%s plugin=%s method=%s failures=%d",
-            self._sender,
+            "plug-in failed %s plugin=%s method=%s failures=%d",
+            self._gateway,
             name,
             method,
             self._untold,
@@ -50,19 +51,28 @@ class PluginFailures:
         self._untold, self._told_ms = 0, now_ms
 
 
-class SenderPlugins:
+class Plugins:
     """See the module. Raises UsageError when one can't be loaded here: those that were are closed again."""
 
-    def __init__(self, attributes: GatewaySenderAttributes, failures: PluginFailures) -> None:
+    def __init__(
+        self, attributes: GatewaySenderAttributes | GatewayReceiverAttributes, failures: PluginFailures
+    ) -> None:
         self.filters: EventFilters | None = None
+        self.transport = TransportFilters()
         self._loaded: list[Any] = []
         try:
-            self._load(attributes, failures)
+            if isinstance(attributes, GatewaySenderAttributes):
+                self._load_filters(attributes, failures)
+            self._load_transport(attributes.gateway_transport_filters, failures)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, attributes: GatewaySenderAttributes, failures: PluginFailures) -> None:
+    def _load_transport(self, names: Sequence[str], failures: PluginFailures) -> None:
+        named = [self._make("gateway-transport-filter", name, ("encode", "decode")) for name in names]
+        self.transport = TransportFilters(named, failures.on_failure)
+
+    def _load_filters(self, attributes: GatewaySenderAttributes, failures: PluginFailures) -> None:
         hooks = ("before_enqueue", "before_transmit", "after_acknowledgement")
         named = [
             self._make("gateway-event-filter", name, hooks, any_of_them=True)
@@ -94,5 +104,5 @@ def same_plugins(one: GatewaySenderAttributes, other: GatewaySenderAttributes) -
     """Say whether two definitions of a sender use the same plug-ins with the same parameters."""
     return all(
         getattr(one, field) == getattr(other, field)
-        for field in ("gateway_event_filters", "gateway_event_substitution_filter")
+        for field in ("gateway_event_filters", "gateway_event_substitution_filter", "gateway_transport_filters")
     )
