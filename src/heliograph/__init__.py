@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from heliograph.api.entry_event import EntryEvent
     from heliograph.api.listener import Listener
     from heliograph.api.plugins import (
+        AsyncEventListener,
         GatewayEvent,
         GatewayEventFilter,
         GatewayEventSubstitutionFilter,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from heliograph.api.sync_region import Region
 
 __all__ = [
+    "AsyncEventListener",
     "Cache",
     "Client",
     "EntryEvent",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncEventListener": "heliograph.api.plugins",
     "Cache": "heliograph.api.sync_cache",
     "Client": "heliograph.api.sync",
     "EntryEvent": "heliograph.api.entry_event",

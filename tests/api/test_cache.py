@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -206,11 +209,46 @@ def test_gateways(cache: heliograph.Cache) -> None:
     cache.create_region("sent", gateway_sender_ids="sender2")
 
 
+class Collecting:
+    """A listener that collects the events of all its instances, and the threads that it was called in."""
+
+    events: ClassVar[list[heliograph.GatewayEvent]] = []
+    threads: ClassVar[set[int]] = set()
+
+    def __init__(self, only: str = "") -> None:
+        self.only = only
+
+    def process_events(self, events: Sequence[heliograph.GatewayEvent]) -> bool:
+        Collecting.threads.add(threading.get_ident())
+        Collecting.events += [event for event in events if str(event.key).startswith(self.only)]
+        return True
+
+
+def test_an_async_event_queue_calls_its_listener_in_a_thread(cache: heliograph.Cache) -> None:
+    Collecting.events.clear()
+    cache.create_async_event_queue("q", listener=f'{__name__}:Collecting{{"only": "a"}}', batch_time_interval=0)
+    region = cache.create_region("audited", async_event_queue_ids="q")
+    region.put_all({"a1": 1, "b1": 2, "a2": 3})
+    del region["a1"]
+    deadline = time.monotonic() + 30
+    while len(Collecting.events) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sorted((event.key, event.operation) for event in Collecting.events) == [
+        ("a1", "create"),
+        ("a1", "destroy"),
+        ("a2", "create"),
+    ]
+    assert threading.get_ident() not in Collecting.threads
+
+
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
         (lambda c: c.create_region("x", type="PARTED"), "region type 'PARTED' is not known"),
-        (lambda c: c.create_region("x", gateway_sender_ids=["nobody"]), "'nobody', which does not exist: create it"),
+        (
+            lambda c: c.create_region("x", gateway_sender_ids=["nobody"]),
+            "sender nobody, which does not exist: create it",
+        ),
         (lambda c: c.create_region("x", total_num_buckets="9"), "^total_num_buckets='9': expected int, got str$"),
         (lambda c: c.create_region("x", gateway_sender_ids=5), "^gateway_sender_ids=5: give a name"),
         (
@@ -232,6 +270,18 @@ def test_gateways(cache: heliograph.Cache) -> None:
             "^create_gateway_sender has no option batch; its options are .*batch_size, ",
         ),
         (lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, dispatcher_threads=0), "use 1 to 64"),
+        (
+            lambda c: c.create_async_event_queue("e", listener="nothing:Here"),
+            "the listener nothing:Here can't be loaded",
+        ),
+        (
+            lambda c: c.create_async_event_queue("e", listener="no plug-in"),
+            "listener 'no plug-in': write module:object",
+        ),
+        (
+            lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, gateway_event_filters="a:b{"),
+            "what follows a:b is no JSON object",
+        ),
         (lambda c: c.create_gateway_receiver(start_port=9, end_port=8), "start-port 9 is above end-port 8"),
     ],
 )

@@ -15,11 +15,11 @@ from heliograph.engine.sim.engine import connect_engine
 from heliograph.engine.sim.server import SimEngine
 from heliograph.errors import ConflictError
 from heliograph.model.attributes import (
-    Attributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
 )
+from heliograph.model.definitions import Attributes
 from heliograph.model.registry import RegionEntry, decode_entry
 
 REGION = RegionAttributes(name="customer")

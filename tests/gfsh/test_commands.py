@@ -8,6 +8,7 @@ import pytest
 
 from heliograph.locator.requests import (
     EntryValue,
+    QueueAlteration,
     RebalanceRequest,
     RegionAlteration,
     SenderAlteration,
@@ -19,6 +20,7 @@ from heliograph.model.attributes import (
     GatewaySenderAttributes,
     RegionAttributes,
 )
+from heliograph.model.queues import AsyncEventQueueAttributes
 from tests.gfsh.support import FakeAdmin, Program
 
 SENDER = "/gateway-senders/ny"
@@ -116,6 +118,55 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "alter gateway-sender --id=ny --gateway-event-filter=CLEAR",
         ("PATCH", SENDER, SenderAlteration(gateway_event_filters=("CLEAR",)), {}),
     ),
+    (
+        (
+            "create async-event-queue --id=q --listener=a:b --listener-param=x#1 --listener-param=y#2,z#3"
+            " --parallel=true --persistent --batch-size=7 --batch-time-interval=9 --max-queue-memory=3"
+            " --dispatcher-threads=2 --order-policy=PARTITION --gateway-event-filter=c:d,e:f"
+            " --pause-event-processing=true"
+        ),
+        (
+            "POST",
+            "/async-event-queues",
+            AsyncEventQueueAttributes(
+                id="q",
+                listener='a:b{"x": "1", "y": "2", "z": "3"}',
+                parallel=True,
+                persistent=True,
+                batch_size=7,
+                batch_time_interval=9,
+                max_queue_memory=3,
+                dispatcher_threads=2,
+                order_policy="partition",
+                gateway_event_filters=("c:d", "e:f"),
+                pause_event_processing=True,
+            ),
+            {},
+        ),
+    ),
+    (
+        "alter async-event-queue --id=q --max-queue-memory=5 --if-exists",
+        ("PATCH", "/async-event-queues/q", QueueAlteration(max_queue_memory=5), {"if_exists": True}),
+    ),
+    ("destroy async-event-queue --id=q", ("DELETE", "/async-event-queues/q", None, {"if_exists": False})),
+    ("list async-event-queues", ("GET", "/async-event-queues", None, {})),
+    ("status async-event-queue --id=q --member=s1", ("GET", "/async-event-queues/q", None, {"member": "s1"})),
+    (
+        "pause async-event-queue-dispatcher --id=q",
+        ("POST", "/async-event-queues/q/actions/pause", None, {}),
+    ),
+    (
+        "resume async-event-queue-dispatcher --id=q --group=g",
+        ("POST", "/async-event-queues/q/actions/resume", None, {"group": "g"}),
+    ),
+    (
+        "create region --name=c --async-event-queue-id=a,b",
+        ("POST", "/regions", RegionAttributes(name="c", async_event_queue_ids=("a", "b")), {"if_not_exists": False}),
+    ),
+    (
+        'alter region --name=c --async-event-queue-id=""',
+        ("PATCH", "/regions/c", RegionAlteration(async_event_queue_ids=()), {}),
+    ),
     ("alter gateway-sender --id=ny --batch-size=9", ("PATCH", SENDER, SenderAlteration(batch_size=9), {})),
     ("destroy gateway-sender --id=ny", ("DELETE", SENDER, None, {"if_exists": False})),
     (
@@ -192,6 +243,9 @@ def test_a_command_asks_one_thing_of_the_admin_api(
             "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel --group=g",
             "parallel, so every server ships",
         ),
+        ("alter async-event-queue --id=q", "needs batch-size, batch-time-interval, max-queue-memory or pause"),
+        ("create async-event-queue --id=q --listener=a:b --listener-param=x", "write name#value"),
+        ("create async-event-queue --id=q --listener=a:b --forward-expiration-destroy=true", "is not offered"),
         ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval, alert-threshold"),
         ("put --region=../x --key=k --value=v", "can't name a region"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),

@@ -158,7 +158,7 @@ def test_cross_rules_of_regions_and_senders() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()
         create, alter = site.admin.regions.create, site.admin.regions.alter
-        with pytest.raises(UsageError, match="'none', which does not exist"):
+        with pytest.raises(UsageError, match="gateway sender none, which does not exist"):
             await create(RegionAttributes(name="r", gateway_sender_ids=("none",)))
         with pytest.raises(UsageError, match="replicated and can't use the parallel"):
             await create(RegionAttributes(name="r", type="REPLICATE", gateway_sender_ids=("parallel",)))

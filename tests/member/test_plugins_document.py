@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import pytest
 
-from tests.scenarios.sites import Site, scenario
+from heliograph.model.plugins import read_plugin
+from tests.scenarios.sites import Site, queue_of, scenario
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -53,6 +56,24 @@ async def test_batches_go_compressed(ln: Site, ny: Site) -> None:
     await ln.until_drained("ny")
     assert await ny.contents("r") == {"1": "x" * 10_000}
     assert ny.received("receivedBytes") < 1_000
+
+
+@scenario(ln=1)
+async def test_the_listener_writes_a_line_for_every_event(ln: Site) -> None:
+    listener = option("listener")
+    assert "'path': 'audit.jsonl'" in str(read_plugin("listener", listener).parameters)
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "audit.jsonl"
+        await ln.create_queue("audit", listener.replace("audit.jsonl", str(path)), persistent=True)
+        await ln.create_region("order", "PARTITION_PERSISTENT", queues="audit")
+        await ln.put("order", [1, 2], "tea", writers=1)
+        await ln.remove("order", [1])
+        await ln.until_drained(queue_of("audit"))
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        expected = [[1, "create", "tea", False], [2, "create", "tea", False], [1, "destroy", None, False]]
+        assert sorted(lines, key=str) == sorted(expected, key=str)
+        await ln.alter_region("order", queues="")
+        await ln.destroy_queue("audit")
 
 
 @scenario(ln=2, ny=1)

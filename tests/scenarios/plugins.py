@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
 from heliograph import (
+    AsyncEventListener,
     GatewayEvent,
     GatewayEventFilter,
     GatewayEventSubstitutionFilter,
@@ -15,6 +17,7 @@ from heliograph import (
 )
 
 TOLD: dict[str, list[Any]] = defaultdict(list)
+LISTENERS: dict[str, list[Listening]] = defaultdict(list)
 
 
 class ByNumber(GatewayEventFilter):
@@ -55,6 +58,35 @@ class Prefixing(GatewayEventSubstitutionFilter):
     def get_substitute_value(self, event: GatewayEvent) -> Any:
         self.told.append(event.key)
         return f"{self.prefix}{event.value}"
+
+
+class Listening(AsyncEventListener):
+    """Writes down what it is given, and fails as often as it is told to, first by an exception, then by a False.
+
+    `LISTENERS` has all that were made under a name, one a member.
+    """
+
+    def __init__(self, name: str, failures: int = 0) -> None:
+        self.told = TOLD[name]
+        self.events: list[GatewayEvent] = []
+        self.batches: list[int] = []
+        self.failures = failures
+        self.closed = False
+        LISTENERS[name].append(self)
+
+    def process_events(self, events: Sequence[GatewayEvent]) -> bool:
+        self.batches.append(len(events))
+        if self.failures:
+            self.failures -= 1
+            if self.failures % 2:
+                raise ValueError("not yet")
+            return False
+        self.events += events
+        self.told += events
+        return True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Checksum(GatewayTransportFilter):

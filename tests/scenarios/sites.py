@@ -15,10 +15,11 @@ from heliograph.engine.seam import bucket_subject
 from heliograph.engine.sim.loop import run
 from heliograph.link.messages import SenderStatus
 from heliograph.locator.cluster import Targets
-from heliograph.locator.requests import RegionAlteration, SenderAlteration
+from heliograph.locator.requests import QueueAlteration, RegionAlteration, SenderAlteration
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import (
     DEFAULT_STORE,
+    QUEUE_PREFIX,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -26,6 +27,7 @@ from heliograph.model.attributes import (
 from heliograph.model.batch import Record, decode_columns, decode_record
 from heliograph.model.ids import Seq
 from heliograph.model.keys import Key, decode_value
+from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import (
     CONFIG_REGIONS,
     REGISTRY,
@@ -195,14 +197,44 @@ class Site(SimSite):
         targets = Targets(tuple(map(self._host, letters)))
         await self.operate(lambda admin: admin.senders.act(sender, action, targets, **options))
 
-    async def create_region(self, region: str, kind: str = "REPLICATE", *, senders: str = "", **options: Any) -> None:
-        """Create a region that names the senders, separated by spaces."""
-        attributes = RegionAttributes(name=region, type=kind, gateway_sender_ids=tuple(senders.split()), **options)
+    async def create_queue(self, queue: str, listener: str, **options: Any) -> None:
+        """Create an async event queue; what follows takes it for a sender of the id `queue_of` returns."""
+        attributes = AsyncEventQueueAttributes(id=queue, listener=listener, **options)
+        await self.operate(lambda admin: admin.queues.create(attributes))
+
+    async def alter_queue(self, queue: str, **options: Any) -> None:
+        await self.operate(lambda admin: admin.queues.alter(queue, QueueAlteration(**options)))
+
+    async def destroy_queue(self, queue: str) -> None:
+        await self.operate(lambda admin: admin.queues.destroy(queue))
+
+    async def pause_queue(self, queue: str) -> None:
+        await self.operate(lambda admin: admin.queues.act(queue, "pause"))
+
+    async def resume_queue(self, queue: str, *letters: str) -> None:
+        """Resume a queue at some members, at all when none is given."""
+        targets = Targets(tuple(map(self._host, letters)))
+        await self.operate(lambda admin: admin.queues.act(queue, "resume", targets))
+
+    async def create_region(
+        self, region: str, kind: str = "REPLICATE", *, senders: str = "", queues: str = "", **options: Any
+    ) -> None:
+        """Create a region that names the senders, and async event queues, separated by spaces."""
+        attributes = RegionAttributes(
+            name=region,
+            type=kind,
+            gateway_sender_ids=tuple(senders.split()),
+            async_event_queue_ids=tuple(queues.split()),
+            **options,
+        )
         await self.operate(lambda admin: admin.regions.create(attributes))
 
-    async def alter_region(self, region: str, *, senders: str) -> None:
-        """Have a region name other senders."""
-        alteration = RegionAlteration(gateway_sender_ids=tuple(senders.split()))
+    async def alter_region(self, region: str, *, senders: str | None = None, queues: str | None = None) -> None:
+        """Have a region name other senders or async event queues."""
+        alteration = RegionAlteration(
+            gateway_sender_ids=None if senders is None else tuple(senders.split()),
+            async_event_queue_ids=None if queues is None else tuple(queues.split()),
+        )
         await self.operate(lambda admin: admin.regions.alter(region, alteration))
 
     async def destroy_region(self, region: str) -> None:
@@ -342,10 +374,7 @@ class Site(SimSite):
     def statuses(self, sender: str) -> dict[str, SenderStatus]:
         """Return what each running member says of its instance of a sender, by the member's letter."""
         return {
-            slot.name[-1]: status
-            for slot in self.running
-            for status in slot.member.gateways.status().senders
-            if status.id == sender
+            slot.name[-1]: status[1] for slot in self.running for status in _all_statuses(slot) if status[0] == sender
         }
 
     def states(self, sender: str) -> set[str]:
@@ -394,7 +423,7 @@ class Site(SimSite):
         registry = self.engine.registries[REGISTRY]
         found = []
         for entry in self._region_entries():
-            if sender not in entry.attributes.gateway_sender_ids:
+            if sender not in entry.attributes.sender_ids:
                 continue
             for bucket, subject in enumerate(_subjects(entry)):
                 last = self.engine.logs[DEFAULT_STORE].last(subject)
@@ -407,8 +436,19 @@ class Site(SimSite):
 
     def describe(self) -> str:
         """Say how the site is, for who reads of a failure."""
-        statuses = [status for slot in self.running for status in slot.member.gateways.status().senders]
+        statuses = [status for slot in self.running for _, status in _all_statuses(slot)]
         return "\n".join([f"{self.name}: {', '.join(slot.name for slot in self.running)}", *map(str, statuses)])
+
+
+def queue_of(queue: str) -> str:
+    """Return the id by which an async event queue is known as a sender."""
+    return QUEUE_PREFIX + queue
+
+
+def _all_statuses(slot: MemberSlot) -> list[tuple[str, SenderStatus]]:
+    """Return what a member says of its senders and queues, with their ids as senders."""
+    gateways = slot.member.gateways.status()
+    return [*((each.id, each) for each in gateways.senders), *((queue_of(each.id), each) for each in gateways.queues)]
 
 
 def _subjects(entry: RegionEntry) -> list[str]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios.plugins import TOLD
-from tests.scenarios.sites import Site, scenario
+from heliograph.api.options import checked
+from heliograph.errors import UsageError
+from heliograph.model.attributes import GatewaySenderAttributes
+from heliograph.model.queues import AsyncEventQueueAttributes
+from tests.scenarios.plugins import LISTENERS, TOLD
+from tests.scenarios.sites import Site, queue_of, scenario
 
 PLUGINS = "tests.scenarios.plugins:"
 BY_NUMBER = (PLUGINS + "ByNumber",)
@@ -120,3 +124,48 @@ async def test_substitution_filter_config(ln: Site, ny: Site) -> None:
     await ln.put("r", [1], "own")
     await ln.until_drained("ny")
     assert await ny.contents("r") == {1: "> own"}
+
+
+def listening(name: str) -> str:
+    """Return the name of a listener, with nothing written down yet."""
+    TOLD[name].clear()
+    LISTENERS[name].clear()
+    return PLUGINS + f'Listening{{"name": "{name}"}}'
+
+
+@scenario(ln=2, ny=1)
+async def test_listener_instead_of_remote_site(ln: Site, ny: Site) -> None:
+    """An async event queue has one listener: for two of them there are two queues."""
+    await ny.receives("r")
+    for name in ("one", "two"):
+        await ln.create_queue(name, listening(name))
+    await ln.create_region("r", queues="one two")
+    await ln.put("r", range(1000))
+    for name in ("one", "two"):
+        await ln.until_drained(queue_of(name))
+        assert sorted(event.key for event in TOLD[name]) == [*range(1000)]
+        assert sorted(len(each.events) for each in LISTENERS[name]) == [0, 1000], "only the primary's is called"
+    assert await ny.contents("r") == {}
+
+
+@scenario(ln=1)
+async def test_listener_no_connection_pool(ln: Site) -> None:
+    """There is no other site, and none is looked for."""
+    await ln.create_queue("q", listening("alone"))
+    await ln.create_region("r", queues="q")
+    await ln.put("r", range(10))
+    await ln.until_drained(queue_of("q"))
+    [status] = ln.statuses(queue_of("q")).values()
+    assert (status.receiver, status.status, status.error) == ("", "Running", "")
+    assert len(TOLD["alone"]) == 10
+
+
+@scenario(ln=1)
+async def test_listener_and_remote_site_conflict(ln: Site) -> None:
+    """A queue has no site and a gateway sender no listener to be defined with."""
+    options = {"id": "q", "listener": listening("conflict"), "remote_distributed_system_id": 2}
+    with pytest.raises(UsageError, match="has no option remote_distributed_system_id"):
+        checked(AsyncEventQueueAttributes, "create_async_event_queue", options)
+    with pytest.raises(UsageError, match="has no option listener"):
+        checked(GatewaySenderAttributes, "create_gateway_sender", options)
+    await ln.create_queue("q", listening("conflict"))

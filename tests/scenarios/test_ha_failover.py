@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from heliograph.locator.requests import RebalanceRequest
 from tests.scenarios.sites import Site, passes, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
@@ -100,7 +102,7 @@ async def test_ha_parallel_secondary_drains_after_dispatch(ln: Site, ny: Site) -
 async def test_ha_parallel_rebalance_no_loss(ln: Site, ny: Site) -> None:
     await ny.create_receiver()
     await ln.create_sender("ny", to=ny, parallel=True)
-    options = {"total_num_buckets": 2, "redundant_copies": 1}
+    options: dict[str, Any] = {"total_num_buckets": 2, "redundant_copies": 1}
     for site, senders in ((ny, ""), (ln, "ny")):
         await site.create_region("customer", "PARTITION", senders=senders, **options)
         for child in ("order", "shipment"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios.sites import Site, scenario
+from tests.scenarios.plugins import TOLD
+from tests.scenarios.sites import Site, queue_of, scenario
 from tests.scenarios.test_propagation_parallel import feeds
 
 MB = 1024 * 1024
@@ -96,3 +97,25 @@ async def test_overflow_serial(ln: Site, ny: Site, threads: int) -> None:
     await ln.put("r", range(15), "x" * MB, writers=5)
     await ny.until_size("r", 15)
     await ln.until_drained("ny")
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@scenario(ln=2)
+async def test_overflow_mbean_async_queue(ln: Site, parallel: bool) -> None:
+    """As of a sender: what is beyond the limit is counted, and is in the log only."""
+    TOLD["overflow"].clear()
+    await ln.create_queue(
+        "q", 'tests.scenarios.plugins:Listening{"name": "overflow"}', parallel=parallel, max_queue_memory=1
+    )
+    await ln.create_region("r", "PARTITION", queues="q")
+    await ln.pause_queue("q")
+    queue = queue_of("q")
+    await ln.until_queued(queue, 0)
+    await ln.put("r", range(200), "x" * 20_000)
+    await ln.until_queued(queue, 200)
+    assert 0 < ln.count(queue, "totalQueueSizeBytesInUse") <= 2 * MB
+    assert 0 < ln.count(queue, "entriesOverflowedToDisk") < 200
+    await ln.resume_queue("q")
+    await ln.until_drained(queue)
+    assert ln.count(queue, "entriesOverflowedToDisk") == ln.count(queue, "totalQueueSizeBytesInUse") == 0
+    assert sorted(event.key for event in TOLD["overflow"]) == [*range(200)]

@@ -10,7 +10,8 @@ import pytest
 from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.registry import CURSORS, REGISTRY
-from tests.scenarios.sites import Site, passes, scenario, until
+from tests.scenarios.plugins import TOLD
+from tests.scenarios.sites import Site, passes, queue_of, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
 
 BOTH_KINDS = pytest.mark.parametrize("kind", ["REPLICATE", "PARTITION_REDUNDANT"])
@@ -368,3 +369,28 @@ async def test_colocated_root_destroy_rejected(ln: Site, ny: Site) -> None:
         with pytest.raises(UsageError, match="destroy order first"):
             await ln.destroy_region("customer")
     await ny.until_size("customer", 1000)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@scenario(ln=2)
+async def test_create_paused_then_resume(ln: Site, parallel: bool) -> None:
+    """What was commanded last holds over a restart, at that server; where nothing was, the definition does."""
+    TOLD["paused"].clear()
+    await ln.create_queue(
+        "q", 'tests.scenarios.plugins:Listening{"name": "paused"}', parallel=parallel, pause_event_processing=True
+    )
+    await ln.create_region("r", "PARTITION", queues="q")
+    await ln.put("r", range(100))
+    await ln.until_queued(queue_of("q"), 100)
+    await passes(10.0)
+    assert TOLD["paused"] == []
+    assert ln.states(queue_of("q")) == {"Paused"}
+    await ln.leave("b")
+    await ln.join("b")
+    assert ln.states(queue_of("q")) == {"Paused"}
+    await ln.resume_queue("q")
+    await ln.until_drained(queue_of("q"))
+    assert {event.key for event in TOLD["paused"]} == {*range(100)}
+    await ln.leave("b")
+    await ln.join("b")
+    assert ln.states(queue_of("q")) == {"Running"}

@@ -210,3 +210,25 @@ async def test_mgmt_remote_cluster_status(ln: Site, ny: Site) -> None:
     await until(lambda: ln.states("ny") == {"Running and Connected"})
     listed = await ln.operate(lambda admin: admin.receivers.list_gateways(senders_only=True))
     assert {(row[2], row[4]) for table in listed.tables for row in table.rows} == {("2", "Running and Connected")}
+
+
+@scenario(ln=2)
+async def test_mgmt_async_queue_beans(ln: Site) -> None:
+    """The admin API instead of beans."""
+
+    async def shown() -> list[tuple[str, ...]]:
+        result = await ln.operate(lambda admin: admin.queues.list())
+        return [(row[0], row[1], row[-2], row[-1]) for table in result.tables for row in table.rows]
+
+    assert await shown() == []
+    name = 'tests.scenarios.plugins:Listening{"name": "beans"}'
+    await ln.create_queue("q", name, pause_event_processing=True)
+    assert await shown() == [("1-a", "q", "true", "true"), ("1-b", "q", "true", "true")]
+    await ln.resume_queue("q")
+    assert await shown() == [("1-a", "q", "true", "false"), ("1-b", "q", "true", "false")]
+    result = await ln.operate(lambda admin: admin.queues.status("q"))
+    assert [table.title for table in result.tables] == ["Available AsyncEventQueue Section", "Statistics Section"]
+    gateways = await ln.operate(lambda admin: admin.receivers.list_gateways())
+    assert gateways.tables == [], "a queue is no gateway sender"
+    await ln.destroy_queue("q")
+    assert await shown() == []

@@ -38,6 +38,12 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | GET | /gateway-receivers | | member, group |
 | DELETE | /gateway-receivers | | if_exists |
 | POST | /gateway-receivers/actions/{action} | | member, group |
+| GET | /async-event-queues | | |
+| POST | /async-event-queues | AsyncEventQueueAttributes | |
+| GET | /async-event-queues/{queue} | | member, group |
+| PATCH | /async-event-queues/{queue} | QueueAlteration | if_exists |
+| DELETE | /async-event-queues/{queue} | | if_exists |
+| POST | /async-event-queues/{queue}/actions/{action} | | member, group |
 | GET | /gateways | | senders_only, receivers_only, member, group |
 
 `{name}` of a region is written without its leading `/`. A sender's `action` is start, stop, pause, resume or
@@ -45,13 +51,15 @@ load-balance, and only start takes `clean_queues`; a receiver's is start or stop
 comma-separated names and exclude each other; flags are `true` or `false`. A key is a query parameter because any text
 can be one, also one with slashes.
 
-Bodies are the structs of `model.attributes`, and from `locator.requests`:
+Bodies are the structs of `model.attributes` and `model.queues`, and from `locator.requests`:
 
-* `RegionAlteration`: `gateway_sender_ids` (list of ids; an empty list removes all senders),
+* `RegionAlteration`: `gateway_sender_ids`, `async_event_queue_ids` (lists of ids; an empty list removes all),
   `entry_time_to_live_expiration`, `entry_idle_time_expiration` (seconds), `entry_..._action` (at least one of them);
 * `StoreAlteration`: `max_disk` (MB, 0 for no limit);
 * `SenderAlteration`: `batch_size`, `batch_time_interval`, `alert_threshold`, `gateway_event_filters` (at least one of
   them; a list of `CLEAR` alone removes all filters);
+* `QueueAlteration`: `batch_size`, `batch_time_interval`, `max_queue_memory`, `pause_event_processing` (at least one of
+  them);
 * `RebalanceRequest`: `include_region`, `exclude_region` (lists of names), `simulate` (flag);
 * `EntryValue`: `value` (text).
 """

@@ -24,6 +24,8 @@ from heliograph.link.messages import ReceiverAction, SenderAction
 from heliograph.locator.cluster import Targets
 from heliograph.locator.requests import (
     EntryValue,
+    QueueAction,
+    QueueAlteration,
     RebalanceRequest,
     RegionAlteration,
     SenderAlteration,
@@ -36,6 +38,7 @@ from heliograph.model.attributes import (
     GatewaySenderAttributes,
     RegionAttributes,
 )
+from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.results import Result, failed
 
 OK, MEMBERS_FAILED, LATER, INTERNAL = 200, 502, 503, 500
@@ -235,6 +238,47 @@ class SenderRoutes(Controller):
         return answer(await site.senders.act(sender, action, targets(member, group), clean_queues=clean_queues))
 
 
+class QueueRoutes(Controller):
+    """Async event queues."""
+
+    path = "/async-event-queues"
+    tags = ("async event queues",)
+
+    @get("/", status_code=OK)
+    async def list_queues(self, site: Site) -> Answer:
+        """List every instance of async event queues."""
+        return answer(await site.queues.list())
+
+    @post("/", status_code=OK)
+    async def create_queue(self, site: Site, data: JSONBody[AsyncEventQueueAttributes]) -> Answer:
+        """Create an async event queue on every server."""
+        return answer(await site.queues.create(data))
+
+    @get("/{queue:str}", status_code=OK)
+    async def queue_status(self, site: Site, queue: FromPath[str], member: Names = "", group: Names = "") -> Answer:
+        """Show the state of an async event queue's instances."""
+        return answer(await site.queues.status(queue, targets(member, group)))
+
+    @patch("/{queue:str}", status_code=OK)
+    async def alter_queue(
+        self, site: Site, queue: FromPath[str], data: JSONBody[QueueAlteration], if_exists: Flag = False
+    ) -> Answer:
+        """Change how an async event queue makes batches."""
+        return answer(await site.queues.alter(queue, data, if_exists=if_exists))
+
+    @delete("/{queue:str}", status_code=OK)
+    async def destroy_queue(self, site: Site, queue: FromPath[str], if_exists: Flag = False) -> Answer:
+        """Destroy an async event queue with what it holds."""
+        return answer(await site.queues.destroy(queue, if_exists=if_exists))
+
+    @post("/{queue:str}/actions/{action:str}", status_code=OK)
+    async def act_on_queue(
+        self, site: Site, queue: FromPath[str], action: FromPath[QueueAction], member: Names = "", group: Names = ""
+    ) -> Answer:
+        """Pause or resume an async event queue's instances."""
+        return answer(await site.queues.act(queue, action, targets(member, group)))
+
+
 class ReceiverRoutes(Controller):
     """Gateway receivers, and the list of all gateways."""
 
@@ -283,7 +327,7 @@ class ReceiverRoutes(Controller):
 
 def make_app(site: SiteAdmin) -> Litestar:
     """Return the application that administers `site`."""
-    routes = [SiteRoutes, RebalanceRoutes, RegionRoutes, StoreRoutes, SenderRoutes, ReceiverRoutes]
+    routes = [SiteRoutes, RebalanceRoutes, RegionRoutes, StoreRoutes, SenderRoutes, QueueRoutes, ReceiverRoutes]
     return Litestar(
         [Router(BASE, route_handlers=routes, guards=[refuse_unknown_query])],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},

@@ -22,6 +22,7 @@ from heliograph.model.attributes import (
     GatewaySenderAttributes,
 )
 from heliograph.model.ids import Address
+from heliograph.model.queues import AsyncEventQueueAttributes
 
 
 class Cache(Opened):
@@ -117,6 +118,22 @@ class Cache(Opened):
         }
         _read_plugins(attributes, "gateway_event_filters", "gateway_transport_filters")
         await self.member.configure(checked(GatewaySenderAttributes, "create_gateway_sender", attributes))
+
+    async def create_async_event_queue(
+        self,
+        id: str,  # noqa: A002  (the option's name)
+        *,
+        listener: str,
+        parallel: bool = False,
+        **attributes: Any,
+    ) -> None:
+        """Create an async event queue; further attributes are those of `AsyncEventQueueAttributes`. Raises UsageError.
+
+        The listener is named, `"module:object"`, because every server has to load it (docs/plugins.md).
+        """
+        attributes |= {"id": id, "listener": listener, "parallel": parallel}
+        _read_plugins(attributes, "gateway_event_filters")
+        await self.member.configure(checked(AsyncEventQueueAttributes, "create_async_event_queue", attributes))
 
     async def create_gateway_receiver(self, **attributes: Any) -> None:
         """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from heliograph.gateway.plugins import (
+    AsyncEventListener,
     GatewayEvent,
     GatewayEventFilter,
     GatewayEventSubstitutionFilter,
     GatewayTransportFilter,
 )
 
-__all__ = ["GatewayEvent", "GatewayEventFilter", "GatewayEventSubstitutionFilter", "GatewayTransportFilter"]
+__all__ = [
+    "AsyncEventListener",
+    "GatewayEvent",
+    "GatewayEventFilter",
+    "GatewayEventSubstitutionFilter",
+    "GatewayTransportFilter",
+]

@@ -14,6 +14,7 @@ class RegionOptions(TypedDict, total=False):
     """What a region may be created with besides its name and type; see `model.attributes.RegionAttributes`.
 
     gateway_sender_ids: names, or a text with commas; the gateway senders have to exist.
+    async_event_queue_ids: the same of async event queues.
     redundant_copies: 0 to 3; by default what the type says. colocated_with: a partitioned region that exists.
     partition_resolver: `module:function` or `string-prefix`. disk_store: one that exists.
     entry_time_to_live_expiration, entry_idle_time_expiration: seconds; 0, the default: never.
@@ -21,6 +22,7 @@ class RegionOptions(TypedDict, total=False):
     """
 
     gateway_sender_ids: str | Iterable[str]
+    async_event_queue_ids: str | Iterable[str]
     redundant_copies: int | None
     total_num_buckets: int
     colocated_with: str
@@ -37,6 +39,6 @@ def read_region_options(name: str, type_: str, options: RegionOptions) -> Region
     given: dict[str, Any] = {"name": check_region_name(name), "type": type_, **options}
     if given.get("colocated_with"):
         given["colocated_with"] = check_region_name(given["colocated_with"])
-    if "gateway_sender_ids" in given:
-        given["gateway_sender_ids"] = read_names("gateway_sender_ids", given["gateway_sender_ids"])
+    for option in {"gateway_sender_ids", "async_event_queue_ids"} & given.keys():
+        given[option] = read_names(option, given[option])
     return checked(RegionAttributes, "create_region", given)

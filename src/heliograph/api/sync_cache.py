@@ -70,6 +70,17 @@ class Cache(Face):
             )
         )
 
+    def create_async_event_queue(
+        self,
+        id: str,  # noqa: A002  (the option's name)
+        *,
+        listener: str,
+        parallel: bool = False,
+        **attributes: Any,
+    ) -> None:
+        """Create an async event queue; further attributes: `AsyncEventQueueAttributes`. Raises UsageError."""
+        self._loop.run(self._cache.create_async_event_queue(id, listener=listener, parallel=parallel, **attributes))
+
     def create_gateway_receiver(self, **attributes: Any) -> None:
         """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""
         self._loop.run(self._cache.create_gateway_receiver(**attributes))

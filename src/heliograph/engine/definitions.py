@@ -5,13 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from heliograph.engine.seam import Registry
-from heliograph.model.attributes import Attributes, DiskStoreAttributes, GatewayReceiverAttributes, RegionAttributes
+from heliograph.model.attributes import DiskStoreAttributes, GatewayReceiverAttributes, RegionAttributes
+from heliograph.model.definitions import Attributes
+from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import (
     CONFIG_RECEIVER,
     RegionEntry,
     decode_entry,
     encode_entry,
     generation_key,
+    queue_key,
     region_key,
     sender_key,
     store_key,
@@ -24,6 +27,8 @@ def definition_key(attributes: Attributes) -> str:
         return region_key(attributes.name)
     if isinstance(attributes, DiskStoreAttributes):
         return store_key(attributes.name)
+    if isinstance(attributes, AsyncEventQueueAttributes):
+        return queue_key(attributes.id)
     return CONFIG_RECEIVER if isinstance(attributes, GatewayReceiverAttributes) else sender_key(attributes.id)
 
 

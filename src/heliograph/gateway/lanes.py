@@ -273,6 +273,11 @@ class Lane:
             landed.region.in_flight -= 1
         return landed
 
+    def is_whole(self, batch_id: int) -> bool:
+        """Say whether all queues of a batch in flight are still served here."""
+        batch = self._in_flight.get(batch_id)
+        return batch is not None and all(flight.held for _, flight in batch.flights)
+
     # --- what became of them
 
     def on_ack(self, batch_id: int) -> bool:

@@ -6,7 +6,7 @@ everything else that goes on there, so it has to be quick and wait for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -38,6 +38,10 @@ class GatewayEvent(msgspec.Struct, frozen=True, kw_only=True):
     possible_duplicate: bool = False
     encoded_value: bytes = b""
     encoded_callback_argument: bytes = b""
+
+    def as_possible_duplicate(self) -> GatewayEvent:
+        """Return the event as one that may have left before."""
+        return msgspec.structs.replace(self, possible_duplicate=True)
 
     @property
     def value(self) -> Any:
@@ -108,6 +112,22 @@ class GatewayTransportFilter:
 
     def close(self) -> None:
         """The sender or receiver is gone."""
+
+
+class AsyncEventListener:
+    """Takes the events of an async event queue, in the place of another site."""
+
+    def process_events(self, events: Sequence[GatewayEvent]) -> bool:
+        """Process some events of one region, in order; True: they are done with.
+
+        Anything else, or an exception: the same events again, after 50 ms at first and 5 s at most. It may be a
+        coroutine function; a plain one is called in a thread of its own, by every dispatcher thread of the queue one
+        call at a time.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The queue is gone."""
 
 
 class GatewayEventSubstitutionFilter:

@@ -473,6 +473,8 @@ class GatewayQuery(Message, frozen=True):
 class SenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway sender's state at one member; the field values are those of gfsh.md §6.5 and §6.9.
 
+    Of an async event queue the status is Running, as it has nothing to connect to, and the id is without its prefix.
+
     queued: events accepted and not yet acknowledged by the remote site, as this member counts them; a stopped sender
     keeps its queue and counts nothing.
     uncounted_buckets: buckets of which the member does not know yet whether something is queued.
@@ -484,7 +486,7 @@ class SenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     remote_dsid: int
     type: Literal["Serial", "Parallel"]
     policy: Literal["Primary", "Secondary", ""]
-    status: Literal["Not Running", "Paused", "Running and Connected", "Running, not Connected"]
+    status: Literal["Not Running", "Paused", "Running", "Running and Connected", "Running, not Connected"]
     queued: int
     receiver: str
     error: str = ""
@@ -508,10 +510,11 @@ class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gateways(Message, frozen=True):
-    """All gateways of one member."""
+    """All gateways of one member; its async event queues are gateway senders of their own kind."""
 
     senders: list[SenderStatus]
     receiver: ReceiverStatus | None
+    queues: list[SenderStatus] = []
 
 
 class DiskStoreQuery(Message, frozen=True):

@@ -26,17 +26,17 @@ from heliograph.errors import (
 from heliograph.link.messages import Apply, LogEnds, LogEndsQuery, Outcome, Reply, Request
 from heliograph.locator.view import decoded
 from heliograph.model.attributes import (
-    Attributes,
     DiskStoreAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
-    exists_already,
-    subject_of,
 )
+from heliograph.model.definitions import Attributes, exists_already, subject_of
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo
+from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import (
     COMMANDED,
+    CONFIG_QUEUES,
     CONFIG_REGIONS,
     CONFIG_SENDERS,
     CONFIG_STORES,
@@ -129,8 +129,14 @@ class Cluster:
         return decoded(await self.registry.items(CONFIG_STORES), CONFIG_STORES, DiskStoreAttributes)
 
     async def senders(self) -> dict[str, GatewaySenderAttributes]:
-        """Return the gateway senders by id. Raises UnavailableError."""
-        return decoded(await self.registry.items(CONFIG_SENDERS), CONFIG_SENDERS, GatewaySenderAttributes)
+        """Return the gateway senders by id, async event queues among them. Raises UnavailableError."""
+        senders = decoded(await self.registry.items(CONFIG_SENDERS), CONFIG_SENDERS, GatewaySenderAttributes)
+        queues = [queue.as_sender() for queue in (await self.queues()).values()]
+        return senders | {queue.id: queue for queue in queues}
+
+    async def queues(self) -> dict[str, AsyncEventQueueAttributes]:
+        """Return the async event queues by id. Raises UnavailableError."""
+        return decoded(await self.registry.items(CONFIG_QUEUES), CONFIG_QUEUES, AsyncEventQueueAttributes)
 
     # --- changing it; the caller holds `changing`
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,6 +15,7 @@ from heliograph.model.attributes import (
     check_max_disk,
 )
 from heliograph.model.ids import check_name
+from heliograph.model.queues import check_max_queue_memory
 
 CLEAR = "CLEAR"
 """Stands for no gateway event filter."""
@@ -23,10 +24,12 @@ CLEAR = "CLEAR"
 class RegionAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`alter region`: None leaves an attribute as it is (gfsh.md §4.2). Raises UsageError.
 
-    gateway_sender_ids: those that the region has from now on; none removes all. entry_...: as of `RegionAttributes`.
+    gateway_sender_ids, async_event_queue_ids: those that the region has from now on; none removes all. entry_...: as of
+    `RegionAttributes`.
     """
 
     gateway_sender_ids: tuple[str, ...] | None = None
+    async_event_queue_ids: tuple[str, ...] | None = None
     entry_time_to_live_expiration: int | None = None
     entry_time_to_live_expiration_action: str | None = None
     entry_idle_time_expiration: int | None = None
@@ -34,9 +37,14 @@ class RegionAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         if not self.changes:
-            raise UsageError("alter region needs an option to change: gateway-sender-id, or one of entry-…-expiration")
+            raise UsageError(
+                "alter region needs an option to change: gateway-sender-id, async-event-queue-id, or one of "
+                "entry-…-expiration"
+            )
         for sender in self.gateway_sender_ids or ():
             check_name("gateway sender", sender)
+        for queue in self.async_event_queue_ids or ():
+            check_name("async event queue", queue)
         check_expiration(self)
 
     @property
@@ -79,6 +87,39 @@ class SenderAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         if filters is not None and len(filters) == 1 and filters[0].upper() == CLEAR:
             changes["gateway_event_filters"] = ()
         return changes
+
+
+QueueAction = Literal["pause", "resume"]
+
+
+class QueueAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`alter async-event-queue`: None leaves an attribute as it is (gfsh.md §7). Raises UsageError.
+
+    Units as of `AsyncEventQueueAttributes`. pause_event_processing: how it begins where no command was given.
+    """
+
+    batch_size: int | None = None
+    batch_time_interval: int | None = None
+    max_queue_memory: int | None = None
+    pause_event_processing: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not self.changes:
+            raise UsageError(
+                "alter async-event-queue needs batch-size, batch-time-interval, max-queue-memory or "
+                "pause-event-processing"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UsageError(f"batch-size {self.batch_size}: use 1 or more")
+        if self.batch_time_interval is not None:
+            check_batch_time_interval(self.batch_time_interval)
+        if self.max_queue_memory is not None:
+            check_max_queue_memory(self.max_queue_memory)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The attributes that are given."""
+        return {field: value for field, value in msgspec.structs.asdict(self).items() if value is not None}
 
 
 class StoreAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

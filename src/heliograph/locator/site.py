@@ -6,6 +6,7 @@ from heliograph.engine.seam import Registry
 from heliograph.locator.cluster import Caller, Cluster
 from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_members import MemberAdmin
+from heliograph.locator.site_queues import QueueAdmin
 from heliograph.locator.site_rebalance import RebalanceAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin
 from heliograph.locator.site_regions import RegionAdmin
@@ -27,4 +28,5 @@ class SiteAdmin:
         self.entries = EntryAdmin(cluster)
         self.rebalancing = RebalanceAdmin(cluster)
         self.senders = SenderAdmin(cluster)
+        self.queues = QueueAdmin(cluster)
         self.receivers = ReceiverAdmin(cluster)

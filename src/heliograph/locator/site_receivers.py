@@ -6,7 +6,8 @@ from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import GatewayQuery, Gateways, ReceiverAction, ReceiverCommand
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
 from heliograph.locator.site_senders import queued_text, status_text
-from heliograph.model.attributes import GatewayReceiverAttributes, check_gateway_at_site, subject_of
+from heliograph.model.attributes import GatewayReceiverAttributes
+from heliograph.model.definitions import check_gateway_at_site, subject_of
 from heliograph.model.registry import CONFIG_RECEIVER, decode_entry
 from heliograph.model.results import Result, Table
 

@@ -21,8 +21,8 @@ from heliograph.model.attributes import (
     check_region_senders,
     check_region_store,
     leader_of,
-    subject_of,
 )
+from heliograph.model.definitions import subject_of
 from heliograph.model.ids import check_region_name
 from heliograph.model.members import RegionPlacement
 from heliograph.model.registry import (
@@ -80,10 +80,10 @@ class RegionAdmin:
             altered = msgspec.structs.replace(region, **alteration.changes)
             check_region_senders(altered, await self._cluster.senders())
             value = msgspec.structs.replace(entry, attributes=altered)
-            added = sorted({*altered.gateway_sender_ids} - {*region.gateway_sender_ids})
+            added = sorted({*altered.sender_ids} - {*region.sender_ids})
             await self._begin_queues(entry, added)
             result = await self._cluster.alter(item, value, subject_of(region))
-            for sender in sorted({*region.gateway_sender_ids} - {*altered.gateway_sender_ids}):
+            for sender in sorted({*region.sender_ids} - {*altered.sender_ids}):
                 await self._cluster.forget_cursors(sender, region.name)
             return result
 
@@ -120,7 +120,7 @@ class RegionAdmin:
             region = entry.attributes
             check_no_colocated(region.name, await self._cluster.regions())
             result = await self._cluster.destroy(item, subject_of(region))
-            for sender in region.gateway_sender_ids:
+            for sender in region.sender_ids:
                 await self._cluster.forget_cursors(sender, region.name)
             return result
 
@@ -140,6 +140,8 @@ class RegionAdmin:
         rows: list[Row] = [("Region", "type", region.type)]
         if region.gateway_sender_ids:
             rows.append(("Region", "gateway-sender-id", ",".join(region.gateway_sender_ids)))
+        if region.async_event_queue_ids:
+            rows.append(("Region", "async-event-queue-id", ",".join(region.async_event_queue_ids)))
         if region.disk_store != DEFAULT_STORE:
             rows.append(("Region", "disk-store", region.disk_store))
         if region.copies:

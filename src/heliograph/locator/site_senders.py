@@ -16,10 +16,9 @@ from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
 from heliograph.locator.requests import SenderAlteration
 from heliograph.model.attributes import (
     GatewaySenderAttributes,
-    check_gateway_at_site,
     check_sender_store,
-    subject_of,
 )
+from heliograph.model.definitions import check_gateway_at_site, subject_of
 from heliograph.model.ids import check_name
 from heliograph.model.registry import decode_entry, sender_key
 from heliograph.model.results import Result, Table
@@ -155,7 +154,7 @@ class SenderAdmin:
             columns = ("Member", "Type", "Runtime Policy", "Status")
             rows: list[Row] = [(state.member, state.type, state.policy, status_text(state)) for state in found]
             tables.append(Table(columns, rows, "Available GatewaySender Section"))
-            tables.append(_statistics(found))
+            tables.append(statistics(found))
         if missing:
             tables.append(Table(("Member", "Error"), missing, "Not Available GatewaySender Section"))
         return Result(tables=tables)
@@ -203,7 +202,7 @@ def _without(sender: GatewaySenderAttributes, targets: Targets) -> GatewaySender
     return msgspec.structs.replace(sender, **{f"{kind}s": left})
 
 
-def _statistics(states: list[SenderStatus]) -> Table:
+def statistics(states: list[SenderStatus]) -> Table:
     """Return all statistics, a column a member."""
     names = dict.fromkeys(name for state in states for name in state.counters)
     rows = [(name, *(str(state.counters.get(name, 0)) for state in states)) for name in names]

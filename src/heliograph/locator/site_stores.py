@@ -12,7 +12,8 @@ from heliograph.errors import UsageError
 from heliograph.link.messages import DiskStoreQuery, DiskStores
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import StoreAlteration
-from heliograph.model.attributes import DEFAULT_STORE, MB, DiskStoreAttributes, RegionAttributes, subject_of
+from heliograph.model.attributes import DEFAULT_STORE, MB, DiskStoreAttributes, RegionAttributes
+from heliograph.model.definitions import subject_of
 from heliograph.model.ids import check_name
 from heliograph.model.registry import decode_entry, store_key
 from heliograph.model.results import Result, Table
@@ -58,11 +59,10 @@ class StoreAdmin:
             users = _users(name, await self._cluster.regions())
             if users:
                 raise UsageError(f"disk store {name} is used by {', '.join(users)}: destroy these regions first")
-            senders = [each.id for each in (await self._cluster.senders()).values() if each.disk_store_name == name]
-            if senders:
-                raise UsageError(
-                    f"disk store {name} is named by gateway sender {', '.join(senders)}: destroy that first"
-                )
+            senders = (await self._cluster.senders()).values()
+            naming = [each.known_as for each in senders if each.disk_store_name == name]
+            if naming:
+                raise UsageError(f"disk store {name} is named by {', '.join(naming)}: destroy that first")
             return await self._cluster.destroy(item, subject_of(decode_entry(item.value, DiskStoreAttributes)))
 
     async def list(self) -> Result:

@@ -18,18 +18,17 @@ from heliograph.member.gateways import Gateways
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import StateWatcher
 from heliograph.model.attributes import (
-    Attributes,
+    QUEUE_PREFIX,
     DiskStoreAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
     check_colocation,
-    check_gateway_at_site,
     check_region_senders,
     check_region_store,
     check_sender_store,
-    exists_already,
-    subject_of,
 )
+from heliograph.model.definitions import Attributes, check_gateway_at_site, exists_already, subject_of
+from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.placement.senders import check_sender_servers
 
 _log = logging.getLogger(__name__)
@@ -92,6 +91,9 @@ class Configuring:
             check_region_store(attributes, state.stores)
             check_region_senders(attributes, state.senders)
             check_colocation(attributes, {name: entry.attributes for name, entry in state.regions.items()})
+        elif isinstance(attributes, AsyncEventQueueAttributes):
+            check_sender_store(attributes.as_sender(), state.stores)
+            check_sender_servers(attributes.as_sender(), state.members.values())
         elif not isinstance(attributes, DiskStoreAttributes):
             check_gateway_at_site(attributes, self._site)
             if isinstance(attributes, GatewaySenderAttributes):
@@ -117,7 +119,7 @@ class Configuring:
         await self._take_up(done, f"take up {request.subject}")
         if request.change == "destroyed":
             return Outcome(True, f"{request.subject} destroyed on {self._name}")
-        problem = self._gateways.problems.get(request.subject)
+        problem = self._gateways.problem(kind, name)
         if kind == "region" and name in self._regions:
             problem = self._regions[name].problem
         if problem:
@@ -128,6 +130,7 @@ class Configuring:
         """Say whether a gateway that was taken up runs; a region always does."""
         if kind == "gateway-receiver" and self._gateways.port:
             return f", listening on port {self._gateways.port}"
-        if kind in ("region", "disk-store") or name in self._gateways.running_senders():
+        sender = QUEUE_PREFIX + name if kind == "async-event-queue" else name
+        if kind in ("region", "disk-store") or sender in self._gateways.running_senders():
             return ""
         return ", not started"

@@ -15,6 +15,7 @@ from heliograph.gateway.transport import TransportFilters
 from heliograph.member.sender_host import monotonic_ms
 from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes
 from heliograph.model.plugins import load_plugin, read_plugin
+from heliograph.model.queues import QueueAttributes
 
 WARNING_INTERVAL_S = 10.0
 
@@ -59,10 +60,13 @@ class Plugins:
     ) -> None:
         self.filters: EventFilters | None = None
         self.transport = TransportFilters()
+        self.listener: Named | None = None
         self._loaded: list[Any] = []
         try:
             if isinstance(attributes, GatewaySenderAttributes):
                 self._load_filters(attributes, failures)
+            if isinstance(attributes, QueueAttributes):
+                self.listener = self._make("listener", attributes.listener, ("process_events",))
             self._load_transport(attributes.gateway_transport_filters, failures)
         except BaseException:
             self.close()

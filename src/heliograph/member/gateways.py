@@ -22,10 +22,16 @@ from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_host import SerialBucket
 from heliograph.member.state import SiteState
 from heliograph.member.tasks import Tasks
-from heliograph.model.attributes import GatewayReceiverAttributes, GatewaySenderAttributes, subject_of
+from heliograph.model.attributes import (
+    QUEUE_PREFIX,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    known_as,
+)
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Seq
 from heliograph.model.members import MemberInfo, ReceiverInfo
+from heliograph.model.queues import QueueAttributes
 from heliograph.model.routing import Routing
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import oldest_running
@@ -96,7 +102,7 @@ class GatewayHost:
         return [
             SerialBucket(region.name, bucket, bucket in region.copies)
             for region in self._regions.values()
-            if sender in region.attributes.gateway_sender_ids
+            if sender in region.attributes.sender_ids
             for bucket in range(region.attributes.total_num_buckets)
         ]
 
@@ -106,8 +112,9 @@ class Gateways:
 
     def __init__(self, host: GatewayHost, regions: dict[str, HostedRegion], on_change: Callable[[], None]) -> None:
         self.receiver: GatewayReceiver | None = None
-        self.problems: dict[str, str] = {}
-        """Subject -> why it could not be taken up."""
+        self.receiver_problem = ""
+        self.sender_problems: dict[str, str] = {}
+        """Why senders could not be taken up, or altered."""
         self._host = host
         self._regions = regions
         self._on_change = on_change
@@ -144,7 +151,7 @@ class Gateways:
         async with self._changing_receiver:
             await self._arrange_receiver(state.receiver)
         self._offered = {
-            name: [self._senders[sender] for sender in region.attributes.gateway_sender_ids if sender in self._senders]
+            name: [self._senders[sender] for sender in region.attributes.sender_ids if sender in self._senders]
             for name, region in self._regions.items()
         }
         self._arrange_buckets()
@@ -159,17 +166,17 @@ class Gateways:
                 del self._senders[name]
                 self._forget(name)
                 await sender.close()
-        gone = [subject for subject in self.problems if subject.startswith("gateway-sender ")]
-        for subject in {*gone} - {subject_of(each) for each in wanted.values()}:
-            del self.problems[subject]
-        for attributes in wanted.values():
-            subject = subject_of(attributes)
+        for name in self.sender_problems.keys() - wanted.keys():
+            del self.sender_problems[name]
+        for name, attributes in wanted.items():
             try:
                 await self._arrange_sender(attributes)
             except UsageError as exc:
-                self._on_problem(subject, exc)
+                if self.sender_problems.get(name) != str(exc):
+                    _log.error("not taken up sender=%s reason=%s", name, exc)
+                self.sender_problems[name] = str(exc)
             else:
-                self.problems.pop(subject, None)
+                self.sender_problems.pop(name, None)
 
     async def _arrange_sender(self, wanted: GatewaySenderAttributes) -> None:
         """Make or alter a sender. Raises UsageError when its plug-ins can't be loaded: then it is as it was."""
@@ -181,32 +188,38 @@ class Gateways:
         elif sender.attributes != wanted:
             await sender.alter(wanted)
 
-    def _on_problem(self, subject: str, error: UsageError) -> None:
-        if self.problems.get(subject) != str(error):
-            _log.error("not taken up subject=%r reason=%s", subject, error)
-        self.problems[subject] = str(error)
+    def _on_receiver_problem(self, error: UsageError) -> None:
+        if self.receiver_problem != str(error):
+            _log.error("gateway receiver not started reason=%s", error)
+        self.receiver_problem = str(error)
+
+    def problem(self, kind: str, name: str) -> str:
+        """Return why a gateway could not be taken up, "" when it was; kind: as `model.definitions.subject_of` says."""
+        if kind == "gateway-receiver":
+            return self.receiver_problem
+        return self.sender_problems.get(QUEUE_PREFIX + name if kind == "async-event-queue" else name, "")
 
     async def _arrange_receiver(self, wanted: GatewayReceiverAttributes | None) -> None:
         if self.receiver is not None and (wanted is None or self.receiver.attributes != wanted):
             await self.receiver.close()
             self.receiver = None
         if wanted is None:
-            self.problems.pop("gateway-receiver", None)
+            self.receiver_problem = ""
         if wanted is None or self.receiver is not None:
             return
         try:
             receiver = GatewayReceiver(wanted, self._host)
         except UsageError as exc:
-            self._on_problem("gateway-receiver", exc)
+            self._on_receiver_problem(exc)
             return
         try:
             if not wanted.manual_start:
                 await receiver.start()
         except UsageError as exc:
-            self._on_problem("gateway-receiver", exc)
+            self._on_receiver_problem(exc)
             await receiver.close()
             return
-        self.problems.pop("gateway-receiver", None)
+        self.receiver_problem = ""
         self.receiver = receiver
 
     def _arrange_buckets(self) -> None:
@@ -215,7 +228,7 @@ class Gateways:
             (sender, region.name, copy.bucket): copy.epoch
             for region in self._regions.values()
             for copy in region.accepting()
-            for sender in region.attributes.gateway_sender_ids
+            for sender in region.attributes.sender_ids
             if sender in self._senders and self._senders[sender].attributes.parallel
         }
         for sender, region_name, bucket in self._active - wanted.keys():
@@ -245,16 +258,16 @@ class Gateways:
     async def _command(self, request: messages.SenderCommand) -> Outcome:
         sender = self._senders.get(request.id)
         if sender is None:
-            problem = self.problems.get(f"gateway-sender {request.id}")
+            problem = self.sender_problems.get(request.id)
             because = f": {problem}" if problem else ""
-            return Outcome(False, f"there is no gateway sender {request.id} on {self._host.name}{because}")
+            return Outcome(False, f"there is no {known_as(request.id)} on {self._host.name}{because}")
         try:
             await sender.command(request.action)
         except HeliographError as exc:
             self._on_change()
             return Outcome(False, str(exc))
         self._on_change()
-        return Outcome(True, f"gateway sender {request.id}: {request.action} done on {self._host.name}")
+        return Outcome(True, f"{known_as(request.id)}: {request.action} done on {self._host.name}")
 
     async def _command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
         try:
@@ -272,7 +285,12 @@ class Gateways:
     def status(self) -> messages.Gateways:
         """Return the state of every gateway here."""
         receiver = self.receiver.status() if self.receiver is not None else None
-        return messages.Gateways([sender.status() for _, sender in sorted(self._senders.items())], receiver)
+        senders = [sender for _, sender in sorted(self._senders.items())]
+        return messages.Gateways(
+            [sender.status() for sender in senders if not isinstance(sender.attributes, QueueAttributes)],
+            receiver,
+            [sender.status() for sender in senders if isinstance(sender.attributes, QueueAttributes)],
+        )
 
     def receiver_info(self) -> ReceiverInfo | None:
         """Return what locators advertise of the running receiver."""

@@ -45,10 +45,10 @@ from heliograph.member.sweeper import Sweeper
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import (
     DEFAULT_STORE,
-    Attributes,
     RegionAttributes,
 )
 from heliograph.model.batch import Record
+from heliograph.model.definitions import Attributes
 from heliograph.model.engine_tls import EngineTls
 from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, Address, Seq
 from heliograph.model.keys import Key

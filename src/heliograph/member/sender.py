@@ -21,6 +21,7 @@ from heliograph.link.hello import Hello
 from heliograph.link.messages import SenderAction, SenderStatus
 from heliograph.member.gateway_plugins import PluginFailures, Plugins, same_plugins
 from heliograph.member.lease import LeaseKeeper
+from heliograph.member.listener_dispatcher import ListenerDispatcher
 from heliograph.member.sender_alarms import SenderAlarms
 from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBuckets
 from heliograph.member.sender_commands import commanded, keep_command
@@ -28,9 +29,11 @@ from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
 from heliograph.member.sender_host import SenderHost
 from heliograph.member.sender_ordered import OrderedBuckets
 from heliograph.member.tasks import Tasks
-from heliograph.model.attributes import GatewaySenderAttributes
+from heliograph.model.attributes import QUEUE_PREFIX, GatewaySenderAttributes
 from heliograph.model.batch import Record
 from heliograph.model.ids import Seq
+from heliograph.model.queues import QueueAttributes
+from heliograph.model.registry import SenderState
 
 STOP_S = 5.0
 """How long storing the cursors may take when the sender stops."""
@@ -58,7 +61,7 @@ class GatewaySender:
         self._routes: dict[str, Route] = {}
         self._may_hold = False
         self._tasks = Tasks(host.fail)
-        self._dispatchers: list[Dispatcher] = []
+        self._dispatchers: list[Dispatcher] | list[ListenerDispatcher] = []
         self._buckets: ShippedBuckets | None = None
         self._lease: LeaseKeeper | None = None
         self._epoch = 0
@@ -76,7 +79,7 @@ class GatewaySender:
         async with self._changing:
             state = await commanded(self._host.registry, self.attributes.id, self._host.name)
             if state is None:
-                state = "stopped" if self.attributes.manual_start else "running"
+                state = _state_at_first(self.attributes)
             if state != "stopped":
                 await self._start()
                 self.paused = state == "paused"
@@ -193,7 +196,7 @@ class GatewaySender:
                 ) from exc
 
     async def _command(self, action: SenderAction) -> None:
-        name = f"gateway sender {self.attributes.id}"
+        name = self.attributes.known_as
         if action == "start":
             if self.running:
                 raise UsageError(f"{name} is already started on {self._host.name}")
@@ -214,28 +217,40 @@ class GatewaySender:
         else:
             self.rebalance()
 
-    def _make_dispatchers(self) -> list[Dispatcher]:
-        attributes, host = self.attributes, self._host
-        transport = self._plugins.transport
-        hello = Hello("sender", f"{attributes.id}@{host.name}", host.dsid, filters=transport.names)
+    def _make_dispatchers(self) -> list[Dispatcher] | list[ListenerDispatcher]:
+        lanes = self._make_lanes()
+        plugins, host = self._plugins, self._host
+        if plugins.listener is not None:
+            return [
+                ListenerDispatcher(
+                    lane,
+                    host=host,
+                    owner=self,
+                    listener=plugins.listener,
+                    failures=self._failures,
+                    batch_events=self.attributes.batch_size,
+                )
+                for lane in lanes
+            ]
+        transport = plugins.transport
+        hello = Hello("sender", f"{self.attributes.id}@{host.name}", host.dsid, filters=transport.names)
+        return [
+            Dispatcher(number, lane, host=host, hello=hello, finder=self._finder, owner=self, transport=transport)
+            for number, lane in enumerate(lanes)
+        ]
+
+    def _make_lanes(self) -> list[Lane]:
+        attributes = self.attributes
         lane, lanes = (OrderedLane, 1) if attributes.keeps_threads_order else (Lane, attributes.dispatcher_threads)
         return [
-            Dispatcher(
-                number,
-                lane(
-                    attributes.batch_size,
-                    attributes.batch_time_interval,
-                    self._route,
-                    self._alarms.on_acknowledged if attributes.alert_threshold else None,
-                    self._plugins.filters,
-                ),
-                host=host,
-                hello=hello,
-                finder=self._finder,
-                owner=self,
-                transport=transport,
+            lane(
+                attributes.batch_size,
+                attributes.batch_time_interval,
+                self._route,
+                self._alarms.on_acknowledged if attributes.alert_threshold else None,
+                self._plugins.filters,
             )
-            for number in range(lanes)
+            for _ in range(lanes)
         ]
 
     # --- which buckets: parallel
@@ -346,7 +361,7 @@ class GatewaySender:
         attributes = self.attributes
         receivers = sorted({str(d.receiver) for d in self._dispatchers if d.receiver is not None})
         return SenderStatus(
-            id=attributes.id,
+            id=attributes.id.removeprefix(QUEUE_PREFIX),
             member=self._host.name,
             remote_dsid=attributes.remote_distributed_system_id,
             type="Parallel" if attributes.parallel else "Serial",
@@ -361,11 +376,13 @@ class GatewaySender:
 
     def _state(
         self, *, connected: bool
-    ) -> Literal["Not Running", "Paused", "Running and Connected", "Running, not Connected"]:
+    ) -> Literal["Not Running", "Paused", "Running", "Running and Connected", "Running, not Connected"]:
         if not self.running:
             return "Not Running"
         if self.paused:
             return "Paused"
+        if isinstance(self.attributes, QueueAttributes):
+            return "Running"
         return "Running and Connected" if connected else "Running, not Connected"
 
     def _error(self, *, connected: bool) -> str:
@@ -373,6 +390,8 @@ class GatewaySender:
         error = next((dispatcher.error for dispatcher in self._dispatchers if dispatcher.error), "")
         if error or connected or not self.running or self._policy() == "Secondary":
             return error
+        if isinstance(self.attributes, QueueAttributes):
+            return ""
         if self._buckets is None or self._buckets.empty:
             return (
                 f"nothing to ship from {self._host.name}: no region names it, or others ship its buckets "
@@ -412,3 +431,10 @@ class GatewaySender:
             "pluginFailures": self._failures.count,
             "logTruncatedTooEarly": queues.lost_runs,
         }
+
+
+def _state_at_first(attributes: GatewaySenderAttributes) -> SenderState:
+    """Return how a sender is where nothing was ever commanded of it."""
+    if isinstance(attributes, QueueAttributes) and attributes.paused:
+        return "paused"
+    return "stopped" if attributes.manual_start else "running"

@@ -15,6 +15,7 @@ from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.lanes import lane_of
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
 from heliograph.gateway.retry import Backoff
+from heliograph.member.listener_dispatcher import ListenerDispatcher
 from heliograph.member.sender_cursors import CursorGoneError, Cursors, StoredCursor
 from heliograph.member.sender_dispatcher import Dispatcher
 from heliograph.member.sender_feed import Feed
@@ -58,7 +59,7 @@ class Shipped:
     feed: Feed
     subject: str
     cursor: StoredCursor
-    dispatcher: Dispatcher
+    dispatcher: Dispatcher | ListenerDispatcher
 
     @property
     def dirty(self) -> bool:
@@ -78,7 +79,7 @@ class ShippedBuckets:
         memory: Memory,
         counters: QueueCounters,
         conflates: bool,
-        dispatchers: Sequence[Dispatcher],
+        dispatchers: Sequence[Dispatcher | ListenerDispatcher],
         tasks: Tasks,
         filters: EventFilters | None = None,
     ) -> None:

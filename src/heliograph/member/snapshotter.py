@@ -104,7 +104,7 @@ class Snapshotter:
 async def delivered(registry: Registry, region: HostedRegion, copy: BucketCopy) -> Seq:
     """Return up to where every gateway sender of the region has delivered the bucket's log."""
     passed = copy.view.seq
-    for sender in region.attributes.gateway_sender_ids:
+    for sender in region.attributes.sender_ids:
         item = await registry.get(cursor_key(sender, region.name, region.generation, copy.bucket))
         passed = min(passed, Seq(decode_entry(item.value, Cursor).seq) if item is not None else NO_SEQ)
     return passed

@@ -15,8 +15,10 @@ from heliograph.model.attributes import (
     leader_of,
 )
 from heliograph.model.members import MemberInfo, RegionPlacement
+from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import (
     CONFIG,
+    CONFIG_QUEUES,
     CONFIG_RECEIVER,
     CONFIG_REGIONS,
     CONFIG_SENDERS,
@@ -40,6 +42,7 @@ class SiteState:
     regions: dict[str, RegionEntry] = field(default_factory=dict)
     stores: dict[str, DiskStoreAttributes] = field(default_factory=dict)
     senders: dict[str, GatewaySenderAttributes] = field(default_factory=dict)
+    """Async event queues among them, as `QueueAttributes`."""
     receiver: GatewayReceiverAttributes | None = None
     life: SiteLife = field(default_factory=SiteLife)
     placements: dict[str, tuple[RegionPlacement, int]] = field(default_factory=dict)
@@ -76,6 +79,8 @@ class StateWatcher(Watching):
     def _take_config(self, entries: Entries) -> None:
         regions = _decoded(entries, CONFIG_REGIONS, RegionEntry)
         senders = _decoded(entries, CONFIG_SENDERS, GatewaySenderAttributes)
+        queues = _decoded(entries, CONFIG_QUEUES, AsyncEventQueueAttributes)
+        senders |= {queue.id: queue for queue in map(AsyncEventQueueAttributes.as_sender, queues.values())}
         stores = _decoded(entries, CONFIG_STORES, DiskStoreAttributes)
         receiver = entries.get(CONFIG_RECEIVER)
         state = self.state

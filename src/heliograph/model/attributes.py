@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.ids import NO_SITE_ID, check_name, check_region_name, check_site_id
+from heliograph.model.ids import check_name, check_region_name, check_site_id
 from heliograph.model.plugins import is_target, read_plugin
 
 TOTAL_NUM_BUCKETS_DEFAULT = 16
@@ -22,6 +22,8 @@ REDUNDANT_COPIES_MAX = 3
 BATCH_TIME_INTERVAL_MAX_MS = 3_600_000
 """A batch that never fills leaves after an hour at the latest; longer is a slip of the hand."""
 DEFAULT_STORE = "DEFAULT"
+QUEUE_PREFIX = "AsyncEventQueue_"
+"""Begins the ids by which async event queues are known as gateway senders (`model.queues`)."""
 STRING_PREFIX = "string-prefix"
 """The partition resolver that is built in, see `model.routing`."""
 
@@ -104,6 +106,7 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     name: str
     type: str = "PARTITION"
     gateway_sender_ids: tuple[str, ...] = ()
+    async_event_queue_ids: tuple[str, ...] = ()
     redundant_copies: int | None = None
     total_num_buckets: int = TOTAL_NUM_BUCKETS_DEFAULT
     disk_store: str = DEFAULT_STORE
@@ -138,7 +141,14 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
                 raise UsageError(f"partition-resolver {given!r}: write module:function, or {STRING_PREFIX}")
         for sender in self.gateway_sender_ids:
             check_name("gateway sender", sender)
+        for queue in self.async_event_queue_ids:
+            check_name("async event queue", queue)
         check_expiration(self)
+
+    @property
+    def sender_ids(self) -> tuple[str, ...]:
+        """The gateway senders of the region, and its async event queues as such."""
+        return (*self.gateway_sender_ids, *(QUEUE_PREFIX + queue for queue in self.async_event_queue_ids))
 
     @property
     def persistent(self) -> bool:
@@ -164,6 +174,13 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def copies(self) -> int:
         """Redundant copies of a partitioned region's buckets."""
         return REGION_TYPES[self.type][1] if self.redundant_copies is None else self.redundant_copies
+
+
+def known_as(sender: str) -> str:
+    """Return what operators call a gateway sender of this id, which may be that of an async event queue."""
+    if sender.startswith(QUEUE_PREFIX):
+        return f"async event queue {sender.removeprefix(QUEUE_PREFIX)}"
+    return f"gateway sender {sender}"
 
 
 def check_batch_time_interval(interval_ms: int) -> None:
@@ -254,9 +271,25 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             return name.lower() in map(str.lower, self.members)
         return not self.groups or not {*map(str.lower, self.groups)}.isdisjoint(map(str.lower, groups))
 
+    @property
+    def persistence_option(self) -> str:
+        """The option by which its queue is kept."""
+        return "--enable-persistence"
+
+    @property
+    def known_as(self) -> str:
+        """What operators call it."""
+        return known_as(self.id)
+
+    def check_end(self) -> None:
+        """Raise UsageError unless it leads to a site."""
+        check_site_id(self.remote_distributed_system_id)
+        if self.id.startswith(QUEUE_PREFIX):
+            raise UsageError(f"gateway sender {self.id}: ids that begin with {QUEUE_PREFIX} are of async event queues")
+
     def __post_init__(self) -> None:
         check_name("gateway sender", self.id)
-        check_site_id(self.remote_distributed_system_id)
+        self.check_end()
         if self.batch_size < 1 and self.batch_size != -1:
             raise UsageError(f"batch-size {self.batch_size}: use 1 or more, or -1 for no limit")
         check_batch_time_interval(self.batch_time_interval)
@@ -265,7 +298,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             check_name("disk store", self.disk_store_name)
         if self.parallel and (self.members or self.groups):
             raise UsageError(
-                f"gateway sender {self.id} is parallel, so every server ships the buckets whose primary it has: "
+                f"{self.known_as} is parallel, so every server ships the buckets whose primary it has: "
                 "leave member and group out, or use a serial one"
             )
         if self.parallel and self.keeps_threads_order:
@@ -323,63 +356,6 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
         check_transport_filters(self.gateway_transport_filters)
 
 
-Attributes = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes | DiskStoreAttributes
-
-_REMEDIES: dict[type[Attributes], str] = {
-    DiskStoreAttributes: "alter disk-store changes its max-disk",
-    RegionAttributes: "alter region changes its gateway senders, destroy region drops it with its data",
-    GatewaySenderAttributes: "alter gateway-sender changes its batches, destroy gateway-sender drops it with its queue",
-    GatewayReceiverAttributes: "leave it with --if-not-exists, or destroy gateway-receiver first",
-}
-
-
-def subject_of(attributes: Attributes) -> str:
-    """Return how commands and messages name what is defined."""
-    if isinstance(attributes, RegionAttributes):
-        return f"region {attributes.name}"
-    if isinstance(attributes, DiskStoreAttributes):
-        return f"disk-store {attributes.name}"
-    return f"gateway-sender {attributes.id}" if isinstance(attributes, GatewaySenderAttributes) else "gateway-receiver"
-
-
-def differences(there: Attributes, here: Attributes) -> str:
-    """Say in which options two definitions of one kind differ; empty when in none."""
-    theirs, ours = msgspec.structs.asdict(there), msgspec.structs.asdict(here)
-    return ", ".join(
-        f"{name.replace('_', '-')}: {_shown(value)} there, {_shown(ours[name])} here"
-        for name, value in theirs.items()
-        if value != ours[name]
-    )
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(value) or "none"
-    return "unset" if value in (None, "") else str(value)
-
-
-def exists_already(there: Attributes | None, here: Attributes) -> UsageError:
-    """Return the error of a creation whose name is taken by `there`; None when that is gone again."""
-    differing = differences(there, here) if there is not None else ""
-    others = f" with other attributes ({differing})" if differing else ""
-    return UsageError(f"{subject_of(here)} exists already{others}: {_REMEDIES[type(here)]}")
-
-
-def check_gateway_at_site(gateway: GatewaySenderAttributes | GatewayReceiverAttributes, site: int) -> None:
-    """Raise UsageError when a gateway does not fit its site, which has no id or is the one it feeds."""
-    if site == NO_SITE_ID:
-        raise UsageError(
-            f"{subject_of(gateway)}: this site has no distributed-system-id, by which others know its events: "
-            "start its locator with --distributed-system-id, 1 or more"
-        )
-    if isinstance(gateway, GatewaySenderAttributes) and gateway.remote_distributed_system_id == site:
-        raise UsageError(
-            f"{subject_of(gateway)}: remote-distributed-system-id {site} is this site's own distributed-system-id"
-        )
-
-
 def check_region_store(region: RegionAttributes, stores: Container[str]) -> None:
     """Raise UsageError when a region names a disk store that does not exist."""
     if region.disk_store != DEFAULT_STORE and region.disk_store not in stores:
@@ -392,7 +368,7 @@ def check_sender_store(sender: GatewaySenderAttributes, stores: Container[str]) 
     """Raise UsageError when a gateway sender names a disk store that does not exist."""
     name = sender.disk_store_name
     if name not in ("", DEFAULT_STORE) and name not in stores:
-        raise UsageError(f"gateway sender {sender.id} names disk store {name!r}, which does not exist: create it first")
+        raise UsageError(f"{sender.known_as} names disk store {name!r}, which does not exist: create it first")
 
 
 def leader_of(region: str, colocated_with: Mapping[str, str]) -> str:
@@ -433,26 +409,24 @@ def check_no_colocated(region: str, regions: Mapping[str, RegionAttributes]) -> 
 
 def check_region_senders(region: RegionAttributes, senders: Mapping[str, GatewaySenderAttributes]) -> None:
     """Raise UsageError when a region names a sender that does not exist or does not fit it (configuration.md §4.5)."""
-    for name in region.gateway_sender_ids:
+    for name in region.sender_ids:
         sender = senders.get(name)
         if sender is None:
-            raise UsageError(
-                f"region {region.name} names gateway sender {name!r}, which does not exist: create it first"
-            )
+            raise UsageError(f"region {region.name} names {known_as(name)}, which does not exist: create it first")
         if sender.parallel and region.replicated:
             raise UsageError(
-                f"region {region.name} is replicated and can't use the parallel gateway sender {name!r}: "
+                f"region {region.name} is replicated and can't use the parallel {sender.known_as}: "
                 "use a serial one, or a PARTITION type"
             )
         if sender.parallel and region.persistent and not sender.enable_persistence:
             raise UsageError(
-                f"region {region.name} is persistent and can't use the parallel gateway sender {name!r}, whose queue "
-                "is not: create that with --enable-persistence=true, or the region with a type without _PERSISTENT"
+                f"region {region.name} is persistent and can't use the parallel {sender.known_as}, whose queue is not: "
+                f"create that with {sender.persistence_option}=true, or the region with a type without _PERSISTENT"
             )
         if sender.disk_store_name and sender.disk_store_name != region.disk_store:
             raise UsageError(
                 f"region {region.name} is in disk store {region.disk_store} and its log there is the queue, but "
-                f"gateway sender {name!r} names {sender.disk_store_name}: let both name one, or the sender none"
+                f"{sender.known_as} names {sender.disk_store_name}: let both name one, or that one none"
             )
         if sender.keeps_threads_order and region.disk_store != (sender.disk_store_name or DEFAULT_STORE):
             raise UsageError(

@@ -9,6 +9,7 @@
 | `config.region.<name>` | `RegionEntry` |
 | `config.sender.<id>` | `GatewaySenderAttributes` |
 | `config.store.<name>` | `DiskStoreAttributes`; the store DEFAULT has none until it is altered |
+| `config.queue.<id>` | `AsyncEventQueueAttributes` |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
 | `life` | `SiteLife`, written by the oldest server, and by a server that leaves |
 | `generations.<region>` | empty; the revision of its last write is the newest generation drawn |
@@ -34,7 +35,7 @@ GENERATIONS, JOINS, LIFE, COMMANDED = "generations", "joins", "life", "commanded
 SITE_ID = "dsid"
 GROWN = "grown"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
-CONFIG_STORES = "config.store"
+CONFIG_STORES, CONFIG_QUEUES = "config.store", "config.queue"
 
 
 class RegionEntry(msgspec.Struct, frozen=True):
@@ -106,6 +107,11 @@ def region_key(name: str) -> str:
 def sender_key(sender: str) -> str:
     """Return the key of a gateway sender's attributes."""
     return f"{CONFIG_SENDERS}.{sender}"
+
+
+def queue_key(queue: str) -> str:
+    """Return the key of an async event queue's attributes."""
+    return f"{CONFIG_QUEUES}.{queue}"
 
 
 def store_key(name: str) -> str:

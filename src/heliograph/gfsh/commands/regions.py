@@ -14,7 +14,7 @@ from heliograph.model.attributes import REGION_TYPES, RegionAttributes
 from heliograph.model.ids import check_region_name
 from heliograph.model.results import Result
 
-_SENDER_IDS = {"gateway_sender_ids": ("gateway-sender-id",)}
+_SENDER_IDS = {"gateway_sender_ids": ("gateway-sender-id",), "async_event_queue_ids": ("async-event-queue-id",)}
 _EXPIRATION = {
     "entry_time_to_live_expiration": "Seconds after its last write that an entry expires; 0 for never.",
     "entry_time_to_live_expiration_action": "What becomes of it then.",
@@ -49,6 +49,7 @@ def region_path(name: str) -> str:
         "name": "The region.",
         "type": "What it is and how many copies there are.",
         "gateway_sender_ids": "Gateway senders that ship its events to other sites.",
+        "async_event_queue_ids": "Async event queues whose listeners process its events.",
         "redundant_copies": "Copies of every bucket besides the primary one, 0 to 3; by default what the type says.",
         "total_num_buckets": "Buckets that it is divided into.",
         "disk_store": "Disk store that its log and snapshots are in.",
@@ -75,14 +76,18 @@ def create_region(session: Session, /, if_not_exists: bool, **options: Any) -> R
 @_name
 @attributes(
     RegionAlteration,
-    {"gateway_sender_ids": "The gateway senders that it has from now on; an empty value removes all.", **_EXPIRATION},
+    {
+        "gateway_sender_ids": "The gateway senders that it has from now on; an empty value removes all.",
+        "async_event_queue_ids": "The async event queues that it has from now on; an empty value removes all.",
+        **_EXPIRATION,
+    },
     spelled=_SENDER_IDS,
     choices=_ACTIONS,
 )
 @refused({**_REFUSED, "--eviction-max": _evicted})
 @click.pass_obj
 def alter_region(session: Session, /, name: str, **options: Any) -> Result:
-    """Change a region's gateway senders, or when its entries expire."""
+    """Change a region's gateway senders and async event queues, or when its entries expire."""
     return session.client.call("PATCH", region_path(name), RegionAlteration(**given(options)))
 
 
