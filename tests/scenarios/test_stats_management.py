@@ -230,5 +230,14 @@ async def test_mgmt_async_queue_beans(ln: Site) -> None:
     assert [table.title for table in result.tables] == ["Available AsyncEventQueue Section", "Statistics Section"]
     gateways = await ln.operate(lambda admin: admin.receivers.list_gateways())
     assert gateways.tables == [], "a queue is no gateway sender"
+
+    async def shown_of_member() -> str | None:
+        return (await ln.operate(lambda admin: admin.members.describe("1-a"))).data.get("Async Event Queues")
+
+    async def shows(queues: str | None) -> bool:
+        return await shown_of_member() == queues
+
+    await until(lambda: shows("q"))
     await ln.destroy_queue("q")
     assert await shown() == []
+    await until(lambda: shows(None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import Status, StatusQuery
 from heliograph.locator.cluster import Cluster, Targets
+from heliograph.model.attributes import QUEUE_PREFIX
 from heliograph.model.members import MemberInfo
 from heliograph.model.results import Result, Table
 
@@ -47,8 +48,12 @@ class MemberAdmin:
             data |= {"Server Port": str(member.address.port), "Running": "true"}
         if member.receiver is not None:
             data["Gateway Receiver"] = str(member.receiver.address)
-        if member.running_senders:
-            data["Gateway Senders"] = ", ".join(member.running_senders)
+        senders = [sender for sender in member.running_senders if not sender.startswith(QUEUE_PREFIX)]
+        queues = [each.removeprefix(QUEUE_PREFIX) for each in member.running_senders if each.startswith(QUEUE_PREFIX)]
+        if senders:
+            data["Gateway Senders"] = ", ".join(senders)
+        if queues:
+            data["Async Event Queues"] = ", ".join(queues)
         try:
             status = await self._cluster.caller.call(member.address, StatusQuery(), Status, timeout_s=STATUS_S)
         except HeliographError as exc:
