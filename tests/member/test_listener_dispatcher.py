@@ -19,19 +19,11 @@ from heliograph.model.ids import Seq
 from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.results import Result
 from tests.gateway.builders import part_of, record_of
-from tests.scenarios.plugins import LISTENERS, TOLD
+from tests.scenarios.plugins import LISTENERS, TOLD, listening
 from tests.scenarios.sites import Site, passes, queue_of, scenario, until
 
 PLUGINS = "tests.scenarios.plugins:"
 Q = queue_of("q")
-
-
-def listening(name: str, **parameters: int) -> str:
-    """Return the name of a listener, with nothing written down yet."""
-    TOLD[name].clear()
-    LISTENERS[name].clear()
-    more = "".join(f', "{key}": {value}' for key, value in parameters.items())
-    return PLUGINS + f'Listening{{"name": "{name}"{more}}}'
 
 
 def keys(name: str) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,6 +19,13 @@ from heliograph import (
 
 TOLD: dict[str, list[Any]] = defaultdict(list)
 LISTENERS: dict[str, list[Listening]] = defaultdict(list)
+
+
+def listening(name: str, **parameters: int) -> str:
+    """Return the name of a `Listening`, with nothing written down yet."""
+    TOLD[name].clear()
+    LISTENERS[name].clear()
+    return f"{__name__}:Listening{json.dumps({'name': name, **parameters})}"
 
 
 class ByNumber(GatewayEventFilter):
@@ -61,7 +69,7 @@ class Prefixing(GatewayEventSubstitutionFilter):
 
 
 class Listening(AsyncEventListener):
-    """Writes down what it is given, and fails as often as it is told to, first by an exception, then by a False.
+    """Writes down what it is given, and fails as often as it is told to, by exception and False in turn, last by False.
 
     `LISTENERS` has all that were made under a name, one a member.
     """

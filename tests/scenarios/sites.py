@@ -363,6 +363,11 @@ class Site(SimSite):
         items = self.engine.registries[REGISTRY].items(CONFIG_REGIONS)
         return [decode_entry(item.value, RegionEntry) for item in items.values()]
 
+    def region_attributes(self, region: str) -> RegionAttributes:
+        """Return a region's definition."""
+        [entry] = [each for each in self._region_entries() if each.attributes.name == region]
+        return entry.attributes
+
     def sender_attributes(self, sender: str) -> GatewaySenderAttributes:
         """Return a sender's definition."""
         item = self.engine.registries[REGISTRY].get(sender_key(sender))

@@ -8,7 +8,7 @@ from heliograph.api.options import checked
 from heliograph.errors import UsageError
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.queues import AsyncEventQueueAttributes
-from tests.scenarios.plugins import LISTENERS, TOLD
+from tests.scenarios.plugins import LISTENERS, TOLD, listening
 from tests.scenarios.sites import Site, queue_of, scenario
 
 PLUGINS = "tests.scenarios.plugins:"
@@ -124,13 +124,6 @@ async def test_substitution_filter_config(ln: Site, ny: Site) -> None:
     await ln.put("r", [1], "own")
     await ln.until_drained("ny")
     assert await ny.contents("r") == {1: "> own"}
-
-
-def listening(name: str) -> str:
-    """Return the name of a listener, with nothing written down yet."""
-    TOLD[name].clear()
-    LISTENERS[name].clear()
-    return PLUGINS + f'Listening{{"name": "{name}"}}'
 
 
 @scenario(ln=2, ny=1)

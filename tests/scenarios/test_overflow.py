@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios.plugins import TOLD
+from tests.scenarios.plugins import TOLD, listening
 from tests.scenarios.sites import Site, queue_of, scenario
 from tests.scenarios.test_propagation_parallel import feeds
 
@@ -103,10 +103,7 @@ async def test_overflow_serial(ln: Site, ny: Site, threads: int) -> None:
 @scenario(ln=2)
 async def test_overflow_mbean_async_queue(ln: Site, parallel: bool) -> None:
     """As of a sender: what is beyond the limit is counted, and is in the log only."""
-    TOLD["overflow"].clear()
-    await ln.create_queue(
-        "q", 'tests.scenarios.plugins:Listening{"name": "overflow"}', parallel=parallel, max_queue_memory=1
-    )
+    await ln.create_queue("q", listening("overflow"), parallel=parallel, max_queue_memory=1)
     await ln.create_region("r", "PARTITION", queues="q")
     await ln.pause_queue("q")
     queue = queue_of("q")

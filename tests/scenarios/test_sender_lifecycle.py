@@ -10,7 +10,7 @@ import pytest
 from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.registry import CURSORS, REGISTRY
-from tests.scenarios.plugins import TOLD
+from tests.scenarios.plugins import TOLD, listening
 from tests.scenarios.sites import Site, passes, queue_of, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
 
@@ -375,10 +375,7 @@ async def test_colocated_root_destroy_rejected(ln: Site, ny: Site) -> None:
 @scenario(ln=2)
 async def test_create_paused_then_resume(ln: Site, parallel: bool) -> None:
     """What was commanded last holds over a restart, at that server; where nothing was, the definition does."""
-    TOLD["paused"].clear()
-    await ln.create_queue(
-        "q", 'tests.scenarios.plugins:Listening{"name": "paused"}', parallel=parallel, pause_event_processing=True
-    )
+    await ln.create_queue("q", listening("paused"), parallel=parallel, pause_event_processing=True)
     await ln.create_region("r", "PARTITION", queues="q")
     await ln.put("r", range(100))
     await ln.until_queued(queue_of("q"), 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.scenarios.plugins import listening
 from tests.scenarios.sites import Site, passes, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
 
@@ -221,8 +222,7 @@ async def test_mgmt_async_queue_beans(ln: Site) -> None:
         return [(row[0], row[1], row[-2], row[-1]) for table in result.tables for row in table.rows]
 
     assert await shown() == []
-    name = 'tests.scenarios.plugins:Listening{"name": "beans"}'
-    await ln.create_queue("q", name, pause_event_processing=True)
+    await ln.create_queue("q", listening("beans"), pause_event_processing=True)
     assert await shown() == [("1-a", "q", "true", "true"), ("1-b", "q", "true", "true")]
     await ln.resume_queue("q")
     assert await shown() == [("1-a", "q", "true", "false"), ("1-b", "q", "true", "false")]
