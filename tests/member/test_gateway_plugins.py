@@ -233,3 +233,38 @@ def test_a_transport_filter_that_fails_holds_events_back() -> None:
         await world.until(lambda: world.arrived("r", 0) == ["a"])
 
     simulate(main)
+
+
+class Garbling:
+    """Can't decode every third batch."""
+
+    decoded: ClassVar[int] = 0
+
+    def encode(self, data: bytes) -> bytes:
+        return data
+
+    def decode(self, data: bytes) -> bytes:
+        Garbling.decoded += 1
+        if Garbling.decoded % 3 == 2:
+            raise ValueError("garbled")
+        return data
+
+
+def test_in_the_order_of_threads_no_batch_overtakes_one_that_can_not_be_decoded() -> None:
+    async def main(world: World) -> None:
+        Garbling.decoded = 0
+        await world.receiver(gateway_transport_filters=(HERE + "Garbling",))
+        sender = await world.sender(
+            parallel=False, order_policy="thread", batch_size=1, gateway_transport_filters=(HERE + "Garbling",)
+        )
+        sender.may_hold(True)
+        keys = [f"k{number:02}" for number in range(30)]
+        for key in keys:
+            await world.append("r", 0, key)
+        await world.until(lambda: sender.status().queued == 0 and not sender.status().uncounted_buckets)
+        arrived = world.arrived("r", 0)
+        assert arrived == sorted(arrived, key=str)
+        assert list(dict.fromkeys(arrived)) == keys
+        assert sender.status().counters["batchesRefused"] > 1
+
+    simulate(main)

@@ -49,6 +49,28 @@ async def test_every_event_once_in_the_order_of_its_key(ln: Site, parallel: bool
 
 
 @scenario(ln=2)
+async def test_a_queue_keeps_the_order_of_threads_over_buckets(ln: Site) -> None:
+    await ln.create_queue("q", listening("threads"), order_policy="thread", batch_size=7)
+    await ln.create_region("r", "PARTITION", queues="q")
+    await ln.put("r", range(100), writers=1, at="b")
+    await ln.until_drained(Q)
+    assert keys("threads") == [*range(100)]
+    with pytest.raises(UsageError, match="queue p is parallel and can't be created with order-policy thread"):
+        await ln.create_queue("p", listening("threads"), order_policy="thread", parallel=True)
+
+
+@scenario(ln=2, ny=1)
+async def test_filters_leave_the_order_of_threads_as_it_is(ln: Site, ny: Site) -> None:
+    await ny.receives("r", kind="PARTITION")
+    filters = (PLUGINS + "ByNumber",)
+    await ln.create_sender("ny", to=ny, order_policy="thread", batch_size=5, gateway_event_filters=filters)
+    await ln.create_region("r", "PARTITION", senders="ny")
+    await ln.put("r", range(480, 720), writers=1)
+    await ln.until_drained("ny")
+    assert [each.key for each in ny.written("r")] == [*range(480, 500), *range(700, 720)]
+
+
+@scenario(ln=2)
 async def test_a_batch_that_fails_comes_again_until_it_is_processed(ln: Site) -> None:
     await ln.create_queue("q", listening("fails", failures=5), batch_size=10)
     await ln.create_region("r", queues="q", total_num_buckets=1)

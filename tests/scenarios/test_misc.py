@@ -59,11 +59,13 @@ async def test_async_parallel_queue_basics(ln: Site) -> None:
     assert all(event.key >= 100 for event in again)
 
 
-@pytest.mark.parametrize("parallel", [False, True])
-@pytest.mark.parametrize("policy", [None, "key", "partition"])
+@pytest.mark.parametrize(
+    ("policy", "parallel"),
+    [*((policy, parallel) for policy in (None, "key", "partition") for parallel in (False, True)), ("thread", False)],
+)
 @scenario(ln=2)
 async def test_async_order_policies(ln: Site, parallel: bool, policy: str | None) -> None:
-    """Each of them keeps the order of a bucket, and so that of a key."""
+    """Each of them keeps the order of a bucket, and so that of a key; `thread` that of all that one thread puts."""
     options = {} if policy is None else {"order_policy": policy}
     await ln.create_queue("q", listening("policies"), parallel=parallel, dispatcher_threads=3, batch_size=3, **options)
     await ln.create_region("r", "PARTITION", queues="q")
@@ -74,6 +76,10 @@ async def test_async_order_policies(ln: Site, parallel: bool, policy: str | None
     assert len(TOLD["policies"]) == 180
     for key in range(30):
         assert [event.value for event in TOLD["policies"] if event.key == key] == [*range(6)]
+    await ln.put("r", range(100, 150), writers=1)
+    await ln.until_drained(Q)
+    if policy == "thread":
+        assert [event.key for event in TOLD["policies"][180:]] == [*range(100, 150)]
 
 
 @scenario(ln=3)

@@ -213,10 +213,14 @@ class GatewayReceiver(BaseHandler):
         work = self._works.get(link)
         if work is None:
             work = self._works[link] = _Work()
+        received = len(body)
+        try:
+            body = self._plugins.transport.decode(body)
+        except HeliographError as exc:
+            self._refuse_in_turn(link, batch_id, work, exc, anew=False)  # whether it is ordered can't be told
+            return
         batch: WanBatch | None = None
         try:
-            received = len(body)
-            body = self._plugins.transport.decode(body)
             batch = open_batch(body)
             routing = self._host.routing(batch.region)
             in_order = parts_in_order(batch, routing) if batch.ordered else None
@@ -226,7 +230,7 @@ class GatewayReceiver(BaseHandler):
                 parts = [(bucket, [*run]) for bucket, some in parts for run in runs(some, size_max)]
         except HeliographError as exc:
             if batch is not None and batch.ordered:
-                self._refuse_in_turn(link, batch_id, batch, work, exc)
+                self._refuse_in_turn(link, batch_id, work, exc, anew=batch.ordered == IN_ORDER_ANEW)
             else:
                 self._refuse(link, batch_id, exc)
             return
@@ -289,8 +293,8 @@ class GatewayReceiver(BaseHandler):
         if order.take(given, anew=anew):
             self._apply_next(order)
         else:
-            for _ in given:
-                self._count_answer(batch, _overtaking())
+            for run in given:
+                self._count_answer(batch, run.error or _overtaking())
 
     def _apply_next(self, order: InOrder[_Run]) -> None:
         run = order.next()
@@ -301,11 +305,11 @@ class GatewayReceiver(BaseHandler):
         else:
             self._apply(run.batch, run.region, run.bucket, run.parts)
 
-    def _refuse_in_turn(self, link: Link, batch_id: int, batch: WanBatch, work: _Work, error: HeliographError) -> None:
+    def _refuse_in_turn(self, link: Link, batch_id: int, work: _Work, error: HeliographError, *, anew: bool) -> None:
         """Refuse an ordered batch when its turn comes, so that none after it is applied."""
         work.batches += 1
         under_way = _Batch(link, batch_id, 0, 1)
-        self._apply_in_order(under_way, work.order, [_Run(under_way, error=error)], anew=batch.ordered == IN_ORDER_ANEW)
+        self._apply_in_order(under_way, work.order, [_Run(under_way, error=error)], anew=anew)
 
     def _finish(self, batch: _Batch) -> None:
         """Every bucket has answered."""

@@ -303,7 +303,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             )
         if self.parallel and self.keeps_threads_order:
             raise UsageError(
-                f"gateway sender {self.id} is parallel and can't be created with order-policy thread: each server "
+                f"{self.known_as} is parallel and can't be created with order-policy thread: each server "
                 "ships its own buckets, without an order between them; use a serial one, or key or partition"
             )
         if self.members and self.groups:
@@ -430,7 +430,7 @@ def check_region_senders(region: RegionAttributes, senders: Mapping[str, Gateway
             )
         if sender.keeps_threads_order and region.disk_store != (sender.disk_store_name or DEFAULT_STORE):
             raise UsageError(
-                f"region {region.name} is in disk store {region.disk_store}, but gateway sender {name!r} keeps the "
+                f"region {region.name} is in disk store {region.disk_store}, but {sender.known_as} keeps the "
                 f"order of threads, which only one log has: that of {DEFAULT_STORE}, as it names no disk store; create "
                 f"it with --disk-store-name={region.disk_store} and let all its regions be there"
             )
