@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from heliograph.gfsh.bench import wan
-from heliograph.gfsh.bench.command import result_of
+from heliograph.gfsh.bench.command import comparison_of, result_of
 from heliograph.gfsh.bench.settings import Latency, WanReport, WanSettings
 from heliograph.gfsh.bench.worker import WorkerConfig
 from tests.gfsh.support import Program
@@ -72,6 +72,7 @@ def report(*, converged: bool) -> WanReport:
         events=1_000,
         put_events_per_second=123_456,
         wan_events_per_second=98_765,
+        wan_events_per_cpu_second=55_555,
         latency_ms=Latency(2.5, 4.25, 200),
         converged=converged,
         entries=777,
@@ -87,8 +88,34 @@ def test_the_readable_form_has_every_figure() -> None:
     result = result_of(report(converged=True))
     assert result.status == "OK"
     figures, processes = result.tables
-    assert [value for _, value in figures.rows] == ["1,000", "123,456", "98,765", "2.50", "4.25", "777", "true"]
+    assert [value for _, value in figures.rows] == [
+        "1,000",
+        "123,456",
+        "98,765",
+        "55,555",
+        "2.50",
+        "4.25",
+        "777",
+        "true",
+    ]
     assert processes.rows == [("server1-1", "1.50", "64")]
+
+
+def test_several_servers_and_round_trips_are_compared_run_by_run(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_wan(settings: WanSettings, _say: object) -> WanReport:
+        events = 100_000 if settings.rtt_ms else 200_000
+        return msgspec.structs.replace(report(converged=True), settings=settings, wan_events_per_second=events)
+
+    monkeypatch.setattr(wan, "run_wan", run_wan)
+    ran = program("--json", "bench", "wan", "--servers=1,2", "--rtt-ms=0, 160")
+    runs = [each["settings"] for each in json.loads(ran.out)["runs"]]
+    assert [(each["servers"], each["rtt_ms"]) for each in runs] == [(1, 0), (1, 160), (2, 0), (2, 160)]
+    assert all(each["proxied"] for each in runs), "so that it is in the way of all"
+    (table,) = comparison_of([run_wan(WanSettings(rtt_ms=rtt), None) for rtt in (0, 160)]).tables
+    assert [(row[1], row[3]) for row in table.rows] == [("0", "1.00"), ("160", "0.50")]
+    assert comparison_of([report(converged=True), report(converged=False)]).status == "ERROR"
 
 
 def test_sites_that_differ_fail_the_benchmark() -> None:

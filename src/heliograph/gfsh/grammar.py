@@ -51,6 +51,20 @@ class TextList(click.ParamType[tuple[str, ...]]):
             self.fail(str(exc), param, ctx)
 
 
+class Several(click.ParamType[tuple[Any, ...]]):
+    """Values of another type separated by commas, one at least."""
+
+    def __init__(self, each: click.ParamType[Any]) -> None:
+        self.name = f"{each.name},{each.name}"
+        self._each = each
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Read every value."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(self._each.convert(text.strip(), param, ctx) for text in str(value).split(","))
+
+
 class AddressType(click.ParamType[Address]):
     """An address, `host[port]`."""
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from heliograph.errors import UsageError
-from heliograph.gfsh.bench.settings import CLIENTS_MAX, SERVERS_MAX, FailoverSettings, SiteSettings, WanSettings
-from heliograph.gfsh.grammar import command
+from heliograph.gfsh.bench.settings import (
+    CLIENTS_MAX,
+    SERVERS_MAX,
+    FailoverSettings,
+    SiteSettings,
+    WanComparison,
+    WanSettings,
+)
+from heliograph.gfsh.grammar import Several, command
 from heliograph.gfsh.output import Document
 from heliograph.gfsh.session import Session
 from heliograph.model.results import Result, Table
@@ -33,26 +40,49 @@ _COUNT = click.IntRange(min=1)
 )
 @click.option("--parallel", is_flag=True, help="A parallel gateway sender, as by default.")
 @click.option("--serial", is_flag=True, help="A serial gateway sender, with a replicated region.")
-@click.option("--servers", type=click.IntRange(1, SERVERS_MAX), default=1, help="Servers of each site. [default: 1]")
+@click.option(
+    "--servers",
+    type=Several(click.IntRange(1, SERVERS_MAX)),
+    default=(1,),
+    help="Servers of each site, or several numbers to compare. [default: 1]",
+)
 @click.option("--batch-size", type=click.INT, help="The gateway sender's; by default its own default.")
 @click.option(
-    "--rtt-ms", type=click.FloatRange(0, 10_000), default=0.0, help="Round trip between the sites. [default: 0]"
+    "--rtt-ms",
+    type=Several(click.FloatRange(0, 10_000)),
+    default=(0.0,),
+    help="Round trip between the sites, or several to compare, all of them then through the proxy. [default: 0]",
 )
 @click.option("--persistent", is_flag=True, help="Persistent regions and queues; today all are kept anyway.")
 @click.option("--embedded", is_flag=True, help="Clients are tasks in the sending member, not processes of their own.")
 @click.pass_obj
-def bench_wan(session: Session, /, as_json: bool, parallel: bool, serial: bool, **options: Any) -> Result:
+def bench_wan(
+    session: Session,
+    /,
+    as_json: bool,
+    parallel: bool,
+    serial: bool,
+    servers: tuple[int, ...],
+    rtt_ms: tuple[float, ...],
+    **options: Any,
+) -> Result:
     """Measure what two sites on this machine move, from a put to the other site's log."""
     if parallel and serial:
         raise UsageError("give either --parallel or --serial")
-    settings = WanSettings(parallel=not serial, **options)
+    proxied = any(rtt_ms)
+    settings = [
+        WanSettings(parallel=not serial, servers=number, rtt_ms=each, proxied=proxied, **options)
+        for number in servers
+        for each in rtt_ms
+    ]
 
     from heliograph.gfsh.bench.wan import run_wan
 
-    report = run_wan(settings, _say)
-    result = result_of(report)
+    reports = [run_wan(each, _say) for each in settings]
+    result = result_of(reports[0]) if len(reports) == 1 else comparison_of(reports)
     if as_json or session.printer.json:
-        return Document(status=result.status, info=result.info, document=report)
+        document = reports[0] if len(reports) == 1 else WanComparison(reports)
+        return Document(status=result.status, info=result.info, document=document)
     return result
 
 
@@ -125,13 +155,36 @@ def result_of(report: WanReport) -> Result:
         ("Events", f"{report.events:,}"),
         ("Put, events/s", f"{report.put_events_per_second:,}"),
         ("In the remote log, events/s", f"{report.wan_events_per_second:,}"),
+        ("Events per CPU second of the sites", f"{report.wan_events_per_cpu_second:,}"),
         ("Idle latency p50, ms", f"{report.latency_ms.p50:.2f}"),
         ("Idle latency p99, ms", f"{report.latency_ms.p99:.2f}"),
         ("Entries compared", f"{report.entries:,}"),
         ("Converged", str(report.converged).lower()),
     ]
     tables = [Table(("Figure", "Value"), figures, "WAN"), _processes(report.cpu_seconds, report.peak_rss_mb)]
-    if report.converged:
+    return _judged([report], tables)
+
+
+def comparison_of(reports: Sequence[WanReport]) -> Result:
+    """Return a table with a row for each report, compared with the first; an ERROR when the sites differ in one."""
+    first = reports[0]
+    rows: list[tuple[str, ...]] = [
+        (
+            str(report.settings.servers),
+            f"{report.settings.rtt_ms:g}",
+            f"{report.wan_events_per_second:,}",
+            f"{report.wan_events_per_second / first.wan_events_per_second:.2f}",
+            f"{report.wan_events_per_cpu_second:,}",
+            f"{report.wan_events_per_cpu_second / first.wan_events_per_cpu_second:.2f}",
+        )
+        for report in reports
+    ]
+    columns = ("Servers", "Round trip, ms", "Events/s", "By the first", "Events/CPU s", "By the first")
+    return _judged(reports, [Table(columns, rows, "WAN")])
+
+
+def _judged(reports: Sequence[WanReport], tables: list[Table]) -> Result:
+    if all(report.converged for report in reports):
         return Result(tables=tables)
     return Result(status="ERROR", info=["The two sites do not hold the same entries."], tables=tables)
 

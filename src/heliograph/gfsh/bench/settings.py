@@ -22,7 +22,8 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     events: at least so many are put; rounded up to whole put_alls. value_size: bytes. clients: each with one put_all
     on its way at a time. batch_size: of the gateway sender; None leaves its default. rtt_ms: round trip between the
-    sites. embedded: the clients are tasks in the sending member's own process instead of processes of their own.
+    sites. proxied: the proxy that makes it is there in any case. embedded: the clients are tasks in the sending
+    member's own process instead of processes of their own.
     Raises UsageError for what could not be run.
     """
 
@@ -34,6 +35,7 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     servers: int = 1
     batch_size: int | None = None
     rtt_ms: float = 0
+    proxied: bool = False
     persistent: bool = False
     embedded: bool = False
 
@@ -101,11 +103,13 @@ class WanReport(msgspec.Struct, frozen=True, kw_only=True):
     wan_events_per_second: from the first put until the last event is acknowledged by the remote site's log.
     converged: both sites hold the same entries; every key and value was compared. entries: at the sending site.
     cpu_seconds: of each process, over the time that wan_events_per_second covers. peak_rss_mb: since it was started.
+    wan_events_per_cpu_second: by those of the sites' own processes, with clients that are embedded in them.
     """
 
     events: int
     put_events_per_second: int
     wan_events_per_second: int
+    wan_events_per_cpu_second: int
     latency_ms: Latency
     converged: bool
     entries: int
@@ -114,6 +118,12 @@ class WanReport(msgspec.Struct, frozen=True, kw_only=True):
     settings: WanSettings
     versions: dict[str, str]
     machine: dict[str, str]
+
+
+class WanComparison(msgspec.Struct, frozen=True):
+    """Reports of runs that differ in servers and round trips, in the order in which they were made."""
+
+    runs: list[WanReport]
 
 
 class SiteReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ from heliograph.model.ids import Address
 
 REGION, SENDER = "bench", "wan"
 NEAR, FAR = 1, 2
+PROXY, CLIENT = "proxy", "client"
+"""How processes are called that are not the sites'; clients have a number behind."""
 CONNECT_TIMEOUT_S = 30.0
 LOAD_TIMEOUT_S = 3_600.0
 DRAIN_TIMEOUT_S = 600.0
@@ -50,14 +52,14 @@ def run_wan(settings: WanSettings, say: Say) -> WanReport:
     with terminable(), LocalSites({NEAR: (FAR,), FAR: (NEAR,)}, servers, say) as sites, ExitStack() as children:
         sites.start()
         proxied = _start_proxy(settings, sites, children)
-        pids = {"proxy": proxied.pid} if proxied else {}
+        pids = {PROXY: proxied.pid} if proxied else {}
         if settings.embedded:
             workers = _start_workers(settings, sites, children)
             _configure(settings, sites)
         else:
             _configure(settings, sites)
             workers = _start_workers(settings, sites, children)
-            pids |= {f"client{number}": worker.pid for number, worker in enumerate(workers, start=1)}
+            pids |= {f"{CLIENT}{number}": worker.pid for number, worker in enumerate(workers, start=1)}
         addresses = {site.number: [member.address for member in site.members("server")] for site in sites}
         locators = {site.number: site.locator for site in sites}
         say(f"putting {settings.put_alls * settings.put_all:,} events")
@@ -67,7 +69,7 @@ def run_wan(settings: WanSettings, say: Say) -> WanReport:
 
 def _start_proxy(settings: WanSettings, sites: LocalSites, children: ExitStack) -> Child | None:
     """Put the delaying proxy before every port that a receiver of the far site may take."""
-    if not settings.rtt_ms:
+    if not _is_proxied(settings):
         return None
     first, last = sites[FAR].receiver_ports
     host = _proxy_host()
@@ -77,6 +79,10 @@ def _start_proxy(settings: WanSettings, sites: LocalSites, children: ExitStack) 
     )
     asyncio.run(proxy.ready())
     return proxy
+
+
+def _is_proxied(settings: WanSettings) -> bool:
+    return settings.proxied or settings.rtt_ms > 0
 
 
 def _proxy_host() -> str:
@@ -95,7 +101,7 @@ def _configure(settings: WanSettings, sites: LocalSites) -> None:
     kind = "PARTITION" if settings.parallel else "REPLICATE"
     kind += "_PERSISTENT" if settings.persistent else ""
     first, last = sites[FAR].receiver_ports
-    told = f" --hostname-for-senders={_proxy_host()}" if settings.rtt_ms else ""
+    told = f" --hostname-for-senders={_proxy_host()}" if _is_proxied(settings) else ""
     sites[FAR].run(f"create gateway-receiver --start-port={first} --end-port={last} --bind-address={HOST}{told}")
     sites[FAR].run(f"create region --name={REGION} --type={kind}")
     batch = f" --batch-size={settings.batch_size}" if settings.batch_size is not None else ""
@@ -163,6 +169,7 @@ async def _measure(
         events=events,
         put_events_per_second=round(events / (end - begin)),
         wan_events_per_second=round(events / (drained - begin)),
+        wan_events_per_cpu_second=round(events / max(0.01, _of_the_sites(cpu_seconds))),
         latency_ms=latency,
         converged=bool(sent) and not compare(sent, received),
         entries=len(sent),
@@ -172,6 +179,10 @@ async def _measure(
         versions=versions(),
         machine=machine(),
     )
+
+
+def _of_the_sites(cpu_seconds: Mapping[str, float]) -> float:
+    return sum(seconds for name, seconds in cpu_seconds.items() if name != PROXY and not name.startswith(CLIENT))
 
 
 async def _drained(watch: GatewayWatch, events: int) -> float:
