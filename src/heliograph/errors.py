@@ -31,6 +31,16 @@ class PeerError(HeliographError):
     """The other end of a link broke the protocol or refused it; the link is closed."""
 
 
+class BadEventError(PeerError):
+    """An event from another site can't be taken here, however often it is sent: its gateway sender parks it."""
+
+
+class ParkingFullError(HeliographError):
+    """A gateway sender has parked as many events as it may: more wait until some are redriven or dropped."""
+
+    retriable = True
+
+
 class UnavailableError(HeliographError):
     """Something needed cannot be reached now (engine, primary, locator); the outcome of a write may be unknown."""
 

@@ -115,6 +115,21 @@ def test_gateways(http: Http) -> None:
     http.ok("DELETE", "/gateway-receivers", if_exists="true")
 
 
+def test_parked_events(http: Http) -> None:
+    http.ok("POST", "/gateway-senders", SENDER)
+    for path in ("/parked-events", "/gateway-senders/s2/parked-events"):
+        assert http.ok("GET", path).info == ["No events are parked."]
+    assert http.ok("POST", "/gateway-senders/s2/parked-events/redrive", all="true").info == ["No events are parked."]
+    assert http.ok("DELETE", "/gateway-senders/s2/parked-events", all="true").info == [
+        "0 parked events of s2 were dropped."
+    ]
+    for method, path in (("POST", "/redrive"), ("DELETE", "")):
+        path = f"/gateway-senders/s2/parked-events{path}"
+        assert "say which parked events" in http.refused(method, path)[1]
+        assert "has no parked event 1a, 2b" in http.refused(method, path, event="1a, 2b")[1]
+    assert http.refused("GET", "/gateway-senders/none/parked-events") == (400, "gateway sender 'none' does not exist")
+
+
 def test_members(http: Http) -> None:
     assert http.ok("GET", "/ping").info == ["pong"]
     assert "heliograph" in http.ok("GET", "/version").data

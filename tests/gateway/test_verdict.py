@@ -101,7 +101,7 @@ def test_a_batch_survives_its_encoding() -> None:
 )
 def test_a_batch_out_of_range_is_refused(batch: WanBatch) -> None:
     with pytest.raises(PeerError, match="malformed"):
-        open_batch(encode(batch))
+        parts_by_bucket(open_batch(encode(batch)), Routing(4))
 
 
 @settings(deadline=None)

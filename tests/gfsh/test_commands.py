@@ -30,6 +30,7 @@ EVERY_SENDER_OPTION = (
     "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel=true --manual-start --batch-size=5"
     " --batch-time-interval=0 --enable-persistence=true --disk-store-name=DEFAULT --maximum-queue-memory=7"
     " --dispatcher-threads=3 --order-policy=PARTITION --enable-batch-conflation=false --alert-threshold=0"
+    " --socket-buffer-size=65536 --socket-read-timeout=40000"
 )
 COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ("list members", ("GET", "/members", None, {})),
@@ -105,7 +106,8 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         ("POST", "/gateway-senders", GatewaySenderAttributes(
             id="ny", remote_distributed_system_id=2, parallel=True, manual_start=True, batch_size=5,
             batch_time_interval=0, enable_persistence=True, maximum_queue_memory=7, dispatcher_threads=3,
-            order_policy="partition", disk_store_name="DEFAULT"), {}),
+            order_policy="partition", disk_store_name="DEFAULT", socket_buffer_size=65536,
+            socket_read_timeout=40000), {}),
     ),
     (
         ("""create gateway-sender --id=ny --remote-distributed-system-id=2"""
@@ -178,6 +180,15 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         ("POST", f"{SENDER}/actions/start", None, {"clean_queues": True}),
     ),
     ("status gateway-sender --id=ny", ("GET", SENDER, None, {})),
+    ("list parked-events", ("GET", "/parked-events", None, {})),
+    ("list parked-events --id=ny", ("GET", f"{SENDER}/parked-events", None, {})),
+    (
+        "redrive parked-events --id=ny --event=1a,2b",
+        ("POST", f"{SENDER}/parked-events/redrive", None, {"event": "1a,2b"}),
+    ),
+    ("redrive parked-events --id=ny --all", ("POST", f"{SENDER}/parked-events/redrive", None, {"all": True})),
+    ("drop parked-events --id=ny --all=true", ("DELETE", f"{SENDER}/parked-events", None, {"all": True})),
+    ("drop parked-events --id=ny --events=1a", ("DELETE", f"{SENDER}/parked-events", None, {"event": "1a"})),
     *[
         (f"{action} gateway-sender --id=ny {ON_A_B}", ("POST", f"{SENDER}/actions/{action}", None, {"member": "a,b"}))
         for action in ("stop", "pause", "resume", "load-balance")
@@ -237,6 +248,11 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("alter region --name=c", "alter region needs an option to change"),
         ("remove --region=c", "remove needs either --key or --all"),
         ("remove --region=c --key=k --all", "remove needs either --key or --all"),
+        ("create gateway-receiver --socket-buffer-size=-1", "socket-buffer-size -1: use 1 to 1073741824 bytes"),
+        (
+            "create gateway-sender --id=ny --remote-distributed-system-id=2 --socket-buffer-size=-1",
+            "or 0 to leave it to the system",
+        ),
         ("create gateway-receiver --start-port=6000", "start-port 6000 is above end-port 5500"),
         ("create gateway-sender --id=ny", "Missing option '--remote-distributed-system-id'"),
         (
@@ -249,6 +265,8 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval, alert-threshold"),
         ("put --region=../x --key=k --value=v", "can't name a region"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),
+        ("drop parked-events --id=ny", "say which parked events are meant"),
+        ("redrive parked-events --id=ny --event=1a --all", "say which parked events are meant"),
         ("start gateway", "No such command 'gateway'"),
         ("connect --locator=a[1] --url=http://b", "Already connected"),
     ],

@@ -14,9 +14,10 @@ from heliograph.errors import InvariantViolation, PeerError, UnavailableError, U
 from heliograph.link import session as module
 from heliograph.link.frames import FRAME_BYTES_MAX, MAGIC, PREFACE, FrameParser, Kind, frame_header
 from heliograph.link.hello import Hello, Side, encode_hello
-from heliograph.link.messages import Count, Failure, Size, StatusQuery, encode
+from heliograph.link.messages import Count, Failure, Rejected, Size, StatusQuery, encode
 from heliograph.link.session import (
     Acked,
+    AckedInPart,
     BatchReceived,
     Event,
     Greeted,
@@ -110,6 +111,31 @@ def test_batches_are_acked_or_refused() -> None:
     answerer.ack(10)
     assert hear(opener, output(answerer)) == [Refused(11, Failure("ClockSkewError", "an hour ahead")), Acked(10)]
     opener.batch(11, b"again")
+
+
+def test_a_batch_is_acked_in_part_where_both_ends_know_of_that() -> None:
+    opener, answerer = joined()
+    rejected = (Rejected(0, (1, 2), "too large"), Rejected(3, (), "malformed"))
+    for number in (1, 2):
+        opener.batch(number, b"x")
+    hear(answerer, output(opener))
+    answerer.ack(1, rejected)
+    answerer.ack(2, [])
+    assert hear(opener, output(answerer)) == [AckedInPart(1, rejected), Acked(2)]
+    opener.batch(1, b"again")
+    hear(answerer, output(opener))
+    assert hear(opener, frame(Kind.ACK, 1, encode([]))) == [Acked(1)]
+    opener.batch(2, b"again")
+    with pytest.raises(PeerError, match="malformed acknowledgement in part"):
+        hear(opener, frame(Kind.ACK, 2, b"\xc1"))
+
+    opener, answerer = joined(msgspec.structs.replace(SENDER, features=()))
+    opener.batch(1, b"x")
+    hear(answerer, output(opener))
+    with pytest.raises(InvariantViolation, match="does not know of acks in part"):
+        answerer.ack(1, rejected)
+    answerer.ack(1)
+    assert hear(opener, output(answerer)) == [Acked(1)]
 
 
 def test_a_large_body_is_not_copied() -> None:

@@ -70,6 +70,7 @@ class FakeServers:
         self.asked: list[tuple[str, Request]] = []
         self.broken: dict[str, HeliographError] = {}
         self.gateways: dict[str, messages.Gateways] = {}
+        self.redriven = messages.Redriven(0, [])
         self.data: dict[tuple[str, object], bytes] = {}
 
     async def call(self, address: Address, message: Request, kind: type[T], *, timeout_s: float) -> T:
@@ -107,6 +108,8 @@ class FakeServers:
                 return messages.LogEnds(list(LOG_ENDS))
             case messages.GatewayQuery():
                 return self.gateways.get(name, messages.Gateways([], None))
+            case messages.Redrive():
+                return self.redriven
             case messages.DiskStoreQuery(names=names):
                 return messages.DiskStores([3 << 20 for _ in names], [1 << 20 for _ in names])
             case messages.Rebalance():

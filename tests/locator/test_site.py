@@ -554,7 +554,11 @@ def gateways_of_s1() -> messages.Gateways:
         status="Running, not Connected", queued=3, receiver="", error="no receiver known",
         counters={"eventQueueSize": 3, "eventsAcknowledged": 4},
     )  # fmt: skip
-    return messages.Gateways([sender], ReceiverStatus(member="s1", port=1530, status="Running", senders=("a", "b")))
+    receiver = ReceiverStatus(
+        member="s1", port=1530, status="Running", senders=("a", "b"),
+        counters={"eventsReceived": 7, "batchesRefused": 0},
+    )  # fmt: skip
+    return messages.Gateways([sender], receiver)
 
 
 def test_status_shows_who_has_the_gateway_and_who_has_not() -> None:
@@ -568,7 +572,9 @@ def test_status_shows_who_has_the_gateway_and_who_has_not() -> None:
         assert rows(senders, 2) == [("s2", "there is no gateway sender serial on s2")]
         receivers = await site.admin.receivers.status()
         assert rows(receivers) == [("s1", "1530", "Running")]
-        assert rows(receivers, 1) == [("s2", "there is no gateway receiver on s2")]
+        assert receivers.tables[1].columns == ("Statistic", "s1")
+        assert rows(receivers, 1) == [("eventsReceived", "7"), ("batchesRefused", "0")]
+        assert rows(receivers, 2) == [("s2", "there is no gateway receiver on s2")]
 
     on_site(scenario)
 
@@ -585,7 +591,7 @@ def test_list_gateways() -> None:
         ]  # fmt: skip
         status = "Running, not Connected (no receiver known)"
         assert rows(result) == [("serial", "s1", "2", "Serial Primary", status, "3", "")]
-        assert rows(result, 1) == [("s1", "1530", "2", "a, b")]
+        assert rows(result, 1) == [("s1", "1530", "2", "a, b", "7")]
         (sender,) = site.servers.gateways["s1"].senders
         for changes, queued in (
             ({"uncounted_buckets": 16}, "3 (16 buckets being counted)"),
@@ -762,5 +768,17 @@ def test_the_limit_of_a_disk_store_can_be_changed_that_of_default_too() -> None:
             await stores.destroy("DEFAULT")
         site.servers.broken = {name: unreachable(name) for name in ("s1", "s2")}
         assert rows(await stores.list()) == [("DEFAULT", "4", "unknown", "0")]
+
+    on_site(scenario)
+
+
+def test_a_read_timeout_that_is_too_short_is_told_to_who_creates_the_sender() -> None:
+    async def scenario(site: Site) -> None:
+        for sender, timeout_ms in (("never", 0), ("long", 40_000), ("short", 100)):
+            attributes = GatewaySenderAttributes(
+                id=sender, remote_distributed_system_id=2, socket_read_timeout=timeout_ms
+            )
+            info = (await site.admin.senders.create(attributes)).info
+            assert ("socket-read-timeout 100 is too short: 30000 ms are used." in info) is (sender == "short")
 
     on_site(scenario)

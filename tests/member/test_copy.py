@@ -7,7 +7,14 @@ import pytest
 from heliograph.bucket import primary
 from heliograph.engine.seam import APPEND_BYTES_MAX
 from heliograph.engine.sim.faults import Fault
-from heliograph.errors import DiskStoreFullError, NotPrimaryError, OverloadedError, UnavailableError, UsageError
+from heliograph.errors import (
+    BadEventError,
+    DiskStoreFullError,
+    NotPrimaryError,
+    OverloadedError,
+    UnavailableError,
+    UsageError,
+)
 from heliograph.link.messages import Changed, Done
 from heliograph.member.copy import BucketCopy
 from heliograph.member.waiters import OneWrite
@@ -140,6 +147,24 @@ def test_of_requests_that_are_too_large_together_only_the_guilty_one_is_refused(
         await futures[2]
         await put(copy, "c")
         assert sorted(copy.view.values) == ["a", "b", "c"]
+
+    simulate(scenario)
+
+
+def test_an_event_of_another_site_that_is_too_large_for_this_engine_is_to_blame_itself() -> None:
+    async def scenario(members: Members) -> None:
+        copy = await primary_at(await members.join("a"))
+        futures = []
+        for size in (1, APPEND_BYTES_MAX // 3):
+            columns = encode_columns(Columns(b"\1\1\1", ["k", "l", f"m{size}"], [b"v" * size] * 3, 5 + size))
+            waiter = OneWrite(asyncio.get_running_loop())
+            copy.apply_parts([Part(2, (), 0, 1, 3, columns)], waiter)
+            futures.append(waiter.future)
+        with pytest.raises(BadEventError, match="too large"):
+            await futures[1]
+        await futures[0]
+        await put(copy, "c")
+        assert sorted(copy.view.values) == ["c", "k", "l", "m1"]
 
     simulate(scenario)
 

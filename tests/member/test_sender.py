@@ -8,6 +8,7 @@ import pytest
 from heliograph.engine.queues import empty_queue
 from heliograph.errors import ClockSkewError, RegionNotFoundError, UsageError
 from heliograph.member.sender import GatewaySender
+from heliograph.member.sender_dispatcher import Dispatcher
 from heliograph.member.sender_feed import Feed
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Address
@@ -908,5 +909,48 @@ def test_a_region_created_anew_under_a_serial_sender_is_shipped_from_its_beginni
         await world.append("r", 0, "new")
         sender.may_hold(True)
         await world.until(lambda: world.arrived("r", 0) == ["old", "new"])
+
+    simulate(scenario)
+
+
+# --- what its sockets are given
+
+
+@pytest.mark.parametrize(("timeout_ms", "link_lost"), [(0, True), (30_000, True), (60_000, False)])
+def test_a_receiver_that_is_silent_for_longer_than_the_read_timeout_is_left(timeout_ms: int, link_lost: bool) -> None:
+    """A batch is out when the way is cut for 40 s; what a link holds back arrives when the way is there again."""
+
+    async def scenario(world: World) -> None:
+        activate_all(sender := await world.sender(socket_read_timeout=timeout_ms, dispatcher_threads=1))
+        await world.receiver()
+        await world.append("r", 0, "a")
+        await settled(world, sender)
+        began = asyncio.get_running_loop().time()
+        world.network.cut("one", "far")
+        await world.append("r", 0, "b")
+        await world.until(lambda: sender.status().counters["batchesDistributed"] == 2)
+        if link_lost:
+            await world.until(lambda: "nothing was heard" in sender.status().error)
+            silence_s = timeout_ms / 1000 or 15
+            assert silence_s <= asyncio.get_running_loop().time() - began <= silence_s + 6
+        else:
+            await asyncio.sleep(40)
+            assert sender.status().error == ""
+        world.network.heal("one", "far")
+        await settled(world, sender)
+        assert (sender.status().counters["batchesRedistributed"] == 1) is link_lost
+        assert world.first_arrived("r", 0) == ["a", "b"]
+
+    simulate(scenario)
+
+
+def test_a_read_timeout_that_is_too_short_is_raised_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        sender = await world.sender(socket_read_timeout=100, socket_buffer_size=65_536)
+        assert sender.attributes.read_timeout_ms == 30_000
+        dispatchers = [each for each in sender._dispatchers if isinstance(each, Dispatcher)]
+        assert [each._keep_alive.silence_s for each in dispatchers] == [30.0, 30.0]
+        assert [each._buffer_bytes for each in dispatchers] == [65_536, 65_536]
+        assert "socket-read-timeout raised sender=s given_ms=100 used_ms=30000" in caplog.text
 
     simulate(scenario)

@@ -332,3 +332,30 @@ def test_what_a_third_site_wrote_keeps_its_order_on_its_way() -> None:
         assert world.order == [str(number) for number in range(30) if number % 3 != 2]
 
     simulate(scenario)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_can_never_be_taken_is_parked_and_the_rest_keeps_its_order(seed: int) -> None:
+    """In records of several events, so that a run is isolated while the next one waits; under lost links, too."""
+
+    async def scenario(world: World) -> None:
+        world.apply_spread = 20
+        bad = {str(number) for number in world.rng.sample(range(300), 40)}
+        world.poison = set(bad)
+        receiver = await world.receiver()
+        sender = await ordered(world, batch_size=20)
+        await primary(world, sender)
+        for number in range(0, 300, 3):
+            keys = [str(number), str(number + 1), str(number + 2)]
+            await world.append(world.rng.choice(REGIONS), world.rng.randrange(BUCKETS), *keys)
+            if seed and number % 90 == 0:
+                sender._dispatchers[0].disconnect("by the test")
+        await settled(world, sender)
+        arrived = list(dict.fromkeys(world.order))
+        assert arrived == [key for key in numbers(0, 300) if key not in bad]
+        assert {info.key.strip("'") for info in (await world.parked()).values()} == bad
+        counters = sender.status().counters
+        assert (counters["eventsParked"], counters["eventsAcknowledged"]) == (40, 260)
+        assert seed or receiver.status().counters["batchesRefused"] == 0
+
+    simulate(scenario, seed=seed)

@@ -14,11 +14,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 from heliograph.bucket.primary import RECORD_BYTES_MAX
+from heliograph.engine.parked import list_parked
 from heliograph.engine.seam import Log, Registry, bucket_subject
 from heliograph.engine.sim.engine import SimClient, connect_engine
 from heliograph.engine.sim.loop import run
 from heliograph.engine.sim.server import SimEngine
-from heliograph.errors import HeliographError, RegionNotFoundError, UnavailableError
+from heliograph.errors import BadEventError, HeliographError, RegionNotFoundError, UnavailableError
 from heliograph.link.messages import Done, Receivers
 from heliograph.member.receiver import GatewayReceiver
 from heliograph.member.sender import GatewaySender
@@ -31,6 +32,7 @@ from heliograph.model.attributes import (
 from heliograph.model.batch import Part, Record, encode_record
 from heliograph.model.ids import NO_SEQ, Seq
 from heliograph.model.members import ReceiverInfo
+from heliograph.model.parked import ParkedInfo
 from heliograph.model.registry import Cursor, cursor_key, decode_entry
 from heliograph.model.routing import Routing
 from heliograph.net.seam import Network
@@ -147,6 +149,11 @@ class RemoteHost:
         if error is not None:
             future.set_exception(error)
             return
+        poison = self._world.poison
+        bad = poison.intersection(key for part in parts for key in keys_of(part)) if poison else poison
+        if bad:
+            future.set_exception(BadEventError(f"can't take {sorted(map(str, bad))}"))
+            return
         self._world.applied.setdefault((region, bucket), []).extend(parts)
         self._world.sequence.extend(parts)
         future.set_result(Done(1))
@@ -165,6 +172,8 @@ class World:
         """Region -> disk store, where that is not DEFAULT."""
         self.remote_regions = {"r"}
         self.refusals: dict[tuple[str, int], HeliographError] = {}
+        self.poison: set[object] = set()
+        """Keys whose events site 2 can never take."""
         self.applied: dict[tuple[str, int], list[Part]] = {}
         self.sequence: list[Part] = []
         """All that was applied, of whatever region and bucket, repeats included."""
@@ -262,6 +271,10 @@ class World:
     async def cursor(self, region: str, bucket: int) -> Cursor | None:
         item = await self.local.registry.get(cursor_key(SENDER, region, self.local.generation(region), bucket))
         return decode_entry(item.value, Cursor) if item else None
+
+    async def parked(self) -> dict[str, ParkedInfo]:
+        """What the sender has parked, by id."""
+        return (await list_parked(self.local.registry, SENDER)).get(SENDER, {})
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""

@@ -11,6 +11,7 @@ from heliograph.model.batch import (
     CREATE,
     DESTROY,
     EXPIRED,
+    UPDATE,
     Columns,
     Part,
     Record,
@@ -20,6 +21,7 @@ from heliograph.model.batch import (
     decode_record,
     encode_columns,
     encode_record,
+    operations_of,
 )
 from heliograph.model.clock import VERSION_STEP, version_of
 
@@ -153,3 +155,17 @@ def test_a_record_comes_back_as_it_was():
 def test_versions_compare_as_the_pair_of_stamp_and_site(stamp, site, other_stamp, other_site):
     less = (stamp, site) < (other_stamp, other_site)
     assert (version_of(stamp, site) < version_of(other_stamp, other_site)) == less
+
+
+@given(st.lists(st.sampled_from([CREATE, UPDATE, DESTROY]), min_size=1, max_size=400), st.sampled_from([1, 300]))
+def test_the_operations_of_a_part_are_read_without_decoding_it(ops: list[int], times: int) -> None:
+    ops *= times  # up to 120,000: all widths of a length
+    columns = Columns(bytes(ops), [0] * len(ops), [b"v"] * len(ops), 7)
+    assert operations_of(Part(1, (), 0, 1, len(ops), encode_columns(columns))) == bytes(ops)
+
+
+@given(st.binary(max_size=12), st.integers(0, 6))
+def test_the_operations_of_what_is_no_part_are_none_or_harmless(garbage: bytes, cut: int) -> None:
+    whole = encode_columns(Columns(bytes([UPDATE]), ["k"], [b"v"], 7))
+    for columns in (garbage, whole[:cut], b"\x94\xc6" + garbage):
+        assert len(operations_of(Part(1, (), 0, 1, 1, columns))) <= len(columns)

@@ -14,7 +14,7 @@ import pytest
 from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
 from heliograph.link.frames import FRAME_BYTES_MAX, PREFACE, Kind, frame_header
 from heliograph.link.hello import Hello, encode_hello
-from heliograph.link.messages import Count, Size, StatusQuery, Values, encode
+from heliograph.link.messages import Count, Rejected, Size, StatusQuery, Values, encode
 from heliograph.model.ids import Address
 from heliograph.net import connection
 from heliograph.net.link import (
@@ -248,8 +248,13 @@ def test_batches_are_acked_and_refused(run: Run) -> None:
             await until(lambda: theirs.count("batch") == 3)
             theirs.links[0].send_refusal(2, "ClockSkewError", "an hour ahead")
             theirs.links[0].send_ack(1)
-            await until(lambda: len(ours.heard) == 2)
-            assert ours.heard == [("refused", (2, "ClockSkewError", "an hour ahead")), ("ack", 1)]
+            theirs.links[0].send_ack(3, [Rejected(0, (1,), "too large")])
+            await until(lambda: len(ours.heard) == 3)
+            assert ours.heard == [
+                ("refused", (2, "ClockSkewError", "an hour ahead")),
+                ("ack", 1),
+                ("refused", (3, "BadEventError", "too large")),  # to who does not keep what is rejected
+            ]
 
     run(scenario)
 

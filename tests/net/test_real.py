@@ -10,6 +10,9 @@ import pytest
 import uvloop
 
 from heliograph.errors import UnavailableError
+from heliograph.link.hello import Hello
+from heliograph.model.ids import Address
+from heliograph.net.link import BaseHandler, connect_link, serve_links
 from heliograph.net.real import RealNetwork, SystemClock
 from tests.net.worlds import Raw, until
 
@@ -119,3 +122,30 @@ def test_unreachable_says_where_and_why(run: Run) -> None:
 
 def test_clock() -> None:
     assert abs(SystemClock().now_ms() - time.time() * 1000) < 1000
+
+
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_a_links_socket_has_the_buffers_asked_for(run: Run, size: int) -> None:
+    """Linux doubles what is set. Without a size the system tunes them, which setting one would end."""
+
+    async def main() -> None:
+        server = await serve_links(
+            NETWORK, "127.0.0.1", 0, Hello("receiver", "r", 2), lambda _: BaseHandler(), buffer_bytes=size
+        )
+        link = await connect_link(
+            NETWORK,
+            Address("127.0.0.1", server.port),
+            Hello("sender", "s", 1),
+            BaseHandler(),
+            timeout_s=5,
+            buffer_bytes=size,
+        )
+        await until(lambda: server.links)
+        for end in (link, *server.links):
+            connected = end._transport.get_extra_info("socket")
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                assert (connected.getsockopt(socket.SOL_SOCKET, option) in (size, 2 * size)) is bool(size)
+        link.close()
+        await server.close()
+
+    run(main())

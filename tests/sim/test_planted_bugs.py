@@ -26,7 +26,6 @@ from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
 from heliograph.member.receiver import GatewayReceiver
 from heliograph.member.region import HostedRegion
-from heliograph.model.batch import Part
 from heliograph.model.ids import Seq
 from tests.sim.campaign import simulate
 from tests.sim.checkers import anomalies
@@ -88,20 +87,20 @@ def plant_cursor_moves_at_sending(monkeypatch: pytest.MonkeyPatch) -> None:
         return flight
 
     monkeypatch.setattr(BucketQueue, "take", take_and_forget)
-    monkeypatch.setattr(BucketQueue, "on_ack", lambda self, flight: None)
+    monkeypatch.setattr(BucketQueue, "on_ack", lambda self, flight, parked: None)
 
 
 def plant_acknowledged_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """The receiver acknowledges what it has only handed on, and forgets what becomes of it."""
     handed_on: set[asyncio.Future[None]] = set()
 
-    def hand_on(self: GatewayReceiver, batch: Any, region: str, bucket: int, parts: tuple[Part, ...]) -> None:
+    def hand_on(self: GatewayReceiver, run: Any) -> None:
         async def apply() -> None:
             with suppress(HeliographError):
-                await self._host.apply_parts(region, bucket, parts)
+                await self._host.apply_parts(run.batch.body.region, run.bucket, run.parts)
 
         handed_on.add(asyncio.ensure_future(apply()))
-        self._answered(batch, None)
+        self._answered(run, None)
 
     monkeypatch.setattr(GatewayReceiver, "_apply", hand_on)
 

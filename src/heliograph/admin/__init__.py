@@ -34,6 +34,10 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | PATCH | /gateway-senders/{sender} | SenderAlteration | |
 | DELETE | /gateway-senders/{sender} | | if_exists, member, group |
 | POST | /gateway-senders/{sender}/actions/{action} | | member, group, clean_queues |
+| GET | /gateway-senders/{sender}/parked-events | | |
+| POST | /gateway-senders/{sender}/parked-events/redrive | | event, all |
+| DELETE | /gateway-senders/{sender}/parked-events | | event, all |
+| GET | /parked-events | | |
 | POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists |
 | GET | /gateway-receivers | | member, group |
 | DELETE | /gateway-receivers | | if_exists |
@@ -48,7 +52,8 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 
 `{name}` of a region is written without its leading `/`. A sender's `action` is start, stop, pause, resume or
 load-balance, and only start takes `clean_queues`; a receiver's is start or stop. `member` and `group` are
-comma-separated names and exclude each other; flags are `true` or `false`. A key is a query parameter because any text
+comma-separated names and exclude each other; flags are `true` or `false`. Of parked events either some are named, by
+comma-separated ids in `event`, or `all` is true. A key is a query parameter because any text
 can be one, also one with slashes.
 
 Bodies are the structs of `model.attributes` and `model.queues`, and from `locator.requests`:

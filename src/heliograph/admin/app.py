@@ -24,6 +24,7 @@ from heliograph.link.messages import ReceiverAction, SenderAction
 from heliograph.locator.cluster import Targets
 from heliograph.locator.requests import (
     EntryValue,
+    ParkedChoice,
     QueueAction,
     QueueAlteration,
     RebalanceRequest,
@@ -279,6 +280,32 @@ class QueueRoutes(Controller):
         return answer(await site.queues.act(queue, action, targets(member, group)))
 
 
+class ParkedRoutes(Controller):
+    """Events that gateway senders keep because their remote site can never take them."""
+
+    tags = ("gateways",)
+
+    @get("/parked-events", status_code=OK)
+    async def list_all_parked(self, site: Site) -> Answer:
+        """List the parked events of every gateway sender."""
+        return answer(await site.parked.list())
+
+    @get("/gateway-senders/{sender:str}/parked-events", status_code=OK)
+    async def list_parked(self, site: Site, sender: FromPath[str]) -> Answer:
+        """List the parked events of a gateway sender."""
+        return answer(await site.parked.list(sender))
+
+    @post("/gateway-senders/{sender:str}/parked-events/redrive", status_code=OK)
+    async def redrive_parked(self, site: Site, sender: FromPath[str], event: Names = "", all: Flag = False) -> Answer:  # noqa: A002
+        """Send parked events again."""
+        return answer(await site.parked.redrive(sender, ParkedChoice(event=names(event), all=all)))
+
+    @delete("/gateway-senders/{sender:str}/parked-events", status_code=OK)
+    async def drop_parked(self, site: Site, sender: FromPath[str], event: Names = "", all: Flag = False) -> Answer:  # noqa: A002
+        """Forget parked events."""
+        return answer(await site.parked.drop(sender, ParkedChoice(event=names(event), all=all)))
+
+
 class ReceiverRoutes(Controller):
     """Gateway receivers, and the list of all gateways."""
 
@@ -327,7 +354,16 @@ class ReceiverRoutes(Controller):
 
 def make_app(site: SiteAdmin) -> Litestar:
     """Return the application that administers `site`."""
-    routes = [SiteRoutes, RebalanceRoutes, RegionRoutes, StoreRoutes, SenderRoutes, QueueRoutes, ReceiverRoutes]
+    routes = [
+        SiteRoutes,
+        RebalanceRoutes,
+        RegionRoutes,
+        StoreRoutes,
+        SenderRoutes,
+        QueueRoutes,
+        ParkedRoutes,
+        ReceiverRoutes,
+    ]
     return Litestar(
         [Router(BASE, route_handlers=routes, guards=[refuse_unknown_query])],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},

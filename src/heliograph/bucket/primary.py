@@ -28,7 +28,14 @@ from heliograph.bucket.expiration import Expirations
 from heliograph.bucket.removing import RemovalRequest
 from heliograph.bucket.repeats import BaseRequest, Outcome, Repeats
 from heliograph.bucket.view import BucketView
-from heliograph.errors import ClockSkewError, ForgottenError, InvariantViolation, PeerError, invariant
+from heliograph.errors import (
+    BadEventError,
+    ClockSkewError,
+    ForgottenError,
+    InvariantViolation,
+    PeerError,
+    invariant,
+)
 from heliograph.link.messages import Changed, Condition
 from heliograph.model.batch import (
     CLEARED,
@@ -368,8 +375,11 @@ class _Drafting:
     def _judge(self, request: ApplyRequest) -> None:
         try:
             decoded = [self._decode(part) for part in request.parts]
-        except (ClockSkewError, PeerError) as exc:
+        except ClockSkewError as exc:
             self._outcomes.append((request, exc))
+            return
+        except PeerError as exc:
+            self._outcomes.append((request, BadEventError(str(exc))))
             return
         for part, merge in zip(request.parts, decoded, strict=True):
             self._accept(part, *merge)

@@ -15,7 +15,7 @@ its buckets is tried is drawn from the refused batch: one that alone is refused 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -33,6 +33,7 @@ BATCH_BYTES_MAX = 1024 * 1024
 """Of columns in a batch; a larger record makes a batch of its own (a record is below the engine's append limit)."""
 BATCH_EVENTS_MAX = 1 << 30
 """Stands for `batch-size` -1: no limit."""
+NOTHING_PARKED: Mapping[int, int] = {}
 REFUSED_FIRST_MS, REFUSED_LIMIT_MS = 50, 5_000
 
 
@@ -69,6 +70,7 @@ def lane_of(bucket: int, lanes: int) -> int:
 @dataclass(slots=True)
 class _InFlight:
     region: _LaneRegion
+    batch: WanBatch
     flights: list[tuple[BucketQueue, Flight]]
     events: int
     size: int
@@ -237,12 +239,12 @@ class Lane:
     ) -> Outgoing:
         batch_id = self._next_id
         self._next_id += 1
-        departing = self._in_flight[batch_id] = _InFlight(region, flights, events, size)
+        departing = self._in_flight[batch_id] = _InFlight(region, batch, flights, events, size)
         self._in_flight_bytes += size
         region.in_flight += 1
         if self._filters is not None:
             try:
-                batch = self._filter(departing, batch, self._filters)
+                batch = departing.batch = self._filter(departing, batch, self._filters)
             except PluginFailedError as exc:
                 return Outgoing(batch_id, batch, str(exc))
         self.counters.batches += 1
@@ -280,15 +282,24 @@ class Lane:
 
     # --- what became of them
 
-    def on_ack(self, batch_id: int) -> bool:
-        """A batch is in the remote site's log; an unknown id is ignored. Returns whether its region is open again."""
+    def in_flight(self, batch_id: int) -> WanBatch | None:
+        """Return a batch that was sent and not answered; None when there is none of that id."""
+        flying = self._in_flight.get(batch_id)
+        return None if flying is None else flying.batch
+
+    def on_ack(self, batch_id: int, parked: Mapping[int, int] = NOTHING_PARKED) -> bool:
+        """A batch is in the remote site's log; an unknown id is ignored. Returns whether its region is open again.
+
+        parked: bucket -> so many events of it are not there, and kept elsewhere.
+        """
         landed = self._land(batch_id)
         if landed is None:
             return False
+        left = dict(parked)
         for queue, flight in landed.flights:
             if self._acknowledged is not None:
                 self._acknowledged(flight.held)
-            queue.on_ack(flight)
+            queue.on_ack(flight, left.pop(queue.bucket, 0))  # the bucket may have several flights
         if self._filters is not None:
             self._filters.acknowledged(landed.region.name, landed.sent)
         region = landed.region

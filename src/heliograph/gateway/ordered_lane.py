@@ -16,13 +16,14 @@ Refused is the lane as a whole, whichever region it was: what follows in the log
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from heliograph.gateway.filters import EventFilters, Items
 from heliograph.gateway.held import Held
 from heliograph.gateway.lanes import (
     BATCH_BYTES_MAX,
+    NOTHING_PARKED,
     REFUSED_FIRST_MS,
     REFUSED_LIMIT_MS,
     WINDOW_BATCHES,
@@ -147,10 +148,10 @@ class OrderedLane(Lane):
 
     # --- what became of them
 
-    def on_ack(self, batch_id: int) -> bool:
-        """A batch is in the remote site's log; an unknown id is ignored. No queue was restricted, so returns False."""
+    def on_ack(self, batch_id: int, parked: Mapping[int, int] = NOTHING_PARKED) -> bool:
+        """As `Lane.on_ack`. No queue was restricted, so returns False."""
         if batch_id in self._in_flight:
-            super().on_ack(batch_id)
+            super().on_ack(batch_id, parked)
             self._probing = False
             self._refusal = ""
             self._blocked_until_ms = 0

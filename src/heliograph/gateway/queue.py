@@ -85,11 +85,12 @@ class QueueCounters:
     received: events offered. queued: of those, taken to be sent. skipped: not for the remote site by the loop rule.
     filtered: kept from it by filters, before they were queued or, counted when their turn was over, when they were
     to be sent. conflated: queued and not sent, for a newer update of the key followed. So received = skipped + acked +
-    filtered + conflated + those queued now.
-    acked: acknowledged by the remote site. repeated: sent again, so possible duplicates there.
+    parked + filtered + conflated + those queued now.
+    acked: acknowledged by the remote site. parked: events that it can never take, which are kept elsewhere now.
+    repeated: sent again, so possible duplicates there.
     lost_runs: how often the log had been truncated before a queue had read it; never, unless something is broken.
 
-    queued = acked + conflated + what the windows hold.
+    queued = acked + parked + conflated + what the windows hold.
     """
 
     received: int = 0
@@ -98,6 +99,7 @@ class QueueCounters:
     filtered: int = 0
     acked: int = 0
     conflated: int = 0
+    parked: int = 0
     repeated: int = 0
     lost_runs: int = 0
 
@@ -108,6 +110,7 @@ class Flight:
 
     withheld: events among them that filters kept back when they were to be sent. repeated: some may have been sent
     before.
+    parked: of its events, once it is done.
     """
 
     held: list[Held]
@@ -116,6 +119,7 @@ class Flight:
     done: bool = False
     withheld: int = 0
     repeated: bool = False
+    parked: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -391,12 +395,15 @@ class BucketQueue:
         self._flights.append(flight)
         return flight
 
-    def on_ack(self, flight: Flight) -> None:
-        """The flight's records are in the remote site's log; a flight that was taken back is stale and ignored."""
+    def on_ack(self, flight: Flight, parked: int = 0) -> None:
+        """The flight's records are in the remote site's log, but for events that are parked; a flight that was taken
+        back is stale and ignored.
+        """
         if not flight.held:
             return
         invariant(not flight.done, "a flight was acknowledged twice", self.region, self.bucket, self.floor)
         flight.done = True
+        flight.parked = parked
         self._settle()
 
     def _settle(self) -> None:
@@ -407,6 +414,8 @@ class BucketQueue:
             if self.conflation is not None:
                 for held in flight.held:
                     self.conflation.forget(held)
+            self.counters.parked += flight.parked
+            self.counters.acked -= flight.parked
             self._release(flight.held[-1].seq, flight.count, flight.size, flight.withheld)
             flight.held = []
         if not flights:
@@ -487,7 +496,7 @@ class BucketQueue:
         self._free(held.size)
 
     def close(self) -> None:
-        """Let go of everything held; the floor stays."""
+        """Let go of everything held; the floor stays. Whoever ships it next counts it."""
         for flight in self._flights:
             for held in flight.held:
                 self._count(held, -1)

@@ -24,23 +24,20 @@ EVENT_HEAD_BYTES = 32
 
 
 def open_batch(body: bytes) -> WanBatch:
-    """Decode a batch from another site. Raises PeerError when it is malformed."""
+    """Decode a batch from another site, but for its columns. Raises PeerError when it is malformed as a whole."""
     batch = decode(decode_wan_batch, body, "batch of events")
-    buckets = batch.buckets
-    if not 1 <= buckets <= TOTAL_NUM_BUCKETS_MAX:
-        raise PeerError(f"malformed batch of events: {buckets} buckets")
-    for bucket, part in batch.items:
-        if not 0 <= bucket < buckets:
-            raise PeerError(f"malformed batch of events: bucket {bucket} of {buckets}")
-        check_head(part)
+    if not 1 <= batch.buckets <= TOTAL_NUM_BUCKETS_MAX:
+        raise PeerError(f"malformed batch of events: {batch.buckets} buckets")
     return batch
 
 
 def parts_by_bucket(batch: WanBatch, routing: Routing) -> dict[int, list[Part]]:
     """Return the parts for each bucket of this site's region, which has that routing, in the order they came.
 
-    Raises PeerError when events that have to be sorted are malformed, UsageError when the partition resolver fails.
+    Raises PeerError when an item is malformed, or events are that have to be sorted, and UsageError when the partition
+    resolver fails.
     """
+    _check_items(batch)
     sorted_parts: dict[int, list[Part]] = {}
     if (batch.buckets, batch.resolver) == (routing.total, routing.resolver):
         for bucket, part in batch.items:
@@ -58,6 +55,7 @@ def parts_in_order(batch: WanBatch, routing: Routing) -> list[tuple[int, list[Pa
     The events of one part were put at the same time, so its pieces for several buckets have no order. Raises as
     `parts_by_bucket`.
     """
+    _check_items(batch)
     same = (batch.buckets, batch.resolver) == (routing.total, routing.resolver)
     order: list[tuple[int, list[Part]]] = []
     for bucket, part in batch.items:
@@ -67,6 +65,13 @@ def parts_in_order(batch: WanBatch, routing: Routing) -> list[tuple[int, list[Pa
             else:
                 order.append((here, [piece]))
     return order
+
+
+def _check_items(batch: WanBatch) -> None:
+    for bucket, part in batch.items:
+        if not 0 <= bucket < batch.buckets:
+            raise PeerError(f"malformed batch of events: bucket {bucket} of {batch.buckets}")
+        check_head(part)
 
 
 def _split(part: Part, routing: Routing) -> list[tuple[int, Part]]:

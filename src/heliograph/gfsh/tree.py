@@ -25,6 +25,7 @@ MODULES = (
     "heliograph.gfsh.commands.data",
     "heliograph.gfsh.commands.stores",
     "heliograph.gfsh.commands.senders",
+    "heliograph.gfsh.commands.parked",
     "heliograph.gfsh.commands.receivers",
     "heliograph.gfsh.commands.queues",
     "heliograph.gfsh.demo.command",

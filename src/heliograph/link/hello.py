@@ -17,7 +17,9 @@ VERSION = 1
 """The newest version of the messages that this release speaks."""
 VERSION_OLDEST = 1
 """The oldest one that it still speaks."""
-FEATURES: tuple[str, ...] = ()
+PARKING = "parking"
+"""A batch may be acknowledged in part: the sender keeps what the receiver can't take."""
+FEATURES: tuple[str, ...] = (PARKING,)
 """Optional abilities offered; "zstd" is a name set aside for compressed batches."""
 
 NO_SITE = -1

@@ -385,6 +385,20 @@ class SenderCommand(Message, frozen=True):
     action: SenderAction
 
 
+class Redrive(Message, frozen=True):
+    """Ask a member to send parked events of a gateway sender again, all when none is named. Answer: `Redriven`."""
+
+    id: str
+    events: tuple[str, ...] = ()
+
+
+class Redriven(Message, frozen=True):
+    """So many events are at the remote site now; `left` are those that are not, with the reason."""
+
+    delivered: int
+    left: list[tuple[str, str]]
+
+
 class ReceiverCommand(Message, frozen=True):
     """Ask a member to act on its gateway receiver. Answer: `Outcome`."""
 
@@ -562,14 +576,25 @@ UNORDERED, IN_ORDER, IN_ORDER_ANEW = 0, 1, 2
 """See `WanBatch.ordered`."""
 
 
+class Rejected(msgspec.Struct, frozen=True, array_like=True):
+    """Events of a batch that the remote site can never take, for this reason; the others are in its log.
+
+    item: the place in `WanBatch.items`. positions: of the events in its columns, none for all of them.
+    """
+
+    item: int
+    positions: tuple[int, ...]
+    error: str
+
+
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
-    | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead
+    | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
-    | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure
+    | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 
@@ -577,3 +602,4 @@ encode = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(Request).decode
 decode_reply = msgspec.msgpack.Decoder(Reply).decode
 decode_wan_batch = msgspec.msgpack.Decoder(WanBatch).decode
+decode_rejected = msgspec.msgpack.Decoder(tuple[Rejected, ...]).decode

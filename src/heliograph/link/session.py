@@ -6,7 +6,7 @@ the reason; a call that our own code may not make raises InvariantViolation and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -15,10 +15,18 @@ from heliograph.errors import HeliographError, PeerError, UnreachableError, Usag
 from heliograph.link import messages
 from heliograph.link.failures import decode_failure, failure_of
 from heliograph.link.frames import PREFACE, FrameParser, Kind, frame_header
-from heliograph.link.hello import Hello, Side, check_compatible, common_features, decode_hello, encode_hello
-from heliograph.link.messages import Failure, Reply, Request
+from heliograph.link.hello import (
+    PARKING,
+    Hello,
+    Side,
+    check_compatible,
+    common_features,
+    decode_hello,
+    encode_hello,
+)
+from heliograph.link.messages import Failure, Rejected, Reply, Request
 from heliograph.link.table import MAY_SEND, MOVES, RECEIVED, SENT, State, Way, may_say
-from heliograph.model.decoding import MALFORMED
+from heliograph.model.decoding import MALFORMED, decode
 
 EXCHANGES_MAX = 16384
 """Requests in flight in one direction of a link."""
@@ -64,6 +72,13 @@ class Acked(msgspec.Struct, frozen=True, gc=False):
     batch_id: int
 
 
+class AckedInPart(msgspec.Struct, frozen=True, gc=False):
+    """Our batch is in the remote log but for these events, which the remote site can never take; at least one."""
+
+    batch_id: int
+    rejected: tuple[Rejected, ...]
+
+
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """Our batch was turned down, with the name of an error class and a reason."""
 
@@ -77,7 +92,7 @@ class PeerClosed(msgspec.Struct, frozen=True):
     failure: Failure
 
 
-Event: TypeAlias = Greeted | Requested | Replied | BatchReceived | Acked | Refused | PeerClosed
+Event: TypeAlias = Greeted | Requested | Replied | BatchReceived | Acked | AckedInPart | Refused | PeerClosed
 _Receive: TypeAlias = Callable[[int, bytes], Event | None]
 
 
@@ -162,10 +177,11 @@ class Session:
         self._put(_BATCH, batch_id, body)
         self._batches.add(batch_id)
 
-    def ack(self, batch_id: int) -> None:
-        """Say that the peer's batch is in our log."""
+    def ack(self, batch_id: int, rejected: Sequence[Rejected] = ()) -> None:
+        """Say that the peer's batch is in our log, but for what is rejected of it: only to a peer with that feature."""
         invariant(batch_id in self._batches, "ack of a batch that is not in flight", batch_id)
-        self._put(_ACK, batch_id, b"")
+        invariant(not rejected or PARKING in self.features, "the peer does not know of acks in part", batch_id)
+        self._put(_ACK, batch_id, messages.encode(rejected) if rejected else b"")
         self._batches.discard(batch_id)
 
     def refuse(self, batch_id: int, failure: Failure) -> None:
@@ -262,9 +278,10 @@ class Session:
         self._batches.add(batch_id)
         return BatchReceived(batch_id, body)
 
-    def _on_ack(self, batch_id: int, _body: bytes) -> Event:
+    def _on_ack(self, batch_id: int, body: bytes) -> Event:
         self._settle(batch_id)
-        return Acked(batch_id)
+        rejected = decode(messages.decode_rejected, body, "acknowledgement in part") if body else ()
+        return AckedInPart(batch_id, rejected) if rejected else Acked(batch_id)
 
     def _on_refusal(self, batch_id: int, body: bytes) -> Event:
         self._settle(batch_id)

@@ -131,6 +131,17 @@ class StoreAlteration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         check_max_disk(self.max_disk)
 
 
+class ParkedChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which parked events of a gateway sender are meant: `event`, by their ids, or `all`. Raises UsageError."""
+
+    event: tuple[str, ...] = ()
+    all: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.event) == self.all:
+            raise UsageError("say which parked events are meant: some by event=<id>,<id>, or all=true")
+
+
 class RebalanceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rebalance`: which regions, none included meaning all; simulate: only say what would be moved."""
 

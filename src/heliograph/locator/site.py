@@ -6,6 +6,7 @@ from heliograph.engine.seam import Registry
 from heliograph.locator.cluster import Caller, Cluster
 from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_members import MemberAdmin
+from heliograph.locator.site_parked import ParkedAdmin
 from heliograph.locator.site_queues import QueueAdmin
 from heliograph.locator.site_rebalance import RebalanceAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin
@@ -29,4 +30,5 @@ class SiteAdmin:
         self.rebalancing = RebalanceAdmin(cluster)
         self.senders = SenderAdmin(cluster)
         self.queues = QueueAdmin(cluster)
+        self.parked = ParkedAdmin(cluster)
         self.receivers = ReceiverAdmin(cluster)

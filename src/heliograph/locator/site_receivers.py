@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from heliograph.errors import HeliographError, UsageError
-from heliograph.link.messages import GatewayQuery, Gateways, ReceiverAction, ReceiverCommand
+from heliograph.link.messages import GatewayQuery, Gateways, ReceiverAction, ReceiverCommand, ReceiverStatus
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
-from heliograph.locator.site_senders import queued_text, status_text
+from heliograph.locator.site_senders import queued_text, statistics, status_text
 from heliograph.model.attributes import GatewayReceiverAttributes
 from heliograph.model.definitions import check_gateway_at_site, subject_of
 from heliograph.model.registry import CONFIG_RECEIVER, decode_entry
@@ -20,7 +20,7 @@ SENDER_COLUMNS = (
     "Queued Events",
     "Receiver Location",
 )
-RECEIVER_COLUMNS = ("Member", "Port", "Sender Count", "Senders Connected")
+RECEIVER_COLUMNS = ("Member", "Port", "Sender Count", "Senders Connected", "Events Received")
 
 
 class ReceiverAdmin:
@@ -53,8 +53,9 @@ class ReceiverAdmin:
         return await self._cluster.act(targets, ReceiverCommand(action))
 
     async def status(self, targets: Targets = EVERYONE) -> Result:
-        """Show the state of every gateway receiver; always OK."""
+        """Show the state of every gateway receiver and what it has counted; always OK."""
         found: list[Row] = []
+        states: list[ReceiverStatus] = []
         missing: list[Row] = []
         servers = await self._cluster.servers(targets)
         for name, answer in await self._cluster.query(servers, GatewayQuery(), Gateways):
@@ -64,9 +65,11 @@ class ReceiverAdmin:
                 missing.append((name, f"there is no gateway receiver on {name}"))
             else:
                 found.append((name, str(answer.receiver.port), answer.receiver.status))
+                states.append(answer.receiver)
         tables = []
         if found:
             tables.append(Table(("Member", "Port", "Status"), found, "Available GatewayReceiver Section"))
+            tables.append(statistics(states))
         if missing:
             tables.append(Table(("Member", "Error"), missing, "Not Available GatewayReceiver Section"))
         return Result(tables=tables)
@@ -98,7 +101,8 @@ class ReceiverAdmin:
             )
             if (receiver := answer.receiver) is not None:
                 connected = receiver.senders
-                receivers.append((name, str(receiver.port), str(len(connected)), ", ".join(connected)))
+                events = str(receiver.counters.get("eventsReceived", 0))
+                receivers.append((name, str(receiver.port), str(len(connected)), ", ".join(connected), events))
         tables = []
         if senders and not receivers_only:
             tables.append(Table(SENDER_COLUMNS, sorted(senders), "GatewaySender Section"))

@@ -6,12 +6,22 @@ Whether a sender runs, is paused or stopped is state of its instance at each mem
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from heliograph.engine.parked import forget_parked
 from heliograph.engine.queues import empty_queue
 from heliograph.engine.seam import Item
 from heliograph.errors import HeliographError, UsageError
-from heliograph.link.messages import GatewayQuery, Gateways, SenderAction, SenderCommand, SenderStatus
+from heliograph.link.messages import (
+    GatewayQuery,
+    Gateways,
+    ReceiverStatus,
+    SenderAction,
+    SenderCommand,
+    SenderStatus,
+)
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
 from heliograph.locator.requests import SenderAlteration
 from heliograph.model.attributes import (
@@ -37,7 +47,12 @@ class SenderAdmin:
         async with self._cluster.changing:
             check_sender_store(sender, await self._cluster.stores())
             check_sender_servers(sender, await self._cluster.members())
-            return await self._cluster.create(sender)
+            result = await self._cluster.create(sender)
+        if sender.read_timeout_ms != sender.socket_read_timeout:
+            result.info.append(
+                f"socket-read-timeout {sender.socket_read_timeout} is too short: {sender.read_timeout_ms} ms are used."
+            )
+        return result
 
     async def alter(self, sender: str, alteration: SenderAlteration) -> Result:
         """Change how a gateway sender makes batches, or its event filters, while it runs.
@@ -79,6 +94,9 @@ class SenderAdmin:
             result = await self._cluster.destroy(item, subject_of(decode_entry(item.value, GatewaySenderAttributes)))
             await self._cluster.forget_cursors(sender)
             await self._cluster.forget_commands(sender)
+            parked = await forget_parked(self._cluster.registry, sender)
+            if parked:
+                result.info.append(f"{parked} parked events were dropped.")
             return result
 
     async def act(
@@ -202,7 +220,7 @@ def _without(sender: GatewaySenderAttributes, targets: Targets) -> GatewaySender
     return msgspec.structs.replace(sender, **{f"{kind}s": left})
 
 
-def statistics(states: list[SenderStatus]) -> Table:
+def statistics(states: Sequence[SenderStatus | ReceiverStatus]) -> Table:
     """Return all statistics, a column a member."""
     names = dict.fromkeys(name for state in states for name in state.counters)
     rows = [(name, *(str(state.counters.get(name, 0)) for state in states)) for name in names]

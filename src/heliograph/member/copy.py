@@ -31,6 +31,7 @@ from heliograph.bucket.view import BucketView
 from heliograph.engine.append import append_settled
 from heliograph.engine.seam import LogEntry
 from heliograph.errors import (
+    BadEventError,
     FencedError,
     HeliographError,
     LogCutError,
@@ -38,6 +39,7 @@ from heliograph.errors import (
     OverloadedError,
     SettledTooLateError,
     UnavailableError,
+    UsageError,
     invariant,
 )
 from heliograph.link import messages
@@ -332,7 +334,11 @@ class BucketCopy:
             _reject([request for request, _ in draft.outcomes], fenced)
             self._depose()
             return
-        _reject([request for request, _ in draft.outcomes], error)
+        requests = [request for request, _ in draft.outcomes]
+        if isinstance(error, UsageError):  # the record is too large, and holds one request
+            _reject([each for each in requests if isinstance(each, ApplyRequest)], BadEventError(str(error)))
+            requests = [each for each in requests if not isinstance(each, ApplyRequest)]
+        _reject(requests, error)
         self._give_back()
         if not self._accepting:
             self._retire()

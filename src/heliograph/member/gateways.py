@@ -247,6 +247,13 @@ class Gateways:
         """Do a gateway sender command at this member (gfsh.md §6.4, §6.6)."""
         return await self._complete(self._command(request))
 
+    async def redrive(self, request: messages.Redrive) -> messages.Redriven:
+        """Send parked events of a gateway sender again. Raises UsageError, UnavailableError, PeerError."""
+        sender = self._senders.get(request.id)
+        if sender is None:
+            raise UsageError(f"there is no gateway sender {request.id} on {self._host.name}")
+        return await sender.redrive(request.events)
+
     async def command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
         """Start or stop the gateway receiver (gfsh.md §6.8)."""
         return await self._complete(self._command_receiver(request))

@@ -466,6 +466,7 @@ class Member:
             messages.Rebalance: lambda request: self._placer.rebalance(request),
             messages.Listen: lambda request: self._listening.hear(request),
             messages.SenderCommand: lambda request: self.gateways.command(request),
+            messages.Redrive: lambda request: self.gateways.redrive(request),
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
             messages.DiskStoreQuery: lambda request: self._disk_stores(request.names),
             messages.LogEndsQuery: lambda query: self._log_ends(query.region),

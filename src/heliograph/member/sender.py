@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from heliograph.errors import RegionNotFoundError, UnavailableError, UsageError
+from heliograph.errors import HeliographError, RegionNotFoundError, UnavailableError, UsageError
 from heliograph.gateway.lanes import Lane, LaneCounters, Route
 from heliograph.gateway.ordered_lane import OrderedLane
+from heliograph.gateway.parking import events_to_park, parked_by_bucket
 from heliograph.gateway.queue import Memory, QueueCounters
 from heliograph.link.hello import Hello
-from heliograph.link.messages import SenderAction, SenderStatus
+from heliograph.link.messages import Redriven, Rejected, SenderAction, SenderStatus
 from heliograph.member.gateway_plugins import PluginFailures, Plugins, same_plugins
 from heliograph.member.lease import LeaseKeeper
 from heliograph.member.listener_dispatcher import ListenerDispatcher
@@ -28,12 +30,15 @@ from heliograph.member.sender_commands import commanded, keep_command
 from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
 from heliograph.member.sender_host import SenderHost
 from heliograph.member.sender_ordered import OrderedBuckets
+from heliograph.member.sender_parking import SenderParking
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import QUEUE_PREFIX, GatewaySenderAttributes
 from heliograph.model.batch import Record
 from heliograph.model.ids import Seq
+from heliograph.model.parked import ToPark
 from heliograph.model.queues import QueueAttributes
 from heliograph.model.registry import SenderState
+from heliograph.net.connection import KEEP_ALIVE, keep_alive_of
 
 STOP_S = 5.0
 """How long storing the cursors may take when the sender stops."""
@@ -56,6 +61,7 @@ class GatewaySender:
         self._alarms = SenderAlarms(attributes.id, host.clock)
         self._failures = PluginFailures(f"sender={attributes.id}")
         self._plugins = Plugins(attributes, self._failures)
+        self._parking = SenderParking(attributes.id, host)
         self._lane_totals = LaneCounters()
         self._activated: dict[BucketKey, Assignment] = {}
         self._routes: dict[str, Route] = {}
@@ -232,12 +238,28 @@ class GatewaySender:
                 )
                 for lane in lanes
             ]
-        transport = plugins.transport
-        hello = Hello("sender", f"{self.attributes.id}@{host.name}", host.dsid, filters=transport.names)
+        timeout_ms = self.attributes.read_timeout_ms
+        if timeout_ms != self.attributes.socket_read_timeout:
+            raised = (self.attributes.id, self.attributes.socket_read_timeout, timeout_ms)
+            _log.warning("socket-read-timeout raised sender=%s given_ms=%d used_ms=%d", *raised)
         return [
-            Dispatcher(number, lane, host=host, hello=hello, finder=self._finder, owner=self, transport=transport)
+            Dispatcher(
+                number,
+                lane,
+                host=host,
+                hello=self._hello(),
+                finder=self._finder,
+                owner=self,
+                transport=plugins.transport,
+                keep_alive=keep_alive_of(timeout_ms) if timeout_ms else KEEP_ALIVE,
+                buffer_bytes=self.attributes.socket_buffer_size,
+            )
             for number, lane in enumerate(lanes)
         ]
+
+    def _hello(self) -> Hello:
+        filters = self._plugins.transport.names
+        return Hello("sender", f"{self.attributes.id}@{self._host.name}", self._host.dsid, filters=filters)
 
     def _make_lanes(self) -> list[Lane]:
         attributes = self.attributes
@@ -340,6 +362,31 @@ class GatewaySender:
         if self._buckets is not None:
             self._buckets.on_progress(reread=reread)
 
+    def park(self, dispatcher: Dispatcher, batch_id: int, rejected: Sequence[Rejected]) -> None:
+        """See `DispatcherOwner.park`."""
+        batch = dispatcher.lane.in_flight(batch_id)
+        if batch is not None:
+            events = events_to_park(batch, rejected, self._parking.attempt())
+            self._tasks.spawn(self._park(dispatcher, batch_id, events, parked_by_bucket(batch, rejected)))
+
+    async def _park(
+        self, dispatcher: Dispatcher, batch_id: int, events: Sequence[ToPark], parked: Mapping[int, int]
+    ) -> None:
+        try:
+            done = await self._parking.park(events, lambda: dispatcher.lane.in_flight(batch_id) is not None)
+        except HeliographError as exc:
+            dispatcher.on_not_parked(batch_id, type(exc).__name__, str(exc))
+        else:
+            if done:
+                dispatcher.on_parked(batch_id, parked)
+
+    async def redrive(self, events: Sequence[str]) -> Redriven:
+        """Send parked events again, all of them when none is named. Raises UsageError, UnavailableError, PeerError."""
+        if not self.running:
+            raise UsageError(f"gateway sender {self.attributes.id} is not running on {self._host.name}")
+        receiver = self._host.rng.choice(await self._finder.find())
+        return await self._parking.redrive(events, receiver.address, self._hello(), self._plugins.transport)
+
     def _route(self, region: str) -> Route:
         """Look up what batches of a region say; every region was looked up before its first bucket is shipped."""
         try:
@@ -423,6 +470,8 @@ class GatewaySender:
             "eventsSkippedByLoopRule": queues.skipped,
             "eventsDistributed": lanes.events,
             "eventsAcknowledged": queues.acked,
+            "eventsParked": queues.parked,
+            "eventsRedriven": self._parking.redriven,
             "eventsSentAgain": queues.repeated,
             "batchesDistributed": lanes.batches,
             "batchesRedistributed": lanes.redistributed,

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from zlib import crc32
 
 from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.gateway.filters import PluginFailedError
-from heliograph.gateway.lanes import Lane, Outgoing
+from heliograph.gateway.lanes import NOTHING_PARKED, Lane, Outgoing
 from heliograph.gateway.queue import BucketQueue
 from heliograph.gateway.retry import Backoff
 from heliograph.gateway.transport import TransportFilters
 from heliograph.link.hello import Hello
-from heliograph.link.messages import Receivers, encode
+from heliograph.link.messages import Receivers, Rejected, encode
 from heliograph.member.sender_host import SenderHost, monotonic_ms
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
-from heliograph.net.link import BaseHandler, Link, connect_link
+from heliograph.net.link import KEEP_ALIVE, BaseHandler, KeepAlive, Link, connect_link
 
 CONNECT_S = 3.0
 RECONNECT_FIRST_MS, RECONNECT_LIMIT_MS = 100, 2_000
@@ -43,6 +44,13 @@ class DispatcherOwner(Protocol):
 
     def on_progress(self, *, reread: bool) -> None:
         """Queues moved, so memory may be free; `reread` says that some may have to be read from the log again."""
+        ...
+
+    def park(self, dispatcher: Dispatcher, batch_id: int, rejected: Sequence[Rejected]) -> None:
+        """Keep events of a batch in flight, then have the dispatcher go on with it: `on_parked` or `on_not_parked`.
+
+        Raises PeerError when the batch never had such events.
+        """
         ...
 
 
@@ -93,8 +101,12 @@ class Dispatcher(BaseHandler):
         finder: ReceiverFinder,
         owner: DispatcherOwner,
         transport: TransportFilters,
+        keep_alive: KeepAlive = KEEP_ALIVE,
+        buffer_bytes: int = 0,
     ) -> None:
         self.lane = lane
+        self._keep_alive = keep_alive
+        self._buffer_bytes = buffer_bytes
         self._host = host
         self._hello = hello
         self._finder = finder
@@ -174,7 +186,15 @@ class Dispatcher(BaseHandler):
         try:
             receivers = await self._finder.find()
             receiver = receivers[self._choice % len(receivers)]
-            link = await connect_link(self._host.network, receiver.address, self._hello, self, timeout_s=CONNECT_S)
+            link = await connect_link(
+                self._host.network,
+                receiver.address,
+                self._hello,
+                self,
+                timeout_s=CONNECT_S,
+                keep_alive=self._keep_alive,
+                buffer_bytes=self._buffer_bytes,
+            )
         except HeliographError as exc:
             if str(exc) != self._connect_error:
                 _log.warning("not linked sender=%s reason=%s", self._hello.name, exc)
@@ -231,16 +251,29 @@ class Dispatcher(BaseHandler):
     def on_ack(self, link: Link, batch_id: int) -> None:
         """A batch is in the remote log."""
         if link is self._link:
-            reopened = self.lane.on_ack(batch_id)
-            self._backoff.reset()
-            self._owner.on_progress(reread=reopened)
-            self.pump_soon()
+            self.on_parked(batch_id, NOTHING_PARKED)
+
+    def on_acked_in_part(self, link: Link, batch_id: int, rejected: Sequence[Rejected]) -> None:
+        """A batch is in the remote log, but for events that have to be kept before it counts."""
+        if link is self._link:
+            self._owner.park(self, batch_id, rejected)
+
+    def on_parked(self, batch_id: int, parked: Mapping[int, int]) -> None:
+        """So many events of each bucket are kept, the others of the batch are in the remote log."""
+        reopened = self.lane.on_ack(batch_id, parked)
+        self._backoff.reset()
+        self._owner.on_progress(reread=reopened)
+        self.pump_soon()
 
     def on_refused(self, link: Link, batch_id: int, error: str, message: str) -> None:
         """A batch was turned down: its region waits."""
         if link is self._link:
-            self._held_back(self.lane.on_refused(batch_id, f"{error}: {message}", monotonic_ms(), self._draw()))
-            self.pump_soon()
+            self.on_not_parked(batch_id, error, message)
+
+    def on_not_parked(self, batch_id: int, error: str, message: str) -> None:
+        """Events of a batch are neither there nor can they be kept: its region waits."""
+        self._held_back(self.lane.on_refused(batch_id, f"{error}: {message}", monotonic_ms(), self._draw()))
+        self.pump_soon()
 
     def _held_back(self, region: str) -> None:
         """A region waits, and is named when that is news."""

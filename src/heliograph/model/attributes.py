@@ -221,6 +221,19 @@ def _checked_action(field: str, action: str) -> str:
     raise UsageError(f"{shown} is not known: use {' or '.join(EXPIRATION_ACTIONS)}")
 
 
+SOCKET_READ_TIMEOUT_MIN_MS = 30_000
+"""A shorter `socket-read-timeout` is raised to this, as in GemFire (configuration.md §1.1)."""
+SOCKET_BUFFER_BYTES_MAX = 2**30
+
+
+def check_socket_buffer_size(size: int) -> None:
+    """Raise UsageError unless the buffers of a link's socket may have so many bytes."""
+    if not 0 <= size <= SOCKET_BUFFER_BYTES_MAX:
+        raise UsageError(
+            f"socket-buffer-size {size}: use 1 to {SOCKET_BUFFER_BYTES_MAX} bytes, or 0 to leave it to the system"
+        )
+
+
 OrderPolicy = Literal["key", "partition", "thread"]
 
 
@@ -234,6 +247,8 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     disk_store_name: that of every region that names the sender, whose log is the queue; "" leaves it to them.
     members, groups: the servers that run a serial sender, by name or group (case does not matter); none means all.
     maximum_queue_memory: MB of queued events held in memory by one member; the rest is re-read from the log.
+    socket_buffer_size: bytes of a link's send and receive buffers; 0 leaves them to the system, which tunes them.
+    socket_read_timeout: ms in which a receiver has to be heard of, see `read_timeout_ms`; 0: as every link.
     order_policy: of `key` and `partition` both get the order of `partition`, which is that of `key` and more: a key has
     one bucket, a bucket one dispatcher. `thread` keeps the order of the log of a disk store over all its buckets and
     regions, with one dispatcher whatever `dispatcher_threads` says.
@@ -254,6 +269,8 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     maximum_queue_memory: int = 100
     dispatcher_threads: int = 5
     order_policy: OrderPolicy = "key"
+    socket_buffer_size: int = 0
+    socket_read_timeout: int = 0
     members: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     gateway_event_filters: tuple[str, ...] = ()
@@ -264,6 +281,11 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     def keeps_threads_order(self) -> bool:
         """Say whether events leave in the order of the whole log, and not only of each bucket's."""
         return self.order_policy == "thread"
+
+    @property
+    def read_timeout_ms(self) -> int:
+        """How long a receiver may be silent before the link is given up; 0: as every link."""
+        return max(self.socket_read_timeout, SOCKET_READ_TIMEOUT_MIN_MS) if self.socket_read_timeout else 0
 
     def runs_on(self, name: str, groups: Iterable[str]) -> bool:
         """Say whether a server of that name and those groups has an instance of the sender."""
@@ -308,6 +330,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             )
         if self.members and self.groups:
             raise UsageError("member and group exclude each other: give one of them")
+        check_socket_buffer_size(self.socket_buffer_size)
         if self.maximum_queue_memory < 1:
             raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 MB or more")
         if not 1 <= self.dispatcher_threads <= 64:
@@ -335,6 +358,7 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
 
     maximum_time_between_pings: ms of silence after which a sender's connection is closed.
     gateway_transport_filters: plug-ins, the same as those of the senders that connect.
+    socket_buffer_size: as of a gateway sender.
     """
 
     start_port: int = 5000
@@ -342,6 +366,7 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
     bind_address: str = ""
     hostname_for_senders: str = ""
     maximum_time_between_pings: int = 60000
+    socket_buffer_size: int = 0
     manual_start: bool = False
     gateway_transport_filters: tuple[str, ...] = ()
 
@@ -354,6 +379,7 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
         if self.maximum_time_between_pings < 1000:
             raise UsageError(f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 ms or more")
         check_transport_filters(self.gateway_transport_filters)
+        check_socket_buffer_size(self.socket_buffer_size)
 
 
 def check_region_store(region: RegionAttributes, stores: Container[str]) -> None:

@@ -175,6 +175,21 @@ def decode_columns(data: bytes) -> Columns:
     return columns
 
 
+def operations_of(part: Part) -> bytes:
+    """Return the operations of a part without decoding it whole; empty when it is malformed.
+
+    They are the first of four columns: after the array's head a `bin` of one to four bytes of length.
+    """
+    columns = part.columns
+    width = _LENGTH_WIDTHS.get(columns[:2], 0)
+    begin = 2 + width
+    size = int.from_bytes(columns[2:begin], "big")
+    return columns[begin : begin + size] if width and len(columns) >= begin + size else b""
+
+
+_LENGTH_WIDTHS = {b"\x94\xc4": 1, b"\x94\xc5": 2, b"\x94\xc6": 4}
+
+
 def encode_record(record: Record) -> bytes:
     """Encode a record as it is appended to the log."""
     return _encode(record)

@@ -16,6 +16,7 @@
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
 | `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
 | `cursors.<sender>.<region>.<generation>.<bucket>` | `Cursor` |
+| `parked.<sender>.<id>`, `parkedevents.<sender>.<id>.<copy>` | see `model.parked` |
 | `commanded.<sender>.<member>` | `Commanded`: what an operator did last with the sender at the member |
 """
 

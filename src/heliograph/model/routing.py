@@ -30,13 +30,15 @@ class Routing:
     """The buckets of one region's keys.
 
     total: `total-num-buckets`. resolver: the name of the partition resolver, "" for none.
+    problem: why no key finds its bucket here, empty unless the resolver is missing.
     """
 
-    __slots__ = ("_resolve", "resolver", "total")
+    __slots__ = ("_resolve", "problem", "resolver", "total")
 
-    def __init__(self, total: int, resolver: str = "", resolve: Resolver | None = None) -> None:
+    def __init__(self, total: int, resolver: str = "", resolve: Resolver | None = None, problem: str = "") -> None:
         self.total = total
         self.resolver = resolver
+        self.problem = problem
         self._resolve = resolve
 
     def bucket_of(self, key: Key) -> BucketId:
@@ -114,7 +116,7 @@ def member_routing(attributes: RegionAttributes) -> tuple[Routing, str]:
     def refuse(_key: object) -> Key:
         raise UsageError(problem)
 
-    return Routing(attributes.total_num_buckets, attributes.partition_resolver, refuse), problem
+    return Routing(attributes.total_num_buckets, attributes.partition_resolver, refuse, problem), problem
 
 
 @lru_cache(maxsize=1024)

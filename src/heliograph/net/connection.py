@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -52,6 +53,12 @@ class KeepAlive(msgspec.Struct, frozen=True):
 KEEP_ALIVE = KeepAlive()
 
 
+def keep_alive_of(silence_ms: int) -> KeepAlive:
+    """Return how a link is kept alive whose peer may be silent for so long."""
+    silence_s = silence_ms / 1000
+    return KeepAlive(min(PING_INTERVAL_S, silence_s / 3), silence_s)
+
+
 class LinkOwner(Protocol):
     """Who made a link: the answering server, or the opening call."""
 
@@ -74,21 +81,27 @@ class Link(asyncio.Protocol):
     peer: role, name, dsid, version and features of the other end. features: those that both ends offer.
     writable: False while more than `WRITE_BYTES_HIGH` bytes wait for the peer; sending is allowed but better held back.
     closed: True from the moment that the link can't be used any more.
+    buffer_bytes: of the socket's send and receive buffers, as far as the system allows; 0 lets it tune them.
     """
 
     peer: Hello
     features: tuple[str, ...]
 
-    def __init__(self, side: Side, hello: Hello, owner: LinkOwner, keep_alive: KeepAlive) -> None:
+    def __init__(
+        self, side: Side, hello: Hello, owner: LinkOwner, keep_alive: KeepAlive, buffer_bytes: int = 0
+    ) -> None:
         self.peer_address = ""
         self.writable = True
         self.closed = False
+        self.timed_out = False
+        """The peer was silent for too long, which ended the link."""
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._session = Session(side, hello)
         self._owner = owner
         self._keep_alive = keep_alive
+        self._buffer_bytes = buffer_bytes
         self._transport: asyncio.Transport
         self._connected = False
         self._handler: LinkHandler = BaseHandler()
@@ -108,6 +121,7 @@ class Link(asyncio.Protocol):
             session.Replied: self._on_replied,
             session.BatchReceived: lambda event: self._handler.on_batch(self, event.batch_id, event.body),
             session.Acked: lambda event: self._handler.on_ack(self, event.batch_id),
+            session.AckedInPart: lambda event: self._handler.on_acked_in_part(self, event.batch_id, event.rejected),
             session.Refused: self._on_refused,
             session.PeerClosed: self._on_peer_closed,
         }
@@ -154,10 +168,13 @@ class Link(asyncio.Protocol):
             self._session.batch(batch_id, body)
             self._flush_soon()
 
-    def send_ack(self, batch_id: int) -> None:
-        """Say that the peer's batch is in the log. On a closed link nobody is told: the batch will come again."""
+    def send_ack(self, batch_id: int, rejected: Sequence[messages.Rejected] = ()) -> None:
+        """Say that the peer's batch is in the log, but for what is rejected (only where the link has that feature).
+
+        On a closed link nobody is told: the batch will come again.
+        """
         if not self.closed:
-            self._session.ack(batch_id)
+            self._session.ack(batch_id, rejected)
             self._flush_soon()
 
     def send_refusal(self, batch_id: int, error: str, message: str) -> None:
@@ -215,6 +232,10 @@ class Link(asyncio.Protocol):
             return
         self._connected = True
         self._transport.set_write_buffer_limits(WRITE_BYTES_HIGH, WRITE_BYTES_LOW)
+        connected = transport.get_extra_info("socket")
+        if self._buffer_bytes and connected is not None:  # a simulated one has none
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                connected.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes)
         self._heard_at = self._loop.time()
         peername = transport.get_extra_info("peername")
         self.peer_address = f"{peername[0]}[{peername[1]}]" if peername else ""
@@ -392,6 +413,7 @@ class Link(asyncio.Protocol):
         self._unsent_bytes = unsent
         silence_ends = self._heard_at + self._keep_alive.silence_s
         if now >= silence_ends:
+            self.timed_out = True
             self._shut(UnavailableError(f"nothing was heard for {now - self._heard_at:.1f} s"), abort=True)
             return
         self._session.ping()

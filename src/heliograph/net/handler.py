@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from heliograph.errors import UsageError
+from heliograph.errors import BadEventError, UsageError
 from heliograph.link import messages
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class LinkHandler(Protocol):
         """A batch is in the remote log (sender)."""
         ...
 
+    def on_acked_in_part(self, link: Link, batch_id: int, rejected: Sequence[messages.Rejected]) -> None:
+        """A batch is in the remote log but for these events (sender): they are lost unless they are kept now."""
+        ...
+
     def on_refused(self, link: Link, batch_id: int, error: str, message: str) -> None:
         """A batch was turned down (sender); `error` names a class of `heliograph.errors`."""
         ...
@@ -59,6 +63,10 @@ class BaseHandler:
 
     def on_ack(self, link: Link, batch_id: int) -> None:
         """Ignore."""
+
+    def on_acked_in_part(self, link: Link, batch_id: int, rejected: Sequence[messages.Rejected]) -> None:
+        """Take it for a refusal: who can't keep the rejected events must not take the batch for delivered."""
+        self.on_refused(link, batch_id, BadEventError.__name__, rejected[0].error)
 
     def on_refused(self, link: Link, batch_id: int, error: str, message: str) -> None:
         """Ignore."""

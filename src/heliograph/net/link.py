@@ -61,13 +61,15 @@ async def connect_link(
     *,
     timeout_s: float,
     keep_alive: KeepAlive = KEEP_ALIVE,
+    buffer_bytes: int = 0,
 ) -> Link:
     """Open a link; returns when both ends have said and accepted their hellos.
 
+    buffer_bytes: see `Link`.
     Raises UnavailableError when nobody answers there within `timeout_s` or the other end has no room or is stopping,
     and PeerError when it is no heliograph or refuses us; the message says why.
     """
-    link = Link(Side.OPENER, hello, _Opening(handler), keep_alive)
+    link = Link(Side.OPENER, hello, _Opening(handler), keep_alive, buffer_bytes)
     try:
         async with asyncio.timeout(timeout_s):
             await network.open(address.host, address.port, lambda: link)
@@ -104,13 +106,17 @@ class LinkServer:
         accept: Callable[[Hello], LinkHandler],
         keep_alive: KeepAlive,
         links_max: int,
+        buffer_bytes: int,
     ) -> None:
         self.links: dict[Link, None] = {}
         """In the order in which they were made."""
+        self.failed = 0
+        """Connections that ended before they were links: turned away, refused, or no heliograph."""
         self._hello = hello
         self._accept = accept
         self._keep_alive = keep_alive
         self._links_max = links_max
+        self._buffer_bytes = buffer_bytes
         self._server: Server
         self._closing = False
 
@@ -139,7 +145,7 @@ class LinkServer:
             await link.wait_closed()
 
     def _new_link(self) -> Link:
-        return Link(Side.ANSWERER, self._hello(), self, self._keep_alive)
+        return Link(Side.ANSWERER, self._hello(), self, self._keep_alive, self._buffer_bytes)
 
     def admit(self, link: Link) -> None:
         """Count a new connection, or turn it away with UnavailableError."""
@@ -158,6 +164,7 @@ class LinkServer:
     def release(self, link: Link) -> None:
         """Forget a link that is gone."""
         self.links.pop(link, None)
+        self.failed += not link.opened
 
 
 async def serve_links(
@@ -169,14 +176,15 @@ async def serve_links(
     *,
     keep_alive: KeepAlive = KEEP_ALIVE,
     links_max: int = LINKS_MAX,
+    buffer_bytes: int = 0,
 ) -> LinkServer:
     """Answer links on a port (0: any free one).
 
     hello: what this end says, asked anew for every connection when callable. accept: returns the handler for a peer, or
-    raises PeerError, UsageError or UnavailableError to refuse it with that reason.
+    raises PeerError, UsageError or UnavailableError to refuse it with that reason. buffer_bytes: see `Link`.
     Raises UnavailableError when the port can't be listened on.
     """
     said = hello if callable(hello) else (lambda: hello)
-    server = LinkServer(said, accept, keep_alive, links_max)
+    server = LinkServer(said, accept, keep_alive, links_max, buffer_bytes)
     await server.start(network, host, port)
     return server

@@ -16,7 +16,7 @@ def take_as_delivered(queue: BucketQueue, *args) -> Flight | None:
 
 
 BucketQueue.take = take_as_delivered  # type: ignore[method-assign, assignment]
-BucketQueue.on_ack = lambda queue, flight: None  # type: ignore[method-assign, assignment]
+BucketQueue.on_ack = lambda queue, flight, parked=0: None  # type: ignore[method-assign, assignment]
 
 if __name__ == "__main__":
     main()

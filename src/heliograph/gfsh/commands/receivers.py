@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "hostname_for_senders": "Host that other sites are told; by default the bind address, else what the server "
         "tells clients, else 127.0.0.1: give it when other sites are on other machines.",
         "maximum_time_between_pings": "A sender's connection silent for so long (ms) is closed.",
+        "socket_buffer_size": "Bytes of the send and receive buffers of its links; 0: the system tunes them.",
         "manual_start": "Do not start it now.",
         "gateway_transport_filters": "What the bytes of batches go through; the same as of the senders that lead here.",
     },

@@ -37,6 +37,8 @@ _HELPS = {
     'module:object{"name": value}; several are separated by commas.',
     "gateway_event_substitution_filter": "What gives the values that are shipped in the place of the entries' own.",
     "gateway_transport_filters": "What the bytes of batches go through; the same as of the receivers that it leads to.",
+    "socket_buffer_size": "Bytes of the send and receive buffers of its links; 0: the system tunes them.",
+    "socket_read_timeout": "Give a link up that brings nothing for so long (ms), at least 30000; 0: after 15 s.",
     "members": "Only on these servers; of a serial one.",
     "groups": "Only on the servers of these groups; of a serial one.",
 }
