@@ -132,6 +132,32 @@ async def test_stats_total_queue_bytes_clean(ln: Site, ny: Site) -> None:
     assert ln.count("ny", "totalQueueSizeBytesInUse") > 100_000
 
 
+@scenario(ln=4, ny=1)
+async def test_stats_total_queue_bytes_recovery(ln: Site, ny: Site) -> None:
+    """Whoever ships the buckets of a killed server counts what is queued; after a restart of all, all does."""
+    await ny.receives("r", kind="PARTITION")
+    await ln.create_sender("ny", to=ny, parallel=True, enable_persistence=True)
+    await ln.create_region("r", "PARTITION_PERSISTENT", senders="ny")
+    await ln.pause_sender("ny")
+    await ln.put("r", range(100), "x" * 1000)
+    await ln.until_queued("ny", 100)
+    ln.kill("a")
+    await ln.until_queued("ny", 100)
+    assert ln.count("ny", "totalQueueSizeBytesInUse") > 100_000
+    ln.kill()
+    await ln.join()
+    await ln.until_queued("ny", 100)
+    assert ln.count("ny", "totalQueueSizeBytesInUse") > 100_000
+    await ln.stop_sender("ny")
+    await ln.start_sender("ny", clean_queues=True)
+    await ln.until_queued("ny", 0)
+    assert ln.count("ny", "totalQueueSizeBytesInUse") == 0
+    await ln.pause_sender("ny")
+    await ln.put("r", range(100), "y" * 1000)
+    await ln.until_queued("ny", 100)
+    assert ln.count("ny", "totalQueueSizeBytesInUse") > 100_000
+
+
 @scenario(ln=2, ny=1)
 async def test_stats_alert_threshold_not_exceeded(ln: Site, ny: Site) -> None:
     await feeds(ln, ny, alert_threshold=10_000)
