@@ -268,3 +268,41 @@ def test_in_the_order_of_threads_no_batch_overtakes_one_that_can_not_be_decoded(
         assert sender.status().counters["batchesRefused"] > 1
 
     simulate(main)
+
+
+@scenario(ln=2, ny=1)
+async def test_the_books_of_a_sender_balance_at_every_moment(ln: Site, ny: Site) -> None:
+    """With filters, conflation, events of other sites, a full memory, a stop and a change of filters."""
+    await ny.receives("r", kind="PARTITION")
+    await ln.create_receiver()
+    options = {"enable_batch_conflation": True, "maximum_queue_memory": 1, "parallel": True}
+    await ln.create_sender("ny", to=ny, gateway_event_filters=(HERE + "Odd",), **options)
+    await ny.create_sender("ln", to=ln)
+    await ln.create_region("r", "PARTITION", senders="ny")
+    await ny.alter_region("r", senders="ln")
+
+    def balanced() -> None:
+        for name, status in ln.statuses("ny").items():
+            count = status.counters
+            gone = ("SkippedByLoopRule", "Filtered", "NotQueuedConflated", "Acknowledged")
+            queued = count["eventQueueSize"] - count["entriesOverflowedToDisk"]
+            assert count["eventsReceived"] == sum(count[f"events{each}"] for each in gone) + queued, (name, count)
+
+    await ny.put("r", range(1000, 1100))
+    await ln.until_size("r", 100)
+    balanced()
+    await ln.pause_sender("ny")
+    for _ in range(3):
+        await ln.put("r", range(200), "x" * 10_000)
+        balanced()
+    assert ln.count("ny", "entriesOverflowedToDisk") > 0
+    await ln.resume_sender("ny")
+    await ln.put("r", range(200, 300))
+    balanced()
+    await ln.alter_sender("ny", gateway_event_filters=("CLEAR",))
+    await ln.put("r", range(300, 400))
+    await ln.until_drained("ny")
+    balanced()
+    assert ln.count("ny", "eventsNotQueuedConflated") > 0
+    assert ln.count("ny", "eventsFiltered") > 0
+    assert ln.count("ny", "eventsSkippedByLoopRule") == 100

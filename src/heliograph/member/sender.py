@@ -155,8 +155,10 @@ class GatewaySender:
         self.running = self.paused = False
         if self._buckets is not None:
             await self._store_cursors(self._buckets)
-            self._buckets = None
+        buckets, self._buckets = self._buckets, None
         await self._tasks.close()
+        if buckets is not None:
+            buckets.close()
         if self._lease is not None:
             await self._lease.close()
             self._lease = None

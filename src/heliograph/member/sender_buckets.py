@@ -110,6 +110,11 @@ class ShippedBuckets:
         self._tasks.spawn(self._store_always())
         self._tasks.spawn(self._follow_always())
 
+    def close(self) -> None:
+        """Let go of what the queues hold, which the next start reads from the log and counts again; the tasks ended."""
+        for shipped in self._shipped.values():
+            shipped.queue.close()
+
     @property
     def empty(self) -> bool:
         """Say whether no bucket is to be shipped from here."""
