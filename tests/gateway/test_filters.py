@@ -118,7 +118,7 @@ def test_what_a_filter_fails_for_enters_undecided_and_is_decided_before_it_leave
     filters = filters_of(choosing, failures=failures)
     part = part_of("a", "b", "c")
     assert filters.enqueue("r", 3, (part,)) is None
-    with pytest.raises(PluginFailedError, match=r"m:f0 failed: before_enqueue of a update of region r, bucket 3"):
+    with pytest.raises(PluginFailedError, match=r"m:f0 failed: before_enqueue of an update of region r, bucket 3"):
         filters.transmit("r", [(3, part)], undecided=True, possible_duplicate=False)
     assert failures.found == [("m:f0", "before_enqueue", "b")] * 2
     choosing.broken.clear()

@@ -229,7 +229,7 @@ def test_a_batch_that_a_filter_can_not_decide_on_waits_like_a_refused_one() -> N
     bench.offer("a", region="other")
     stuck = bench.next()
     assert stuck is not None
-    assert "before_transmit of a update of region r, bucket 0: ValueError: can't decide" in stuck.error
+    assert "before_transmit of an update of region r, bucket 0: ValueError: can't decide" in stuck.error
     bench.lane.hold_back(stuck.batch_id, stuck.error, bench.now_ms, 0.0)
     assert bench.keys() == ["a"], "other regions go on"
     assert (bench.lane.error, bench.lane.counters.refused) == (stuck.error, 0)

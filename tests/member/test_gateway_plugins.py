@@ -76,7 +76,7 @@ def test_a_filter_that_fails_holds_its_region_back_and_loses_nothing(caplog: pyt
         await world.until(lambda: sender.status().counters["pluginFailures"] > 10)
         assert world.arrived("r", 0) == []
         status = sender.status()
-        assert "Moody failed: before_enqueue of a update of region r, bucket 0: ValueError: not today" in status.error
+        assert "Moody failed: before_enqueue of an update of region r, bucket 0: ValueError: not today" in status.error
         assert (status.queued, status.counters["batchesRefused"]) == (3, 0)
         Moody.failing = False
         await world.until(lambda: world.arrived("r", 0) == ["!", "a", "b"])

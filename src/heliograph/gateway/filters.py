@@ -35,6 +35,9 @@ Items = list[tuple[int, Part]]
 """(bucket, part), as they stand in a batch."""
 
 
+_ARTICLES = {"create": "a create", "update": "an update", "destroy": "a destroy"}
+
+
 class PluginFailedError(HeliographError):
     """A plug-in raised, or returned what it may not: its events wait."""
 
@@ -158,7 +161,7 @@ class EventFilters:
     def _failed(self, name: str, method: str, event: GatewayEvent, exc: Exception) -> PluginFailedError:
         self._on_failure(name, method, exc)
         return PluginFailedError(
-            f"{name} failed: {method} of a {event.operation} of region {event.region}, bucket {event.bucket}: "
+            f"{name} failed: {method} of {_ARTICLES[event.operation]} of region {event.region}, bucket {event.bucket}: "
             f"{type(exc).__name__}: {exc}"
         )
 

@@ -58,8 +58,9 @@ def parse_addresses(text: str) -> tuple[Address, ...]:
 def check_name(kind: str, name: str) -> str:
     """Return `name`, or raise UsageError when it can't name a `kind` (region, gateway sender, member...)."""
     if not isinstance(name, str) or not _NAME.match(name):
+        article = "an" if kind.startswith("a") else "a"
         raise UsageError(
-            f"{name!r} can't name a {kind}: use letters, digits, '_' and '-' (1 to 128, not starting with '-')"
+            f"{name!r} can't name {article} {kind}: use letters, digits, '_' and '-' (1 to 128, not starting with '-')"
         )
     return name
 
