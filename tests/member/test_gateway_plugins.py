@@ -306,3 +306,25 @@ async def test_the_books_of_a_sender_balance_at_every_moment(ln: Site, ny: Site)
     assert ln.count("ny", "eventsNotQueuedConflated") > 0
     assert ln.count("ny", "eventsFiltered") > 0
     assert ln.count("ny", "eventsSkippedByLoopRule") == 100
+
+
+@scenario(a=1, b=1, c=1)
+async def test_what_a_filter_keeps_from_a_site_is_kept_from_it_on_every_way(a: Site, b: Site, c: Site) -> None:
+    for site in (b, c):
+        await site.receives("r")
+    await a.create_sender("b", to=b)
+    await a.create_sender("c", to=c, gateway_event_filters=(HERE + "Odd",))
+    await a.create_region("r", senders="b c")
+    await b.create_sender("c", to=c)
+    await b.alter_region("r", senders="c")
+    await a.put("r", range(10))
+    await a.until_drained("b")
+    await a.until_drained("c")
+    await b.put("r", [100])
+    await until(lambda: _has(c, 100))
+    assert {*await b.contents("r")} == {*range(10), 100}
+    assert {*await c.contents("r")} == {1, 3, 5, 7, 9, 100}
+
+
+async def _has(site: Site, key: int) -> bool:
+    return key in await site.contents("r")
