@@ -520,6 +520,25 @@ def test_a_serial_sender_may_be_of_some_servers_only_and_be_taken_off_one() -> N
     on_site(scenario)
 
 
+@pytest.mark.parametrize("servers", [{"members": ("S1",)}, {"groups": ("blue",)}])
+def test_a_command_for_a_sender_of_some_servers_is_about_these_unless_others_are_named(
+    servers: dict[str, tuple[str, ...]],
+) -> None:
+    async def scenario(site: Site) -> None:
+        own, other = ("s1", "s2") if "members" in servers else ("s2", "s1")
+        await site.admin.senders.create(msgspec.structs.replace(SERIAL, id="some", **servers))
+        site.servers.asked.clear()
+        assert [row[0] for row in rows(await site.admin.senders.act("some", "pause"))] == [own]
+        status = await site.admin.senders.status("some")
+        assert rows(status) == [(own, f"there is no gateway sender some on {own}")], "the fake one has none"
+        assert {name for name, _ in site.servers.asked} == {own}
+        named = await site.admin.senders.status("some", Targets(members=(other,)))
+        assert rows(named) == [(other, f"there is no gateway sender some on {other}")]
+        assert len(rows(await site.admin.senders.act("unknown", "pause"))) == 2
+
+    on_site(scenario)
+
+
 def test_servers_that_a_sender_names_must_be_there() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()

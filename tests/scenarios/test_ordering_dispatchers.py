@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
@@ -108,6 +109,22 @@ async def test_receiver_load_balancing_connections(ln: Site, ny: Site) -> None:
     await ln.until_drained("ny")
     await until(lambda: ny.received("currentClientConnections") == 42)
     assert max(connections(ny)) - min(connections(ny)) <= 2
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@scenario(ln=1, ny=3)
+async def test_dispatchers_no_enforce_single_acquire(
+    ln: Site, ny: Site, parallel: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "heliograph.member.sender_dispatcher")
+    await ny.receives("r", kind="PARTITION")
+    await ln.create_sender("ny", to=ny, parallel=parallel)
+    await ln.create_region("r", "PARTITION", senders="ny")
+    await ln.put("r", range(100))
+    await ny.until_size("r", 100)
+    await ln.until_drained("ny")
+    linked = [record for record in caplog.records if record.message.startswith("linked sender=ny@1-a receiver=2-")]
+    assert len(linked) == sum(connections(ny)) == 5, "each dispatcher took the first receiver that it tried"
 
 
 def connections(ny: Site) -> list[int]:

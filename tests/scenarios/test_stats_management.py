@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.scenarios.plugins import listening
-from tests.scenarios.sites import Site, passes, scenario, until
+from tests.scenarios.sites import BETWEEN_SITES_S, Site, passes, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
 
 
@@ -156,6 +156,41 @@ async def test_stats_total_queue_bytes_recovery(ln: Site, ny: Site) -> None:
     await ln.put("r", range(100), "y" * 1000)
     await ln.until_queued("ny", 100)
     assert ln.count("ny", "totalQueueSizeBytesInUse") > 100_000
+    await ln.resume_sender("ny")
+    await ln.until_drained("ny")
+    assert set((await ny.contents("r")).values()) == {"y" * 1000}
+
+
+@scenario(ln=1, ny=1)
+async def test_mgmt_sender_stats_attributes(ln: Site, ny: Site) -> None:
+    """All of them but what is of transactions."""
+
+    def count(counter: str) -> int:
+        return ln.count("ny", counter)
+
+    await feeds(ln, ny, alert_threshold=100, enable_batch_conflation=True)
+    rates = ("eventsReceivedRate", "eventsQueuedRate", "batchesDispatchedRate", "averageDistributionTimePerBatch")
+    assert not any(map(count, rates))
+    await ln.put("r", range(100))
+    await ln.until_drained("ny")
+    await until(lambda: all(map(count, rates)))
+    assert count("averageDistributionTimePerBatch") >= 1000 * 2 * BETWEEN_SITES_S
+    assert count("batchesDistributed") > 0
+    assert count("batchesRedistributed") == count("eventsExceedingAlertThreshold") == 0
+    await passes(15)
+    assert not any(map(count, rates)), "nothing moves now"
+    ln.cut(ny)
+    await ln.put("r", range(10), "sent into the void")
+    await until(lambda: count("batchesRedistributed") > 0)
+    ln.heal(ny)
+    await ln.until_drained("ny")
+    assert count("eventsExceedingAlertThreshold") == 10
+    await ln.pause_sender("ny")
+    for value in ("old", "new"):
+        await ln.put("r", range(10), value)
+    await ln.until_queued("ny", 10)
+    assert count("eventsNotQueuedConflated") == 10
+    assert count("eventQueueSize") == 10
 
 
 @scenario(ln=2, ny=1)

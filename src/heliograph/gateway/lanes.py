@@ -95,12 +95,22 @@ class _LaneRegion:
 
 @dataclass(slots=True)
 class LaneCounters:
-    """Of one lane. refused: batches; redistributed: batches whose fate a lost link left unknown."""
+    """Of one lane. refused: batches; redistributed: batches whose fate a lost link left unknown.
+
+    acknowledged: batches. on_way_ms: how long these took together, from leaving to their acknowledgement.
+    """
 
     batches: int = 0
     events: int = 0
     refused: int = 0
     redistributed: int = 0
+    acknowledged: int = 0
+    on_way_ms: int = 0
+
+    def time(self, on_way_ms: int) -> None:
+        """Count a batch that is acknowledged after so long."""
+        self.acknowledged += 1
+        self.on_way_ms += on_way_ms
 
     def add(self, other: LaneCounters) -> None:
         """Count what `other` counted, too."""
@@ -108,6 +118,8 @@ class LaneCounters:
         self.events += other.events
         self.refused += other.refused
         self.redistributed += other.redistributed
+        self.acknowledged += other.acknowledged
+        self.on_way_ms += other.on_way_ms
 
 
 class Lane:

@@ -104,10 +104,12 @@ class SenderAdmin:
     ) -> Result:
         """Start, stop, pause, resume or load-balance a sender's instances; failures are rows of an OK result.
 
+        targets: none given means the servers that have the sender.
         clean_queues: of `start`, drops what is queued first; refused with an ERROR result that says why.
         """
         if not clean_queues:
-            return await self._cluster.act(targets, SenderCommand(sender.strip(), action))
+            concerned = await self._concerned(sender.strip(), targets)
+            return await self._cluster.act(concerned, SenderCommand(sender.strip(), action))
         if action != "start":
             raise UsageError(f"clean-queues is an option of start, not of {action}")
         async with self._cluster.changing:
@@ -133,8 +135,7 @@ class SenderAdmin:
         ends = [await self._cluster.log_ends(entry.attributes.name) for entry in using]
         for entry, seqs in zip(using, ends, strict=True):
             await empty_queue(self._cluster.registry, sender, entry.attributes.name, entry.generation, seqs)
-        everyone = Targets(attributes.members, attributes.groups)
-        started = await self._cluster.act(everyone, SenderCommand(sender, "start"))
+        started = await self._cluster.act(_hosts_of(attributes), SenderCommand(sender, "start"))
         return Result(tables=started.tables, info=[f"The queue of {sender} was emptied. What it held was not counted."])
 
     async def _against_cleaning(self, attributes: GatewaySenderAttributes, targets: Targets) -> list[Row]:
@@ -155,8 +156,8 @@ class SenderAdmin:
         return reasons
 
     async def status(self, sender: str, targets: Targets = EVERYONE) -> Result:
-        """Show the state of a sender's instances and what they have counted; always OK."""
-        servers = await self._cluster.servers(targets)
+        """Show the state of a sender's instances and what they have counted; always OK. targets: as `act`."""
+        servers = await self._cluster.servers(await self._concerned(sender.strip(), targets))
         found: list[SenderStatus] = []
         missing: list[Row] = []
         for name, answer in await self._cluster.query(servers, GatewayQuery(), Gateways):
@@ -177,8 +178,18 @@ class SenderAdmin:
             tables.append(Table(("Member", "Error"), missing, "Not Available GatewaySender Section"))
         return Result(tables=tables)
 
+    async def _concerned(self, sender: str, targets: Targets) -> Targets:
+        """Return the targets of a command; where none are given those that have the sender, or all if nobody has."""
+        item = await self._read(sender) if targets == EVERYONE else None
+        return targets if item is None else _hosts_of(decode_entry(item.value, GatewaySenderAttributes))
+
     async def _read(self, sender: str) -> Item | None:
         return await self._cluster.registry.get(sender_key(check_name("gateway sender", sender)))
+
+
+def _hosts_of(sender: GatewaySenderAttributes) -> Targets:
+    """Return the servers that have the sender, as its definition says."""
+    return Targets(sender.members, sender.groups)
 
 
 def status_text(state: SenderStatus) -> str:

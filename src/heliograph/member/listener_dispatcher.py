@@ -160,6 +160,7 @@ class ListenerDispatcher:
     async def _deliver(self, outgoing: Outgoing) -> None:
         """Hand out a batch until it is processed, or its buckets are not handed out from here any more."""
         batch, size = outgoing.batch, self._batch_events
+        began_ms = monotonic_ms()
         events = [
             event
             for bucket, part in batch.items
@@ -173,6 +174,7 @@ class ListenerDispatcher:
                 self.lane.on_link_lost()  # what is left of it is handed out anew
                 self._owner.on_progress(reread=True)
                 return
+        self.lane.counters.time(monotonic_ms() - began_ms)
         reopened = self.lane.on_ack(outgoing.batch_id)
         self._owner.on_progress(reread=reopened)
 

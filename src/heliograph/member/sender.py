@@ -31,6 +31,7 @@ from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
 from heliograph.member.sender_host import SenderHost
 from heliograph.member.sender_ordered import OrderedBuckets
 from heliograph.member.sender_parking import SenderParking
+from heliograph.member.sender_rates import SenderRates
 from heliograph.member.tasks import Tasks
 from heliograph.model.attributes import QUEUE_PREFIX, GatewaySenderAttributes
 from heliograph.model.batch import Record
@@ -63,6 +64,7 @@ class GatewaySender:
         self._plugins = Plugins(attributes, self._failures)
         self._parking = SenderParking(attributes.id, host)
         self._lane_totals = LaneCounters()
+        self._rates = SenderRates(self._counters, self._lane_counters)
         self._activated: dict[BucketKey, Assignment] = {}
         self._routes: dict[str, Route] = {}
         self._may_hold = False
@@ -140,6 +142,7 @@ class GatewaySender:
         )
         self._buckets.start()
         self._tasks.spawn(self._alarms.watch(self._buckets))
+        self._tasks.spawn(self._rates.watch())
         for dispatcher in self._dispatchers:
             self._tasks.spawn(dispatcher.run())
         if attributes.parallel:
@@ -455,10 +458,7 @@ class GatewaySender:
 
     def _counted(self) -> dict[str, int]:
         """Return the statistics under the names of statistics.md §1 and §3.1, and some that only heliograph has."""
-        lanes = LaneCounters()
-        lanes.add(self._lane_totals)
-        for dispatcher in self._dispatchers:
-            lanes.add(dispatcher.lane.counters)
+        lanes = self._lane_counters()
         queues, buckets = self._counters, self._buckets
         return {
             "eventQueueSize": buckets.queued_events if buckets is not None else 0,
@@ -481,7 +481,16 @@ class GatewaySender:
             "eventsExceedingAlertThreshold": self._alarms.exceeding,
             "pluginFailures": self._failures.count,
             "logTruncatedTooEarly": queues.lost_runs,
+            **self._rates.shown(),
         }
+
+    def _lane_counters(self) -> LaneCounters:
+        """Return what all dispatchers counted, those of earlier starts too."""
+        lanes = LaneCounters()
+        lanes.add(self._lane_totals)
+        for dispatcher in self._dispatchers:
+            lanes.add(dispatcher.lane.counters)
+        return lanes
 
 
 def _state_at_first(attributes: GatewaySenderAttributes) -> SenderState:

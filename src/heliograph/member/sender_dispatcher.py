@@ -120,6 +120,8 @@ class Dispatcher(BaseHandler):
         self._wanted = asyncio.Event()
         self._backoff = Backoff(RECONNECT_FIRST_MS, RECONNECT_LIMIT_MS)
         self._pump_due = False
+        self._left_ms: dict[int, int] = {}
+        """When the batches left that are in flight."""
         self._timer: asyncio.TimerHandle | None = None
 
     # --- what the sender calls
@@ -233,6 +235,7 @@ class Dispatcher(BaseHandler):
         """Ship a batch; returns why that can't be, of a transport filter that fails or makes it too large."""
         try:
             link.send_batch(outgoing.batch_id, self._transport.encode(encode(outgoing.batch)))
+            self._left_ms[outgoing.batch_id] = monotonic_ms()
         except (PluginFailedError, UsageError) as exc:
             return str(exc)
         return ""
@@ -260,6 +263,7 @@ class Dispatcher(BaseHandler):
 
     def on_parked(self, batch_id: int, parked: Mapping[int, int]) -> None:
         """So many events of each bucket are kept, the others of the batch are in the remote log."""
+        self._time(batch_id)
         reopened = self.lane.on_ack(batch_id, parked)
         self._backoff.reset()
         self._owner.on_progress(reread=reopened)
@@ -272,8 +276,14 @@ class Dispatcher(BaseHandler):
 
     def on_not_parked(self, batch_id: int, error: str, message: str) -> None:
         """Events of a batch are neither there nor can they be kept: its region waits."""
+        self._left_ms.pop(batch_id, None)
         self._held_back(self.lane.on_refused(batch_id, f"{error}: {message}", monotonic_ms(), self._draw()))
         self.pump_soon()
+
+    def _time(self, batch_id: int) -> None:
+        left_ms = self._left_ms.pop(batch_id, None)
+        if left_ms is not None:
+            self.lane.counters.time(monotonic_ms() - left_ms)
 
     def _held_back(self, region: str) -> None:
         """A region waits, and is named when that is news."""
@@ -294,5 +304,6 @@ class Dispatcher(BaseHandler):
             self._connect_error = reason or f"{link.peer_address} closed the link"
         if link is self._link:
             self._link = None
+            self._left_ms.clear()
             repeated = self.lane.on_link_lost()
             _log.info("unlinked sender=%s reason=%s batches=%d", self._hello.name, reason, repeated)
