@@ -67,6 +67,10 @@ def test_embedded_serial_persistent_and_with_a_round_trip() -> None:
     assert "client1" not in result["cpu_seconds"]
 
 
+def test_a_second_sender_whose_site_is_not_there() -> None:
+    assert bench("--events=3000", "--clients=3", "--embedded", "--dead-site")["converged"] is True
+
+
 def report(*, converged: bool) -> WanReport:
     return WanReport(
         events=1_000,

@@ -19,10 +19,15 @@ CALL_TIMEOUT_S = 15.0
 
 
 class GatewayWatch:
-    """Links to the servers of some sites. `servers`: site -> the link addresses of its servers."""
+    """Links to the servers of some sites.
 
-    def __init__(self, servers: Mapping[int, Sequence[Address]]) -> None:
+    servers: site -> the link addresses of its servers. but_to: the site whose gateway senders are left out, None for
+    none.
+    """
+
+    def __init__(self, servers: Mapping[int, Sequence[Address]], *, but_to: int | None = None) -> None:
         self._servers = servers
+        self._but_to = but_to
         self._links = Links(RealNetwork(), Hello(role="operator", name=f"watch-{os.getpid()}"))
 
     async def __aenter__(self) -> Self:
@@ -42,7 +47,12 @@ class GatewayWatch:
 
     async def senders(self, site: int) -> list[SenderStatus]:
         """Return the state of the site's gateway senders at every server. Raises UnavailableError."""
-        return [sender for gateways in await self.gateways(site) for sender in gateways.senders]
+        return [
+            sender
+            for gateways in await self.gateways(site)
+            for sender in gateways.senders
+            if sender.remote_dsid != self._but_to
+        ]
 
     async def all_connected(self, *, timeout_s: float) -> None:
         """Wait until every gateway sender is connected. Raises UnavailableError, naming one that is not."""
@@ -56,8 +66,7 @@ class GatewayWatch:
 
     async def _unconnected(self) -> str:
         for site in self._servers:
-            for gateways in await self.gateways(site):
-                for sender in gateways.senders:
-                    if sender.policy != "Secondary" and sender.status != "Running and Connected":
-                        return f"gateway sender {sender.id} of site {site} is {sender.status} {sender.error}"
+            for sender in await self.senders(site):
+                if sender.policy != "Secondary" and sender.status != "Running and Connected":
+                    return f"gateway sender {sender.id} of site {site} is {sender.status} {sender.error}"
         return ""

@@ -55,6 +55,7 @@ _COUNT = click.IntRange(min=1)
 )
 @click.option("--persistent", is_flag=True, help="Persistent regions and queues; today all are kept anyway.")
 @click.option("--embedded", is_flag=True, help="Clients are tasks in the sending member, not processes of their own.")
+@click.option("--dead-site", is_flag=True, help="A second gateway sender of the region, to a site that is not there.")
 @click.pass_obj
 def bench_wan(
     session: Session,

@@ -23,7 +23,8 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     events: at least so many are put; rounded up to whole put_alls. value_size: bytes. clients: each with one put_all
     on its way at a time. batch_size: of the gateway sender; None leaves its default. rtt_ms: round trip between the
     sites. proxied: the proxy that makes it is there in any case. embedded: the clients are tasks in the sending
-    member's own process instead of processes of their own.
+    member's own process instead of processes of their own. dead_site: the region has a second gateway sender, whose
+    site is not there.
     Raises UsageError for what could not be run.
     """
 
@@ -38,6 +39,7 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     proxied: bool = False
     persistent: bool = False
     embedded: bool = False
+    dead_site: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.value_size <= VALUE_SIZE_MAX:

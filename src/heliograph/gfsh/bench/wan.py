@@ -29,8 +29,8 @@ from heliograph.gfsh.gateway_watch import GatewayWatch
 from heliograph.gfsh.local_sites import HOST, LocalSites, Say, terminable
 from heliograph.model.ids import Address
 
-REGION, SENDER = "bench", "wan"
-NEAR, FAR = 1, 2
+REGION, SENDER, DEAD = "bench", "wan", "dead"
+NEAR, FAR, NOWHERE = 1, 2, 255
 PROXY, CLIENT = "proxy", "client"
 """How processes are called that are not the sites'; clients have a number behind."""
 CONNECT_TIMEOUT_S = 30.0
@@ -105,11 +105,13 @@ def _configure(settings: WanSettings, sites: LocalSites) -> None:
     sites[FAR].run(f"create gateway-receiver --start-port={first} --end-port={last} --bind-address={HOST}{told}")
     sites[FAR].run(f"create region --name={REGION} --type={kind}")
     batch = f" --batch-size={settings.batch_size}" if settings.batch_size is not None else ""
-    sites[NEAR].run(
-        f"create gateway-sender --id={SENDER} --remote-distributed-system-id={FAR}"
-        f" --parallel={str(settings.parallel).lower()} --enable-persistence={str(settings.persistent).lower()}{batch}"
+    rules = (
+        f"--parallel={str(settings.parallel).lower()} --enable-persistence={str(settings.persistent).lower()}{batch}"
     )
-    sites[NEAR].run(f"create region --name={REGION} --type={kind} --gateway-sender-id={SENDER}")
+    senders = {SENDER: FAR} | ({DEAD: NOWHERE} if settings.dead_site else {})
+    for sender, site in senders.items():
+        sites[NEAR].run(f"create gateway-sender --id={sender} --remote-distributed-system-id={site} {rules}")
+    sites[NEAR].run(f"create region --name={REGION} --type={kind} --gateway-sender-id={','.join(senders)}")
 
 
 def _start_workers(settings: WanSettings, sites: LocalSites, children: ExitStack) -> list[Child]:
@@ -152,7 +154,7 @@ async def _measure(
     locators: Mapping[int, Address],
 ) -> WanReport:
     events = settings.put_alls * settings.put_all
-    async with GatewayWatch(servers) as watch:
+    async with GatewayWatch(servers, but_to=NOWHERE) as watch:
         await watch.all_connected(timeout_s=CONNECT_TIMEOUT_S)
         usage.begin()
         for worker in workers:
