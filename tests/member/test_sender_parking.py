@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.engine.parked import remove_parked
+from heliograph.engine.parked import list_parked, remove_parked
+from heliograph.engine.seam import Registry
 from heliograph.engine.sim.engine import SimRegistry
 from heliograph.errors import ClockSkewError, UnavailableError, UsageError
 from heliograph.gateway import parking
@@ -15,7 +16,7 @@ from heliograph.link import hello
 from heliograph.member import sender_parking
 from heliograph.member.sender import GatewaySender
 from heliograph.model.keys import KEY_BYTES_MAX
-from heliograph.model.parked import PARKED, PARKED_EVENTS
+from heliograph.model.parked import PARKED, PARKED_EVENTS, ParkedInfo
 from tests.gateway.builders import part_of, record_of
 from tests.member.wan import BUCKETS, SENDER, World, simulate
 
@@ -205,6 +206,30 @@ def test_when_no_more_may_be_parked_the_region_waits_and_other_regions_go_on(mon
         assert sender.status().error == ""
         assert sender.status().counters["eventsParked"] == 3
         assert world.first_arrived("r", 0) == ["3"]
+
+    simulate(scenario)
+
+
+def test_counting_what_is_parked_takes_a_tenth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "PARKED_EVENTS_MAX", 1)
+    looks: list[float] = []
+
+    async def slowly(registry: Registry, sender: str = "") -> dict[str, dict[str, ParkedInfo]]:
+        looks.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(3)
+        return await list_parked(registry, sender)
+
+    monkeypatch.setattr(sender_parking, "list_parked", slowly)
+
+    async def scenario(world: World) -> None:
+        world.poison = {"0", "1"}
+        activate_all(sender := await world.sender(dispatcher_threads=1))
+        await world.receiver()
+        for key in ("0", "1"):
+            await world.append("r", 0, key)
+        await world.until(lambda: len(looks) == 2)
+        assert sender.status().error.startswith("ParkingFullError")
+        assert looks[1] - looks[0] >= 3 + 30
 
     simulate(scenario)
 

@@ -26,8 +26,10 @@ from heliograph.model.ids import Address
 from heliograph.model.parked import ParkedEvent, ParkedInfo, ToPark
 from heliograph.net.link import BaseHandler, Link, connect_link
 
-LOOK_S = 10.0
-"""What is parked is counted anew that often while more is parked: other members park, and operators take away."""
+LOOK_S, LOOK_SHARE = 10.0, 0.1
+"""While more is parked, what is parked is counted anew that often (other members park, and operators take away), but
+never for more than this share of the time: 10,000 events take some seconds.
+"""
 RETRY_FIRST_MS, RETRY_LIMIT_MS = 50, 2_000
 CONNECT_S, REDRIVE_S = 3.0, 20.0
 """How long a command to redrive may take; it is given again for the rest."""
@@ -44,7 +46,7 @@ class SenderParking:
         self._sender = sender
         self._host = host
         self._known: dict[str, ParkedInfo] = {}
-        self._looked_at: float | None = None
+        self._look_at = 0.0
         self._parking = asyncio.Lock()
 
     def attempt(self) -> Attempt:
@@ -70,9 +72,10 @@ class SenderParking:
 
     async def _park(self, events: Sequence[ToPark]) -> None:
         now = asyncio.get_running_loop().time()
-        if self._looked_at is None or now - self._looked_at > LOOK_S:
+        if now >= self._look_at:
             self._known = (await list_parked(self._host.registry, self._sender)).get(self._sender, {})
-            self._looked_at = now
+            after = asyncio.get_running_loop().time()
+            self._look_at = after + max(LOOK_S, (after - now) / LOOK_SHARE)
         fresh = [each for each in events if each.id not in self._known]
         check_room(list(self._known.values()), fresh)
         await write_parked(self._host.registry, self._sender, events)
@@ -112,7 +115,7 @@ class SenderParking:
         finally:
             link.close("parked events were redriven")
             await link.wait_closed()
-        self._looked_at = None
+        self._look_at = 0.0
         self.redriven += delivered
         _log.info("parked events redriven sender=%s delivered=%d left=%d", sender, delivered, len(left))
         return Redriven(delivered, list(left.items()))
