@@ -110,6 +110,11 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
             socket_read_timeout=40000), {}),
     ),
     (
+        "create gateway-sender --id=ny --remote-distributed-system-id=2 --dispatcher-threads=2 --order-policy=THREAD",
+        ("POST", "/gateway-senders", GatewaySenderAttributes(
+            id="ny", remote_distributed_system_id=2, dispatcher_threads=2, order_policy="thread"), {}),
+    ),
+    (
         ("""create gateway-sender --id=ny --remote-distributed-system-id=2"""
         """ --gateway-event-filter='a:b,c:d{"x": [1, 2]}' --gateway-event-substitution-filter=e:f"""),
         ("POST", "/gateway-senders", GatewaySenderAttributes(
@@ -239,6 +244,10 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         (
             "create gateway-sender --id=ny --remote-distributed-system-id=2 --dispatcher-threads=3",
             "serial gateway sender needs --order-policy, too",
+        ),
+        (
+            "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel=true --order-policy=THREAD",
+            "is parallel and can't be created with order-policy thread",
         ),
         ("create region --name=c --entry-idle-time-expiration-action=local-destroy", "copies of the region differ"),
         ("create region --name=c --region-idle-time-expiration=9", "is not offered: entries expire one by one"),
