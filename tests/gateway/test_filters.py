@@ -173,3 +173,12 @@ def test_a_filter_needs_only_the_methods_it_wants() -> None:
     assert filters.transmit("r", [(1, part)], undecided=True, possible_duplicate=False) == [(1, part)]
     filters.acknowledged("r", [(1, part)])
     assert told.told == ["a"]
+
+
+def test_what_can_not_be_read_passes_unseen_for_the_remote_site_to_reject() -> None:
+    unreadable = Part(HERE, (), 1, 1, 2, b"\xc1")
+    filters = filters_of(Choosing("a"), substitution=Shouting())
+    assert filters.enqueue("r", 3, (unreadable,)) == (unreadable,)
+    passed = filters.transmit("r", [(3, unreadable)], undecided=False, possible_duplicate=False)
+    assert passed == [(3, unreadable)]
+    filters.acknowledged("r", passed)

@@ -5,7 +5,7 @@ import pytest
 
 from heliograph.errors import ParkingFullError, PeerError
 from heliograph.gateway import parking
-from heliograph.gateway.parking import Attempt, check_room, events_to_park, parked_by_bucket
+from heliograph.gateway.parking import Attempt, check_room, events_to_park, others, parked_by_bucket
 from heliograph.link.messages import Rejected, WanBatch
 from heliograph.model.batch import CREATE, DESTROY, UPDATE, Columns, Part, decode_columns, encode_columns
 from tests.gateway.builders import part_of
@@ -80,3 +80,13 @@ def test_there_is_room_for_so_many_events_and_so_many_bytes(monkeypatch: pytest.
     monkeypatch.setattr(parking, "PARKED_BYTES_MAX", sum(info.size for info in known) + three[0].info.size - 1)
     with pytest.raises(ParkingFullError):
         check_room(known, three[:1])
+
+
+def test_what_is_not_rejected_of_a_batch() -> None:
+    items = BATCH.items
+    assert others(items, []) == items
+    assert others(items, [Rejected(0, (), "bad"), Rejected(1, (0,), "bad")]) == []
+    [(bucket, part), second] = others(items, [Rejected(0, (0,), "bad"), Rejected(0, (2,), "worse")])
+    assert (bucket, part.count, decode_columns(part.columns).keys) == (5, 1, [2])
+    assert second == items[1]
+    assert others([(5, Part(3, (), 5, 7, 2, b"unreadable")), items[1]], [Rejected(0, (), "bad")]) == [items[1]]

@@ -328,3 +328,27 @@ async def test_what_a_filter_keeps_from_a_site_is_kept_from_it_on_every_way(a: S
 
 async def _has(site: Site, key: int) -> bool:
     return key in await site.contents("r")
+
+
+class Told(GatewayEventFilter):
+    """Writes down what is acknowledged."""
+
+    keys: ClassVar[list[object]] = []
+
+    def after_acknowledgement(self, event: GatewayEvent) -> None:
+        Told.keys.append(event.key)
+
+
+def test_of_events_that_are_parked_no_filter_is_told_that_they_arrived() -> None:
+    async def main(world: World) -> None:
+        Told.keys.clear()
+        world.poison = {"1", "3"}
+        await world.receiver()
+        sender = await world.sender(gateway_event_filters=(HERE + "Told",))
+        sender.activate("r", 0, 1)
+        await world.append("r", 0, *"01234")
+        await world.until(lambda: sender.status().counters["eventsParked"] == 2)
+        await world.until(lambda: sender.status().drained)
+        assert world.arrived("r", 0) == Told.keys == ["0", "2", "4"]
+
+    simulate(main)

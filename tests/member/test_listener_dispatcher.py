@@ -15,6 +15,7 @@ from heliograph.gateway.plugins import GatewayEvent
 from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
 from heliograph.member.gateway_plugins import PluginFailures
 from heliograph.member.listener_dispatcher import ListenerDispatcher
+from heliograph.model.batch import Part
 from heliograph.model.ids import Seq
 from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.results import Result
@@ -393,6 +394,24 @@ def test_a_bucket_that_leaves_while_its_batch_fails_is_not_handed_out_any_more()
         calls = failing.calls
         await asyncio.sleep(0.3)
         assert failing.calls == calls
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(main())
+
+
+def test_what_nobody_can_read_waits_and_shows_why() -> None:
+    class Taking:
+        async def process_events(self, events: Sequence[GatewayEvent]) -> bool:
+            return True
+
+    async def main() -> None:
+        rig = Rig(Taking())
+        running = asyncio.create_task(rig.dispatcher.run())
+        rig.queue.offer(Seq(1), Seq(0), record_of(Part(1, (), 0, 0, 1, b"unreadable")), 0)
+        rig.dispatcher.on_offered(rig.queue)
+        await _until(lambda: "malformed event columns" in rig.dispatcher.error)
+        assert (rig.queue.floor, rig.queue.queued_events) == (0, 1)
         running.cancel()
         await asyncio.wait([running])
 

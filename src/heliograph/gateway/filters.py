@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, PeerError
 from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter, events_of
 from heliograph.model.batch import DESTROY, Columns, Part, decode_columns, encode_columns
 from heliograph.model.keys import encode_values
@@ -97,7 +97,7 @@ class EventFilters:
         if not self._after_acknowledgement:
             return
         for bucket, part in items:
-            for event in events_of(region, bucket, part, decode_columns(part.columns)):
+            for event in events_of(region, bucket, part, _readable(part)):
                 for hook in self._after_acknowledgement:
                     try:
                         hook.function(event)
@@ -121,10 +121,10 @@ class EventFilters:
         """Return a part with the events that all filters let pass; itself with all of them, None with none."""
         if not filters:
             return part
-        columns = decode_columns(part.columns)
+        columns = _readable(part)
         events = events_of(region, bucket, part, columns, possible_duplicate=possible_duplicate)
         positions = [i for i, event in enumerate(events) if self._passes(event, filters)]
-        if len(positions) == part.count:
+        if len(positions) == len(columns.keys):
             return part
         return _replaced(part, columns.take(positions)) if positions else None
 
@@ -139,7 +139,7 @@ class EventFilters:
         return True
 
     def _substitute(self, region: str, bucket: int, part: Part) -> Part:
-        columns = decode_columns(part.columns)
+        columns = _readable(part)
         values = [
             self._substituted(event) if op != DESTROY else b""
             for op, event in zip(columns.ops, events_of(region, bucket, part, columns), strict=True)
@@ -174,6 +174,14 @@ def _hooks(named: Sequence[tuple[str, Any]], method: str) -> list[Hook]:
         for name, plugin in named
         if hasattr(plugin, method) and getattr(type(plugin), method, None) is not inherited
     ]
+
+
+def _readable(part: Part) -> Columns:
+    """Return a part's columns; none of one that can't be read, which passes unseen: the remote site rejects it."""
+    try:
+        return decode_columns(part.columns)
+    except PeerError:
+        return Columns(b"", [], [], [])
 
 
 def _replaced(part: Part, columns: Columns) -> Part:

@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 from heliograph.gateway.filters import EventFilters, Items, PluginFailedError
 from heliograph.gateway.held import Held
+from heliograph.gateway.parking import others
 from heliograph.gateway.queue import BucketQueue, Flight, Probe
 from heliograph.gateway.retry import Backoff
-from heliograph.link.messages import WanBatch
+from heliograph.link.messages import Rejected, WanBatch
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """Of columns in flight on a lane; a batch may begin below it, so one batch more can be out."""
@@ -298,6 +299,12 @@ class Lane:
         """Return a batch that was sent and not answered; None when there is none of that id."""
         flying = self._in_flight.get(batch_id)
         return None if flying is None else flying.batch
+
+    def note_rejected(self, batch_id: int, rejected: Sequence[Rejected]) -> None:
+        """Events of a batch are not in the remote site's log, so filters are not told of them; `rejected` fits it."""
+        flying = self._in_flight.get(batch_id)
+        if flying is not None and self._filters is not None:
+            flying.sent = others(flying.sent, rejected)
 
     def on_ack(self, batch_id: int, parked: Mapping[int, int] = NOTHING_PARKED) -> bool:
         """A batch is in the remote site's log; an unknown id is ignored. Returns whether its region is open again.

@@ -65,6 +65,22 @@ def parked_by_bucket(batch: WanBatch, rejected: Iterable[Rejected]) -> dict[int,
     return counts
 
 
+def others(items: Sequence[tuple[int, Part]], rejected: Iterable[Rejected]) -> list[tuple[int, Part]]:
+    """Return the items of a batch without what is rejected of them; the same as `events_to_park` was given."""
+    gone: dict[int, set[int]] = {}
+    for each in rejected:
+        gone.setdefault(each.item, set()).update(each.positions or range(items[each.item][1].count))
+    left: list[tuple[int, Part]] = []
+    for item, (bucket, part) in enumerate(items):
+        if item not in gone:
+            left.append((bucket, part))
+        elif len(gone[item]) < part.count:
+            columns = decode_columns(part.columns)
+            taken = columns.take([position for position in range(part.count) if position not in gone[item]])
+            left.append((bucket, msgspec.structs.replace(part, count=len(taken.keys), columns=encode_columns(taken))))
+    return left
+
+
 def check_room(parked: Sequence[ParkedInfo], more: Sequence[ToPark]) -> None:
     """Raise ParkingFullError unless there is room for `more` besides what is parked."""
     if not more:

@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
+from heliograph.errors import PeerError
 from heliograph.gateway.lanes import Lane, Outgoing
 from heliograph.gateway.plugins import GatewayEvent, events_of
 from heliograph.gateway.queue import BucketQueue
@@ -135,10 +136,9 @@ class ListenerDispatcher:
                 if outgoing is None:
                     await self._wait(self._due_s(now_ms))
                 elif outgoing.error:
-                    self.lane.hold_back(outgoing.batch_id, outgoing.error, now_ms, self._host.rng.random())
-                    self._owner.on_progress(reread=True)
+                    self._hold_back(outgoing.batch_id, outgoing.error, now_ms)
                 else:
-                    await self._deliver(outgoing)
+                    await self._deliver(outgoing, now_ms)
         finally:
             self.lane.on_link_lost()
 
@@ -155,19 +155,27 @@ class ListenerDispatcher:
         except TimeoutError:
             pass
 
+    def _hold_back(self, batch_id: int, error: str, now_ms: int) -> None:
+        self.lane.hold_back(batch_id, error, now_ms, self._host.rng.random())
+        self._owner.on_progress(reread=True)
+
     # --- one batch
 
-    async def _deliver(self, outgoing: Outgoing) -> None:
+    async def _deliver(self, outgoing: Outgoing, now_ms: int) -> None:
         """Hand out a batch until it is processed, or its buckets are not handed out from here any more."""
         batch, size = outgoing.batch, self._batch_events
         began_ms = monotonic_ms()
-        events = [
-            event
-            for bucket, part in batch.items
-            for event in events_of(
-                batch.region, bucket, part, decode_columns(part.columns), possible_duplicate=outgoing.repeated
-            )
-        ]
+        try:
+            events = [
+                event
+                for bucket, part in batch.items
+                for event in events_of(
+                    batch.region, bucket, part, decode_columns(part.columns), possible_duplicate=outgoing.repeated
+                )
+            ]
+        except PeerError as exc:  # the log holds what nobody can read
+            self._hold_back(outgoing.batch_id, str(exc), now_ms)
+            return
         step = size if size > 0 else max(len(events), 1)
         for start in range(0, len(events), step):
             if not await self._until_processed(outgoing.batch_id, batch.region, events[start : start + step]):

@@ -260,6 +260,7 @@ class Dispatcher(BaseHandler):
         """A batch is in the remote log, but for events that have to be kept before it counts."""
         if link is self._link:
             self._owner.park(self, batch_id, rejected)
+            self.lane.note_rejected(batch_id, rejected)
 
     def on_parked(self, batch_id: int, parked: Mapping[int, int]) -> None:
         """So many events of each bucket are kept, the others of the batch are in the remote log."""
