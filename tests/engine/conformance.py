@@ -304,6 +304,22 @@ async def too_large_a_payload_is_refused(world: World) -> None:
     assert (last.seq, len(last.payload)) == (seqs[-1], APPEND_BYTES_MAX)
 
 
+async def too_large_a_registry_entry_is_refused(world: World) -> None:
+    registry = await a_registry(world)
+    revision = await registry.put("large", bytes(APPEND_BYTES_MAX // 2))
+    too_large = bytes(APPEND_BYTES_MAX + 64 * 1024)
+    for write in (
+        lambda: registry.put("large", too_large),
+        lambda: registry.create("other", too_large),
+        lambda: registry.update("large", too_large, revision=revision),
+    ):
+        with pytest.raises(UsageError, match="too large"):
+            await write()
+    item = await registry.get("large")
+    assert item is not None
+    assert len(item.value) == APPEND_BYTES_MAX // 2
+
+
 async def usage_grows_and_falls_with_what_is_kept(world: World) -> None:
     client = await world.client()
     log, other, blobs = await client.open_log("DEFAULT"), await client.open_log("other"), await client.open_blobs("b")
@@ -388,6 +404,7 @@ SCENARIOS = [
     while_the_engine_is_away_everything_fails_at_once,
     closing_fails_what_is_pending,
     too_large_a_payload_is_refused,
+    too_large_a_registry_entry_is_refused,
     usage_grows_and_falls_with_what_is_kept,
     a_forgotten_subject_begins_anew,
     stores_are_apart,

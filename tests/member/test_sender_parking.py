@@ -110,10 +110,12 @@ def test_nothing_counts_before_it_is_parked() -> None:
         await world.until(lambda: world.arrived("r", 0) == ["0"])
         await asyncio.sleep(5)
         assert (sender.status().queued, sender.status().counters["eventsParked"]) == (2, 0)
+        assert sender.status().error.startswith("1 events can't be parked yet: ")
         world.engine.start()
         await drained(world, sender, 2)
         assert await parked_keys(world) == ["1"]
         assert world.arrived("r", 0) == ["0"]
+        assert sender.status().error == ""
 
     simulate(scenario)
 
@@ -206,6 +208,29 @@ def test_when_no_more_may_be_parked_the_region_waits_and_other_regions_go_on(mon
         assert sender.status().error == ""
         assert sender.status().counters["eventsParked"] == 3
         assert world.first_arrived("r", 0) == ["3"]
+
+    simulate(scenario)
+
+
+def test_an_event_that_the_engine_can_not_hold_makes_its_region_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(world: World) -> None:
+        world.poison = {"1"}
+        activate_all(sender := await world.sender())
+        await world.receiver()
+        put = SimRegistry.put
+
+        async def refuse(registry: SimRegistry, key: str, value: bytes, **more: Any) -> int:
+            if key.startswith(f"{PARKED_EVENTS}."):
+                raise UsageError("it is too large for the engine")
+            return await put(registry, key, value, **more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SimRegistry, "put", refuse)
+            await world.append("r", 0, "0", "1")
+            await world.until(lambda: sender.status().error == "UsageError: it is too large for the engine")
+            assert (sender.status().queued, await world.parked()) == (2, {})
+        await drained(world, sender, 2)
+        assert await parked_keys(world) == ["1"]
 
     simulate(scenario)
 

@@ -135,8 +135,9 @@ class Change(msgspec.Struct, frozen=True):
 class Registry(Protocol):
     """Small shared state: keys with compare-and-set, time to live and watch. Keys are subjects.
 
-    A time to live is rounded up to whole seconds. Everything raises UnavailableError when the engine can't be reached;
-    the outcome of a write is then unknown. While there is no connection that happens at once.
+    A time to live is rounded up to whole seconds. A value that is larger than an append may be is refused with
+    UsageError. Everything raises UnavailableError when the engine can't be reached; the outcome of a write is then
+    unknown. While there is no connection that happens at once.
     """
 
     async def get(self, key: str) -> Item | None:

@@ -439,7 +439,7 @@ class GatewaySender:
 
     def _error(self, *, connected: bool) -> str:
         """Say what keeps events from moving, or why nothing is connected; empty when all is well."""
-        error = next((dispatcher.error for dispatcher in self._dispatchers if dispatcher.error), "")
+        error = next((each.error for each in (*self._dispatchers, self._parking) if each.error), "")
         if error or connected or not self.running or self._policy() == "Secondary":
             return error
         if isinstance(self.attributes, QueueAttributes):

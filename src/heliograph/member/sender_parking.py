@@ -39,10 +39,11 @@ _log = logging.getLogger(__name__)
 
 
 class SenderParking:
-    """See the module. redriven: events that were delivered by it from here."""
+    """See the module. redriven: events that were delivered by it from here. error: why some can't be parked now."""
 
     def __init__(self, sender: str, host: SenderHost) -> None:
         self.redriven = 0
+        self.error = ""
         self._sender = sender
         self._host = host
         self._known: dict[str, ParkedInfo] = {}
@@ -60,14 +61,19 @@ class SenderParking:
         """
         backoff = Backoff(RETRY_FIRST_MS, RETRY_LIMIT_MS)
         async with self._parking:
-            while wanted():
-                try:
-                    await self._park(events)
-                except UnavailableError as exc:
-                    _log.warning("events not parked yet sender=%s error=%s", self._sender, exc)
-                    await asyncio.sleep(backoff.next_ms(self._host.rng.random()) / 1000)
-                else:
-                    return True
+            try:
+                while wanted():
+                    try:
+                        await self._park(events)
+                    except UnavailableError as exc:
+                        if not self.error:
+                            _log.warning("events not parked yet sender=%s error=%s", self._sender, exc)
+                        self.error = f"{len(events)} events can't be parked yet: {exc}"
+                        await asyncio.sleep(backoff.next_ms(self._host.rng.random()) / 1000)
+                    else:
+                        return True
+            finally:
+                self.error = ""
         return False
 
     async def _park(self, events: Sequence[ToPark]) -> None:

@@ -20,8 +20,9 @@ large, stream name in use, replicas can't be changed, subjects of another stream
 def translated(action: str) -> Iterator[None]:
     """Raise nats-py's errors as heliograph's; `action` says what was tried.
 
-    What JetStream refuses because the request can never be right (`REFUSALS`) is a UsageError. Everything else is an
-    UnavailableError with an unknown outcome: most 4xx answers say what the engine lacks now (a consumer, a peer).
+    What JetStream refuses because the request can never be right (`REFUSALS`), and what is too large, is a UsageError.
+    Everything else is an UnavailableError with an unknown outcome: most 4xx answers say what the engine lacks now (a
+    consumer, a peer).
 
     nats-py swallows a cancellation that comes while it flushes (`Client._flush_pending`): the caller's task would go on
     as if nobody had cancelled it. It is raised here again.
@@ -35,6 +36,8 @@ def translated(action: str) -> Iterator[None]:
             raise UsageError(f"the engine refused to {action}: {exc.description} (code {exc.err_code})") from exc
         reason = exc.description or "JetStream is not available"
         raise UnavailableError(f"the engine could not {action}: {reason} (code {exc.err_code})") from exc
+    except nats.errors.MaxPayloadError as exc:
+        raise UsageError(f"it is too large for the engine to {action}: {exc}") from exc
     except (nats.errors.Error, OSError, TimeoutError) as exc:
         reason = str(exc) or type(exc).__name__
         if isinstance(exc, nats.errors.OutboundBufferLimitError):

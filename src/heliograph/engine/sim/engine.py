@@ -145,14 +145,17 @@ class SimRegistry:
 
     async def create(self, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
         """As `seam.Registry.create`."""
+        _check_size(key, value)
         return await self._write(key, lambda: self._store.create(key, value), ttl_s)
 
     async def update(self, key: str, value: bytes, *, revision: int, ttl_s: float | None = None) -> int:
         """As `seam.Registry.update`."""
+        _check_size(key, value)
         return await self._write(key, lambda: self._store.update(key, value, revision), ttl_s)
 
     async def put(self, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
         """As `seam.Registry.put`."""
+        _check_size(key, value)
         return await self._write(key, lambda: self._store.put(key, value), ttl_s)
 
     async def delete(self, key: str, *, revision: int | None = None) -> None:
@@ -226,3 +229,8 @@ class SimBlobs:
     async def usage(self) -> int:
         """As `seam.Blobs.usage`."""
         return await self._connection.send(lambda: sum(map(len, self._blobs.values())))
+
+
+def _check_size(key: str, value: bytes) -> None:
+    if len(value) > APPEND_BYTES_MAX:
+        raise UsageError(f"it is too large for the engine to write {key}: {len(value)} bytes")
