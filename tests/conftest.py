@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
 
 SEEDS = {"campaign_seed": ("--seeds", 16, "simulated sites"), "history_seed": ("--runs", 2, "sites of real processes")}
@@ -12,6 +15,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for option, default, what in SEEDS.values():
         parser.addoption(option, type=int, default=default, help=f"so many seeds, from --first-seed on, of {what}")
     parser.addoption("--first-seed", type=int, default=0, help="the first seed to run")
+
+
+def pytest_sessionstart() -> None:
+    """Undo what a shell does to what it starts in the background: interrupts are ignored there, by all children too."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
