@@ -16,7 +16,7 @@ from litestar.testing import TestClient
 from heliograph import admin
 from heliograph.admin.app import make_app
 from heliograph.errors import DiskStoreFullError
-from heliograph.link.messages import Apply, Rebalance
+from heliograph.link.messages import Apply, Rebalance, WanCopy
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.results import Result
 from tests.locator.fakes import FakeRegistry, FakeServers, join, member, unreachable
@@ -80,6 +80,27 @@ def test_rebalance(http: Http) -> None:
     asked = [request for _, request in http.servers.requests(Rebalance)]
     assert asked == [Rebalance("simulate", ("customer",)), Rebalance("start"), Rebalance("cancel")]
     assert http.refused("POST", "/rebalance", {"regions": ["customer"]})[0] == 400
+
+
+def test_wan_copies(http: Http) -> None:
+    http.ok("POST", "/gateway-senders", SENDER)
+    http.ok("POST", "/regions", REGION)
+    pair = {"region": "/customer", "sender_id": "s2"}
+    begun = http.ok("POST", "/wan-copies", {**pair, "max_rate": 5}).data
+    assert (begun["Members"], begun["Running"], begun["Copied"], begun["Entries"]) == ("s1", "0", "7", "8")
+    [(_, asked)] = http.servers.requests(WanCopy)
+    assert asked == WanCopy(begun["Run"], "customer", "s2", [], 5, 1000)
+    looked = http.ok("GET", f"/wan-copies/{begun['Run']}", member="s1")
+    assert looked.tables[0].rows == [("s1", "OK", "Entries copied: 7")]
+    _, gone = http("GET", f"/wan-copies/{begun['Run']}", member="s1,s9")
+    assert (gone.status, gone.tables[0].rows[1][:2]) == ("ERROR", ("s9", "ERROR"))
+    assert http.refused("GET", "/wan-copies/1")[0] == 400
+    http.ok("DELETE", "/wan-copies", **pair)
+    http.ok("DELETE", "/wan-copies", region="*", sender_id="*")
+    assert http("DELETE", "/wan-copies", region="idle", sender_id="s2")[1].status == "ERROR"
+    assert http.refused("DELETE", "/wan-copies", region="*", sender_id="s2")[0] == 400
+    for wrong in ({"max_rate": -1}, {"batch_size": 0}, {"rate": 1}):
+        assert http.refused("POST", "/wan-copies", {**pair, **wrong})[0] == 400
 
 
 @pytest.mark.parametrize("key", ["42", "a/b", "a b", "ü?&#%2F", "..", "/"])

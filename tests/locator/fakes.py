@@ -110,6 +110,10 @@ class FakeServers:
                 return self.gateways.get(name, messages.Gateways([], None))
             case messages.Redrive():
                 return self.redriven
+            case messages.WanCopy() | messages.WanCopyQuery():
+                return messages.CopyState("done", "Entries copied: 7", 7, 8)
+            case messages.WanCopyCancel(region=region):
+                return Outcome(region != "idle", "cancelled")
             case messages.DiskStoreQuery(names=names):
                 return messages.DiskStores([3 << 20 for _ in names], [1 << 20 for _ in names])
             case messages.Rebalance():

@@ -38,6 +38,9 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | POST | /gateway-senders/{sender}/parked-events/redrive | | event, all |
 | DELETE | /gateway-senders/{sender}/parked-events | | event, all |
 | GET | /parked-events | | |
+| POST | /wan-copies | WanCopyRequest | |
+| GET | /wan-copies/{run} | | member |
+| DELETE | /wan-copies | | region, sender_id |
 | POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists |
 | GET | /gateway-receivers | | member, group |
 | DELETE | /gateway-receivers | | if_exists |
@@ -66,6 +69,8 @@ Bodies are the structs of `model.attributes` and `model.queues`, and from `locat
 * `QueueAlteration`: `batch_size`, `batch_time_interval`, `max_queue_memory`, `pause_event_processing` (at least one of
   them);
 * `RebalanceRequest`: `include_region`, `exclude_region` (lists of names), `simulate` (flag);
+* `WanCopyRequest`: `region`, `sender_id`, `max_rate` (entries a second, 0 for no limit), `batch_size`. The answer names
+  the `Run` and its `Members`, which a look at it is given as `{run}` and `member`; it has ended when `Running` is 0;
 * `EntryValue`: `value` (text).
 """
 

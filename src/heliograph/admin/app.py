@@ -31,6 +31,7 @@ from heliograph.locator.requests import (
     RegionAlteration,
     SenderAlteration,
     StoreAlteration,
+    WanCopyRequest,
 )
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import (
@@ -352,6 +353,28 @@ class ReceiverRoutes(Controller):
         )
 
 
+class WanCopyRoutes(Controller):
+    """Copying what a region holds to another site."""
+
+    path = "/wan-copies"
+    tags = ("gateways",)
+
+    @post("/", status_code=OK)
+    async def copy(self, site: Site, data: JSONBody[WanCopyRequest]) -> Answer:
+        """Begin to copy a region."""
+        return answer(await site.wan_copies.start(data))
+
+    @get("/{run:str}", status_code=OK)
+    async def look_at_copy(self, site: Site, run: FromPath[str], member: Names = "") -> Answer:
+        """Show how far a copy is."""
+        return answer(await site.wan_copies.look(run, names(member)))
+
+    @delete("/", status_code=OK)
+    async def cancel_copy(self, site: Site, region: FromQuery[str], sender_id: FromQuery[str]) -> Answer:
+        """Cancel the copy of a region, or all copies."""
+        return answer(await site.wan_copies.cancel(region, sender_id))
+
+
 def make_app(site: SiteAdmin) -> Litestar:
     """Return the application that administers `site`."""
     routes = [
@@ -362,6 +385,7 @@ def make_app(site: SiteAdmin) -> Litestar:
         SenderRoutes,
         QueueRoutes,
         ParkedRoutes,
+        WanCopyRoutes,
         ReceiverRoutes,
     ]
     return Litestar(

@@ -26,6 +26,7 @@ MODULES = (
     "heliograph.gfsh.commands.stores",
     "heliograph.gfsh.commands.senders",
     "heliograph.gfsh.commands.parked",
+    "heliograph.gfsh.commands.wan_copy",
     "heliograph.gfsh.commands.receivers",
     "heliograph.gfsh.commands.queues",
     "heliograph.gfsh.demo.command",

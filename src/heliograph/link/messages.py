@@ -399,6 +399,50 @@ class Redriven(Message, frozen=True):
     left: list[tuple[str, str]]
 
 
+class WanCopy(Message, frozen=True):
+    """Ask a member to copy entries of a region to a gateway sender's remote site. Answer: `CopyState`.
+
+    run: names the copy. buckets: those to be copied from there; of a serial sender its primary copies all.
+    max_rate: entries a second, 0 for no limit. batch_size: entries of a batch.
+    """
+
+    run: str
+    region: str
+    sender: str
+    buckets: list[int]
+    max_rate: int
+    batch_size: int
+
+
+class WanCopyQuery(Message, frozen=True):
+    """Ask a member how far a copy is. Answer: `CopyState`."""
+
+    run: str
+
+
+class WanCopyCancel(Message, frozen=True):
+    """Ask a member to cancel the copy of a region by a gateway sender, all copies when both are `*`.
+
+    Answer: `Outcome`.
+    """
+
+    region: str
+    sender: str
+
+
+CopyStatus = Literal["running", "done", "failed", "secondary"]
+"""Of a copy at one member; secondary: another member ships for the serial sender, and copies."""
+
+
+class CopyState(Message, frozen=True):
+    """How a copy is at one member. copied: entries that are at the remote site. total: how many there are, about."""
+
+    status: CopyStatus
+    message: str
+    copied: int = 0
+    total: int = 0
+
+
 class ReceiverCommand(Message, frozen=True):
     """Ask a member to act on its gateway receiver. Answer: `Outcome`."""
 
@@ -590,11 +634,13 @@ class Rejected(msgspec.Struct, frozen=True, array_like=True):
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
-    | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive
+    | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
+    | WanCopyQuery | WanCopyCancel
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
+    | CopyState
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

@@ -142,6 +142,21 @@ class ParkedChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise UsageError("say which parked events are meant: some by event=<id>,<id>, or all=true")
 
 
+class WanCopyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`wan-copy region`. max_rate: entries a second of each server, 0 for no limit. Raises UsageError."""
+
+    region: str
+    sender_id: str
+    max_rate: int = 0
+    batch_size: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.max_rate < 0:
+            raise UsageError(f"max-rate is at least 0 (no limit), not {self.max_rate}")
+        if self.batch_size < 1:
+            raise UsageError(f"batch-size is at least 1, not {self.batch_size}")
+
+
 class RebalanceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rebalance`: which regions, none included meaning all; simulate: only say what would be moved."""
 

@@ -13,6 +13,7 @@ from heliograph.locator.site_receivers import ReceiverAdmin
 from heliograph.locator.site_regions import RegionAdmin
 from heliograph.locator.site_senders import SenderAdmin
 from heliograph.locator.site_stores import StoreAdmin
+from heliograph.locator.site_wan_copy import WanCopyAdmin
 
 
 class SiteAdmin:
@@ -31,4 +32,5 @@ class SiteAdmin:
         self.senders = SenderAdmin(cluster)
         self.queues = QueueAdmin(cluster)
         self.parked = ParkedAdmin(cluster)
+        self.wan_copies = WanCopyAdmin(cluster)
         self.receivers = ReceiverAdmin(cluster)

@@ -22,6 +22,7 @@ from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_host import SerialBucket
 from heliograph.member.state import SiteState
 from heliograph.member.tasks import Tasks
+from heliograph.member.wan_copy import WanCopies
 from heliograph.model.attributes import (
     QUEUE_PREFIX,
     GatewayReceiverAttributes,
@@ -119,6 +120,7 @@ class Gateways:
         self._regions = regions
         self._on_change = on_change
         self._senders: dict[str, GatewaySender] = {}
+        self.copies = WanCopies(host, regions, self._senders)
         self._offered: dict[str, list[GatewaySender]] = {}
         self._active: set[tuple[str, str, int]] = set()
         """(sender, region, bucket) of what parallel senders ship from here."""
@@ -316,6 +318,7 @@ class Gateways:
     async def close(self) -> None:
         """Stop everything; cursors are stored. A command under way is cut short."""
         await self._commands.close()
+        await self.copies.close()
         if self.receiver is not None:
             await self.receiver.close()
         for sender in self._senders.values():

@@ -46,6 +46,8 @@ class HostedRegion:
         self.store = store
         self.copies: dict[int, BucketCopy] = {}
         self.placement: RegionPlacement | None = None
+        self.life = 0
+        """What is left of earlier ones is gone."""
         self._host = host
         self._sink = sink
         self._takeovers: dict[int, asyncio.Task[None]] = {}
@@ -112,7 +114,7 @@ class HostedRegion:
 
         life: of a region that is not persistent; what is left of earlier ones is cleared by the primaries.
         """
-        self.placement = placement
+        self.placement, self.life = placement, life
         name = self._host.name
         held = {number for number, bucket in enumerate(placement.buckets) if name in bucket.holders}
         for number in self.copies.keys() - held:

@@ -33,6 +33,7 @@ from heliograph.member.sender_ordered import OrderedBuckets
 from heliograph.member.sender_parking import SenderParking
 from heliograph.member.sender_rates import SenderRates
 from heliograph.member.tasks import Tasks
+from heliograph.member.wan_courier import FarEnd
 from heliograph.model.attributes import QUEUE_PREFIX, GatewaySenderAttributes
 from heliograph.model.batch import Record
 from heliograph.model.ids import Seq
@@ -392,6 +393,10 @@ class GatewaySender:
         receiver = self._host.rng.choice(await self._finder.find())
         return await self._parking.redrive(events, receiver.address, self._hello(), self._plugins.transport)
 
+    def far_end(self) -> FarEnd:
+        """Return how links beside the queue reach the remote site."""
+        return FarEnd(self._finder, self._hello(), self._plugins.transport)
+
     def _route(self, region: str) -> Route:
         """Look up what batches of a region say; every region was looked up before its first bucket is shipped."""
         try:
@@ -450,6 +455,11 @@ class GatewaySender:
                 f"(create or alter region with --gateway-sender-id={self.attributes.id})"
             )
         return f"connecting to site {self.attributes.remote_distributed_system_id}"
+
+    @property
+    def primary(self) -> bool:
+        """Say whether a serial sender ships from here."""
+        return self._policy() == "Primary"
 
     def _policy(self) -> Literal["Primary", "Secondary", ""]:
         if self.attributes.parallel:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from heliograph.gfsh.grammar import BOOLEAN, TEXT_LIST, command
+from heliograph.gfsh.progress import shown
 from heliograph.gfsh.session import Session
 from heliograph.model.results import Result, failed
 
@@ -45,7 +44,7 @@ def rebalance(
     if simulate or result.status == "ERROR":
         return result
     try:
-        with _shown(not session.printer.json) as show:
+        with shown(not session.printer.json, "rebalancing") as show:
             left = _wait(client, show, began + time_out if time_out > 0 else None)
     except KeyboardInterrupt:
         stopped = client.call("DELETE", PATH)
@@ -58,40 +57,20 @@ def rebalance(
     return msgspec.structs.replace(result, tables=tables)
 
 
-def _wait(client: AdminClient, show: Callable[[int], None], deadline: float | None) -> int:
+def _wait(client: AdminClient, show: Callable[[int, int], None], deadline: float | None) -> int:
     """Wait until all is done or the time is over; return how many steps are left."""
     from heliograph.locator.requests import REMAINING
 
+    total = 0
     while True:
         looked = client.call("GET", PATH)
         left = int(looked.data[REMAINING]) if looked.status == "OK" else None
         if left is not None:
-            show(left)
+            total = max(total, left)
+            show(total - left, total)
         if left == 0 or (deadline is not None and time.monotonic() >= deadline):
             return left or 0
         time.sleep(LOOK_S)
-
-
-@contextmanager
-def _shown(wanted: bool) -> Iterator[Callable[[int], None]]:
-    """Show progress on a terminal; yields what is told how much is left."""
-    if not (wanted and sys.stderr.isatty()):
-        yield lambda _left: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("rebalancing", total=None)
-        total = 0
-
-        def show(left: int) -> None:
-            nonlocal total
-            total = max(total, left)
-            progress.update(task, total=total, completed=total - left)
-
-        yield show
 
 
 COMMANDS = (rebalance,)

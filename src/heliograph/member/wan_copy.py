@@ -1,0 +1,294 @@
+"""`wan-copy region` at one member: entries of a region brought to a gateway sender's remote site, beside its queue.
+
+    buckets it was given ──(copies here, or snapshot and log)──> Copier ──WanBatch──> Courier, WINDOW at once
+
+A sender's ledger and cursors are not touched: what is copied carries its own versions, so that the remote site judges
+it as it judges a repeat. A copy is known by the id of its run, and remembered for some time when it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from heliograph.bucket.view import BucketView
+from heliograph.errors import HeliographError, LogCutError, RegionNotFoundError, UsageError
+from heliograph.gateway.wan_copy import ANY_STAMP, Copier, pause_s
+from heliograph.link.messages import (
+    CopyState,
+    CopyStatus,
+    Outcome,
+    WanBatch,
+    WanCopy,
+    WanCopyCancel,
+    WanCopyQuery,
+)
+from heliograph.member.region import HostedRegion
+from heliograph.member.sender import GatewaySender
+from heliograph.member.sender_host import SenderHost
+from heliograph.member.tasks import Tasks
+from heliograph.member.wan_courier import Courier
+from heliograph.model.batch import Part, decode_record
+from heliograph.model.ids import NO_SEQ, Seq
+
+COPIES_AT_ONCE = 10
+ENDED_KEPT = 100
+"""Copies that have ended and are still told of."""
+WINDOW = 4
+"""Batches of a copy that are under way at once."""
+READS_MAX = 5
+"""How often the reading of a bucket begins anew because its log is cut meanwhile."""
+ALL = "*"
+
+_log = logging.getLogger(__name__)
+
+
+class _Copy:
+    """A copy that is under way here, or has ended."""
+
+    def __init__(self, request: WanCopy, region: HostedRegion, sender: GatewaySender) -> None:
+        self.request = request
+        self.region = region
+        self.sender = sender
+        self.status: CopyStatus = "running"
+        self.message = ""
+        self.copied = 0
+        self.total = 0
+        self.rejected = 0
+        self.first_error = ""
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.request.region, self.request.sender
+
+    def state(self) -> CopyState:
+        return CopyState(self.status, self.message or f"Entries copied: {self.copied}", self.copied, self.total)
+
+    def end(self, status: CopyStatus, message: str) -> None:
+        self.status, self.message = status, message
+        _log.info("copy ended region=%s sender=%s status=%s message=%s", *self.pair, status, message)
+
+    def end_in_order(self) -> None:
+        if not self.rejected:
+            self.end("done", f"Entries copied: {self.copied}")
+            return
+        site = self.sender.attributes.remote_distributed_system_id
+        more = f"{self.rejected} more can never be taken by site {site}, the first: {self.first_error}"
+        self.end("failed", f"Entries copied: {self.copied}; {more}")
+
+
+class WanCopies:
+    """All copies of one member; see the module."""
+
+    def __init__(
+        self, host: SenderHost, regions: Mapping[str, HostedRegion], senders: Mapping[str, GatewaySender]
+    ) -> None:
+        self._host = host
+        self._regions = regions
+        self._senders = senders
+        self._copies: dict[str, _Copy] = {}
+        self._refused: dict[str, CopyState] = {}
+        """Runs that did not begin here."""
+        self._slots = asyncio.Semaphore(COPIES_AT_ONCE)
+        self._tasks = Tasks()
+
+    # --- commands
+
+    def start(self, request: WanCopy) -> CopyState:
+        """Begin to copy, or say why not; a run that is known already is only told of."""
+        known = self._copies.get(request.run)
+        if known is not None:
+            return known.state()
+        if request.run in self._refused:
+            return self._refused[request.run]
+        begun = self._begin(request)
+        if isinstance(begun, CopyState):
+            self._refused[request.run] = begun
+            _trim(self._refused, list(self._refused))
+            return begun
+        self._copies[request.run] = begun
+        _trim(self._copies, [run for run, copy in self._copies.items() if copy.status != "running"])
+        begun.task = self._tasks.spawn(self._run(begun))
+        return begun.state()
+
+    def _begin(self, request: WanCopy) -> _Copy | CopyState:
+        """Return a copy that may begin, or why none may (gfsh.md §6.10, in its order)."""
+        region, sender = self._regions.get(request.region), self._senders.get(request.sender)
+        if region is None:
+            return CopyState("failed", f"Region {request.region} not found")
+        if sender is None:
+            return CopyState("failed", f"Sender {request.sender} not found")
+        if request.sender not in region.attributes.gateway_sender_ids:
+            return CopyState("failed", f"Region {request.region} is not configured to use sender {request.sender}")
+        if not sender.running:
+            return CopyState("failed", f"Sender {request.sender} is not running")
+        if not sender.attributes.parallel and not sender.primary:
+            return CopyState("secondary", f"Sender {request.sender} is serial and not primary. 0 entries copied.")
+        copy = _Copy(request, region, sender)
+        if any(other.status == "running" and other.pair == copy.pair for other in self._copies.values()):
+            there_is = f"There is already a command running for region {request.region} and sender {request.sender}"
+            return CopyState("failed", there_is)
+        return copy
+
+    def look(self, query: WanCopyQuery) -> CopyState:
+        """Say how a run is. Raises UsageError when it is not known here: this member was started since."""
+        if query.run in self._refused:
+            return self._refused[query.run]
+        copy = self._copies.get(query.run)
+        if copy is None:
+            raise UsageError(f"{self._host.name} knows nothing of this copy: it began anew meanwhile")
+        return copy.state()
+
+    def cancel(self, request: WanCopyCancel) -> Outcome:
+        """Cancel the copy of a region by a sender, or all copies."""
+        every = (request.region, request.sender) == (ALL, ALL)
+        found = [copy for copy in self._copies.values() if copy.status == "running"]
+        found = [copy for copy in found if every or copy.pair == (request.region, request.sender)]
+        for copy in found:
+            copy.end("failed", f"Operation cancelled before having copied all entries ({copy.copied} copied)")
+            if copy.task is not None:
+                copy.task.cancel()
+        if every:
+            listed = ", ".join(f"({region},{sender})" for region, sender in sorted(copy.pair for copy in found))
+            return Outcome(True, f"Executions cancelled: [{listed}]")
+        if found:
+            return Outcome(True, "Execution cancelled")
+        of = f"region {request.region} and sender {request.sender}"
+        return Outcome(False, f"No running command to be cancelled for {of}")
+
+    async def close(self) -> None:
+        """Cut everything short."""
+        await self._tasks.close()
+
+    # --- copying
+
+    async def _run(self, copy: _Copy) -> None:
+        try:
+            async with self._slots:
+                _log.info("copy begins region=%s sender=%s buckets=%d", *copy.pair, len(copy.request.buckets))
+                await self._copy_all(copy)
+            copy.end_in_order()
+        except HeliographError as exc:
+            copy.end("failed", _failed(str(exc), copy))
+        except Exception as exc:
+            _log.exception("copy failed region=%s sender=%s", *copy.pair)
+            copy.end("failed", _failed(f"internal error: {type(exc).__name__}: {exc}", copy))
+
+    async def _copy_all(self, copy: _Copy) -> None:
+        loop = asyncio.get_running_loop()
+        began_at, sent = loop.time(), 0
+        courier = Courier(self._host, copy.sender.far_end())
+        under_way: deque[asyncio.Task[None]] = deque()
+        try:
+            async with aclosing(self._batches(copy)) as batches:
+                async for items in batches:
+                    await asyncio.sleep(pause_s(sent, loop.time() - began_at, copy.request.max_rate))
+                    self._check(copy)
+                    if len(under_way) >= WINDOW:
+                        await under_way.popleft()
+                    sent += sum(part.count for _, part in items)
+                    under_way.append(loop.create_task(self._bring(copy, courier, items)))
+            while under_way:
+                await under_way.popleft()
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+            await courier.close()
+
+    async def _bring(self, copy: _Copy, courier: Courier, items: list[tuple[int, Part]]) -> None:
+        routing = copy.region.routing
+        rejected = await courier.deliver(WanBatch(copy.request.region, routing.total, items, routing.resolver))
+        bad = sum(len(each.positions) or items[each.item][1].count for each in rejected)
+        copy.copied += sum(part.count for _, part in items) - bad
+        copy.rejected += bad
+        if rejected and not copy.first_error:
+            copy.first_error = rejected[0].error
+
+    def _check(self, copy: _Copy) -> None:
+        """Raise UsageError when there is nothing to be copied from, or by, any more."""
+        region, sender = copy.pair
+        if self._regions.get(region) is not copy.region:
+            raise RegionNotFoundError("Region destroyed")
+        if self._senders.get(sender) is not copy.sender or not copy.sender.running:
+            raise UsageError(f"Sender {sender} is not running")
+
+    async def _batches(self, copy: _Copy) -> AsyncGenerator[list[tuple[int, Part]], None]:
+        """Yield batches of what the buckets held when the copy began, as it is when a batch is made."""
+        region, request = copy.region, copy.request
+        # This site, too: it has the entries, also those that were born over there.
+        recipients = {self._host.dsid, *self._host.remote_dsids(request.region)}
+        copier = Copier(request.batch_size, tuple(sorted(recipients)))
+        buckets = request.buckets if copy.sender.attributes.parallel else range(region.routing.total)
+        here = {number: bucket.view for number, bucket in region.copies.items() if bucket.readable}
+        newest = {bucket: here[bucket].stamp_max for bucket in buckets if bucket in here}
+        copy.total = sum(len(here[bucket].values) for bucket in newest)
+        reader = _Reader(region)
+        for bucket in buckets:
+            self._check(copy)
+            copier.begin(bucket, await reader.view(bucket), newest.get(bucket, ANY_STAMP))
+            if bucket not in newest:
+                copy.total += copier.held
+            while copier.fill():
+                yield copier.take()
+                await asyncio.sleep(0)
+        if copier.count:
+            yield copier.take()
+
+
+def _trim(kept: dict[str, Any], ended: Sequence[str]) -> None:
+    """Forget the oldest of those that have ended, which come first, when there are many."""
+    for run in ended[: max(0, len(ended) - ENDED_KEPT)]:
+        del kept[run]
+
+
+def _failed(error: str, copy: _Copy) -> str:
+    return f"Error ({error}) in operation after having copied {copy.copied} entries"
+
+
+class _Reader:
+    """Finds what buckets hold: in this member's copies, of others in the engine."""
+
+    def __init__(self, region: HostedRegion) -> None:
+        self._region = region
+        self._snapshots: dict[int, Seq] | None = None
+
+    async def view(self, bucket: int) -> BucketView:
+        """Return a bucket's view. Raises UnavailableError, LogCutError, PeerError."""
+        copy = self._region.copies.get(bucket)
+        if copy is not None and copy.readable:
+            return copy.view
+        for _ in range(READS_MAX):
+            view = await self._read(bucket)
+            if view is not None:
+                return view if view.life >= self._region.life else BucketView()
+        raise LogCutError(f"the log of bucket {bucket} is cut faster than it is read")
+
+    async def _read(self, bucket: int) -> BucketView | None:
+        """Return what a snapshot and the log after it hold; None when the log was cut meanwhile."""
+        region = self._region
+        log, snapshots, subject = region.store.log, region.store.snapshots, region.subject(bucket)
+        last = await log.last(subject)
+        if last is None:
+            return BucketView()
+        if self._snapshots is None:
+            self._snapshots = await snapshots.newest(region.name, region.generation)
+        seq = self._snapshots.get(bucket, NO_SEQ)
+        found = await snapshots.load(region.name, region.generation, bucket, seq) if seq else None
+        view = found[0] if found is not None else BucketView()
+        async with aclosing(log.read([subject], after=view.seq)) as entries:
+            async for some in entries:
+                for entry in some:
+                    if entry.previous != view.seq:
+                        self._snapshots = None  # there is a newer one
+                        return None
+                    view.apply(entry.seq, decode_record(entry.payload))
+        if view.seq < last.seq:
+            self._snapshots = None
+            return None
+        return view

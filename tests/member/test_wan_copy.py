@@ -1,0 +1,98 @@
+"""Copies of regions at whole simulated sites: what no scenario of GemFire's asks for."""
+
+from __future__ import annotations
+
+from heliograph.errors import BadEventError
+from heliograph.link.messages import Done
+from heliograph.model.batch import Part, decode_columns
+from tests.scenarios.copying import BUCKETS, PARTITION, begin, messages, seeded
+from tests.scenarios.sites import LATE, Site, scenario, until
+
+
+@scenario(ny=2, ln=1)
+async def test_a_serial_sender_copies_what_its_primary_does_not_hold(ny: Site, ln: Site) -> None:
+    await ln.receives("r", kind=PARTITION, total_num_buckets=BUCKETS)
+    await ny.create_sender("s", to=ln, manual_start=True)
+    await ny.create_region("r", PARTITION, senders="s", total_num_buckets=BUCKETS)
+    await ny.put_all("r", range(100))
+    await ny.remove("r", range(10))
+    await ny.start_sender("s", clean_queues=True)
+    await until(lambda: ny.primary("s") != "")
+    held = [len(copies) for slot in ny.running for copies in [slot.member._regions["r"].copies]]
+    assert min(held) > 0, "one server holds everything"
+    result = await (await begin(ny)).end()
+    assert "Entries copied: 90" in messages(result)
+    assert await ln.contents("r") == await ny.contents("r")
+
+
+@scenario(ny=2, ln=1)
+async def test_it_never_overwrites_what_is_newer(ny: Site, ln: Site) -> None:
+    await seeded(ny, ln, parallel=True)
+    await ln.put("r", range(50), "newer")
+    await ln.remove("r", range(10))
+    await ny.pause_sender("s")  # which stops the queue, not a copy
+    result = await (await begin(ny)).end()
+    assert result.status == "OK"
+    await ln.until_size("r", 90)
+    assert set((await ln.contents("r")).items()) >= {(key, "newer") for key in range(10, 50)}
+    again = await (await begin(ny)).end()
+    assert again.status == "OK"
+    assert (await ln.sizes("r")) == [90]
+
+
+@scenario(ny=1, ln=1)
+async def test_a_sender_that_is_stopped_copies_no_more(ny: Site, ln: Site) -> None:
+    await seeded(ny, ln, parallel=True)
+    copy = await begin(ny, max_rate=5, batch_size=10)
+    await copy.until_copied(10)
+    await ny.stop_sender("s")
+    [text] = messages(await copy.end())
+    assert text.startswith("Error (Sender s is not running) in operation after having copied ")
+
+
+@scenario(ny=1, ln=1)
+async def test_entries_that_the_other_site_can_never_take_are_told_of(ny: Site, ln: Site) -> None:
+    await seeded(ny, ln, parallel=True, entries=50)
+    receiver = ln["a"].member.gateways.receiver
+    assert receiver is not None
+    host = receiver._host
+    apply = host.apply_parts
+
+    async def picky(region: str, bucket: int, parts: tuple[Part, ...], /) -> Done:
+        if any(7 in decode_columns(part.columns).keys for part in parts):
+            raise BadEventError("it can't take 7")
+        return await apply(region, bucket, parts)
+
+    host.apply_parts = picky  # type: ignore[method-assign]
+    result = await (await begin(ny)).end()
+    assert result.status == "ERROR"
+    [text] = messages(result)
+    assert text == "Entries copied: 49; 1 more can never be taken by site 2, the first: it can't take 7"
+    assert await ln.sizes("r") == [49]
+
+
+@scenario(ny=2, ln=1)
+async def test_without_a_primary_of_a_serial_sender_it_fails(ny: Site, ln: Site) -> None:
+    await seeded(ny, ln, parallel=False)
+    await ny.stop_sender("s", ny.primary("s"))
+    remaining = await begin(ny)
+    assert remaining.begun.status == "ERROR"
+    assert "Sender s is not running" in messages(remaining.begun)
+
+
+@scenario(ny=2, ln=LATE)
+async def test_a_site_that_joins_late_is_seeded(ny: Site, ln: Site) -> None:
+    """While New York goes on writing; the queue brings what is written since the region names the sender."""
+    await ny.create_region("r", PARTITION, redundant_copies=1, total_num_buckets=BUCKETS)
+    await ny.put_all("r", range(300))
+    await ny.remove("r", range(20))
+    await ln.start(2)
+    await ln.receives("r", kind=PARTITION, total_num_buckets=BUCKETS)
+    await ny.create_sender("s", to=ln, parallel=True)
+    await ny.alter_region("r", senders="s")
+    async with ny.putting("r", range(250, 400)):
+        copy = await begin(ny, max_rate=100, batch_size=10)
+        await copy.until_copied(50)
+    assert (await copy.end()).status == "OK"
+    await ny.until_drained("s")
+    assert await ln.contents("r") == await ny.contents("r") == {key: key for key in range(20, 400)}
