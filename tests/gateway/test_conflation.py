@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from heliograph.gateway.conflation import ConflationIndex, newest_only, updates_of, without
 from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.held import HELD_BYTES
+from heliograph.gateway.memory import Memory
 from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter
-from heliograph.gateway.queue import BucketQueue, Flight, Memory, Probe, QueueCounters
+from heliograph.gateway.queue import BucketQueue, Flight, Probe, QueueCounters
 from heliograph.model.batch import CREATE, DESTROY, UPDATE, Columns, Part, Record, decode_columns, encode_columns
 from heliograph.model.ids import Seq
 from heliograph.model.keys import Key, encode_value

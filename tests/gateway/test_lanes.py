@@ -6,8 +6,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.lanes import REFUSED_FIRST_MS, WINDOW_BYTES, Lane, Outgoing, Route, lane_of
+from heliograph.gateway.memory import Memory
 from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter
-from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
+from heliograph.gateway.queue import BucketQueue, QueueCounters
 from heliograph.model.batch import Part
 from heliograph.model.ids import Seq
 from tests.gateway.builders import HERE, THERE, keys_of, part_of, record_of

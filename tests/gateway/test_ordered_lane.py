@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from heliograph.gateway.in_order import InOrder
 from heliograph.gateway.lanes import REFUSED_FIRST_MS, WINDOW_BYTES, Outgoing, Route
+from heliograph.gateway.memory import Memory
 from heliograph.gateway.ordered_lane import OrderedLane
-from heliograph.gateway.queue import BucketQueue, Flight, Memory, QueueCounters
+from heliograph.gateway.queue import BucketQueue, Flight, QueueCounters
 from heliograph.gateway.verdict import parts_in_order
 from heliograph.link.messages import IN_ORDER, IN_ORDER_ANEW
 from heliograph.model.batch import Part

@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.held import HELD_BYTES
+from heliograph.gateway.memory import Memory
 from heliograph.gateway.plugins import GatewayEvent, GatewayEventFilter
-from heliograph.gateway.queue import BucketQueue, Flight, Memory, Probe, QueueCounters
+from heliograph.gateway.queue import BucketQueue, Flight, Probe, QueueCounters
 from heliograph.model.batch import CLEARED, EXPIRED, Part, Record, Removal
 from heliograph.model.ids import NO_SEQ, Seq
 from tests.gateway.builders import ELSEWHERE, HERE, THERE, keys_of, part_of, record_of

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.gateway.held import HELD_BYTES
-from heliograph.gateway.queue import BucketQueue, Memory, Probe, QueueCounters
+from heliograph.gateway.memory import Memory
+from heliograph.gateway.queue import BucketQueue, Probe, QueueCounters
 from heliograph.gateway.reading import READ_DISTANCE_MAX, READ_QUEUES_MAX, End, next_reading, start_in_order
 from heliograph.model.ids import Seq
 from tests.gateway.builders import THERE, part_of, record_of

@@ -11,8 +11,9 @@ import pytest
 
 from heliograph.errors import UsageError
 from heliograph.gateway.lanes import Lane, Route
+from heliograph.gateway.memory import Memory
 from heliograph.gateway.plugins import GatewayEvent
-from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
+from heliograph.gateway.queue import BucketQueue, QueueCounters
 from heliograph.member.gateway_plugins import PluginFailures
 from heliograph.member.listener_dispatcher import ListenerDispatcher
 from heliograph.model.batch import Part

@@ -16,9 +16,10 @@ from typing import Literal
 
 from heliograph.errors import HeliographError, RegionNotFoundError, UnavailableError, UsageError
 from heliograph.gateway.lanes import Lane, LaneCounters, Route
+from heliograph.gateway.memory import Memory
 from heliograph.gateway.ordered_lane import OrderedLane
 from heliograph.gateway.parking import events_to_park, parked_by_bucket
-from heliograph.gateway.queue import Memory, QueueCounters
+from heliograph.gateway.queue import QueueCounters
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Redriven, Rejected, SenderAction, SenderStatus
 from heliograph.member.gateway_plugins import PluginFailures, Plugins, same_plugins

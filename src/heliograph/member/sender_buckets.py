@@ -13,7 +13,8 @@ from heliograph.errors import FencedError, HeliographError, RegionNotFoundError
 from heliograph.gateway.conflation import ConflationIndex
 from heliograph.gateway.filters import EventFilters
 from heliograph.gateway.lanes import lane_of
-from heliograph.gateway.queue import BucketQueue, Memory, QueueCounters
+from heliograph.gateway.memory import Memory
+from heliograph.gateway.queue import BucketQueue, QueueCounters
 from heliograph.gateway.retry import Backoff
 from heliograph.member.listener_dispatcher import ListenerDispatcher
 from heliograph.member.sender_cursors import CursorGoneError, Cursors, StoredCursor

@@ -17,7 +17,8 @@ from contextlib import aclosing
 
 from heliograph.engine.seam import Log, LogEntry
 from heliograph.errors import HeliographError
-from heliograph.gateway.queue import BucketQueue, Memory
+from heliograph.gateway.memory import Memory
+from heliograph.gateway.queue import BucketQueue
 from heliograph.gateway.reading import next_reading
 from heliograph.member.sender_host import monotonic_ms
 from heliograph.member.tasks import Tasks
