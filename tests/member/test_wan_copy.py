@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from heliograph.errors import BadEventError
-from heliograph.link.messages import Done
+from heliograph.link.messages import CopyState, CopyStatus, Done
+from heliograph.locator.site_wan_copy import _result as copies_result
 from heliograph.model.batch import Part, decode_columns
 from tests.scenarios.copying import BUCKETS, PARTITION, begin, messages, seeded
 from tests.scenarios.sites import LATE, Site, scenario, until
 
 
-@scenario(ny=2, ln=1)
-async def test_a_serial_sender_copies_what_its_primary_does_not_hold(ny: Site, ln: Site) -> None:
+async def seeded_serial_partitioned(ny: Site, ln: Site) -> None:
     await ln.receives("r", kind=PARTITION, total_num_buckets=BUCKETS)
     await ny.create_sender("s", to=ln, manual_start=True)
     await ny.create_region("r", PARTITION, senders="s", total_num_buckets=BUCKETS)
@@ -18,6 +18,11 @@ async def test_a_serial_sender_copies_what_its_primary_does_not_hold(ny: Site, l
     await ny.remove("r", range(10))
     await ny.start_sender("s", clean_queues=True)
     await until(lambda: ny.primary("s") != "")
+
+
+@scenario(ny=2, ln=1)
+async def test_a_serial_sender_copies_what_its_primary_does_not_hold(ny: Site, ln: Site) -> None:
+    await seeded_serial_partitioned(ny, ln)
     held = [len(copies) for slot in ny.running for copies in [slot.member._regions["r"].copies]]
     assert min(held) > 0, "one server holds everything"
     result = await (await begin(ny)).end()
@@ -74,10 +79,41 @@ async def test_entries_that_the_other_site_can_never_take_are_told_of(ny: Site, 
 @scenario(ny=2, ln=1)
 async def test_without_a_primary_of_a_serial_sender_it_fails(ny: Site, ln: Site) -> None:
     await seeded(ny, ln, parallel=False)
-    await ny.stop_sender("s", ny.primary("s"))
-    remaining = await begin(ny)
-    assert remaining.begun.status == "ERROR"
-    assert "Sender s is not running" in messages(remaining.begun)
+    primary = ny.primary("s")
+    ny.kill(primary)
+    copy = await begin(ny)  # before the other server has the lease
+    assert ny.primary("s") == ""
+    result = await copy.end()
+    assert result.status == "ERROR"
+    assert any("is gone" in text for text in messages(result))
+    await until(lambda: ny.primary("s") != "")
+    assert messages(await (await begin(ny)).end()) == ["Entries copied: 100"]
+
+
+def test_servers_that_are_all_secondary_make_an_error() -> None:
+    secondary = CopyState("secondary", "Sender s is serial and not primary. 0 entries copied.")
+    statuses: tuple[CopyStatus, ...] = ("done", "failed", "running")
+    done, failed, running = (CopyState(status, "") for status in statuses)
+    alone = copies_result(["a", "b"], [secondary, secondary])
+    assert (alone.status, "no server is primary" in alone.info[0]) == ("ERROR", True)
+    assert copies_result(["a", "b"], [secondary, done]).status == "OK"
+    assert copies_result(["a", "b"], [failed, done]).status == "ERROR"
+    assert copies_result(["a", "b"], [failed, running]).status == "OK"
+
+
+@scenario(ny=2, ln=1)
+async def test_what_its_primary_does_not_hold_may_stand_in_snapshots(ny: Site, ln: Site) -> None:
+    await seeded_serial_partitioned(ny, ln)
+    for slot in ny.running:
+        region = slot.member._regions["r"]
+        for copy in region.accepting():
+            store, view = region.store, copy.view
+            await ny.inside(slot, store.snapshots.store("r", region.generation, copy.bucket, view))
+            await ny.inside(slot, store.log.truncate(copy.subject, below=view.seq))
+    await ny.put("r", range(60, 80), "after the snapshots")
+    await ny.until_drained("s")
+    assert "Entries copied: 90" in messages(await (await begin(ny)).end())
+    assert await ln.contents("r") == await ny.contents("r")
 
 
 @scenario(ny=2, ln=LATE)

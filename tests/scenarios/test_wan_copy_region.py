@@ -9,7 +9,7 @@ import pytest
 from heliograph.errors import UsageError
 from heliograph.gfsh.commands.wan_copy import wan_copy_region
 from heliograph.locator.site_wan_copy import COPIED, RUNNING
-from heliograph.member import wan_courier
+from heliograph.member import wan_copy, wan_courier
 from heliograph.member.wan_courier import FarEnd
 from tests.scenarios.copying import BUCKETS, PARTITION, begin, cancel, messages, never_queued, seeded, statuses
 from tests.scenarios.sites import Site, passes, scenario, until
@@ -147,9 +147,11 @@ async def test_wancopy_receiver_down(ny: Site, ln: Site) -> None:
 @scenario(ny=1, ln=1)
 async def test_wancopy_region_destroyed(ny: Site, ln: Site) -> None:
     await seeded(ny, ln, parallel=True)
-    copy = await begin(ny, max_rate=5, batch_size=10)
-    await copy.until_copied(10)
+    copy = await begin(ny, max_rate=1, batch_size=90)
+    await copy.until_copied(90)
     await ny.destroy_region("r")
+    await passes(wan_copy.LOOK_S + 0.1)
+    assert (await copy.look()).data[RUNNING] == "0", "it waited for its rate"
     result = await copy.end()
     [text] = messages(result)
     assert result.status == "ERROR"

@@ -42,6 +42,8 @@ WINDOW = 4
 """Batches of a copy that are under way at once."""
 READS_MAX = 5
 """How often the reading of a bucket begins anew because its log is cut meanwhile."""
+LOOK_S = 1.0
+"""Between two looks, while a copy waits for its rate, at whether its region and sender are still there."""
 ALL = "*"
 
 _log = logging.getLogger(__name__)
@@ -187,7 +189,11 @@ class WanCopies:
         try:
             async with aclosing(self._batches(copy)) as batches:
                 async for items in batches:
-                    await asyncio.sleep(pause_s(sent, loop.time() - began_at, copy.request.max_rate))
+                    leaves_at = loop.time() + pause_s(sent, loop.time() - began_at, copy.request.max_rate)
+                    while (left_s := leaves_at - loop.time()) > LOOK_S:
+                        await asyncio.sleep(LOOK_S)
+                        self._check(copy)
+                    await asyncio.sleep(left_s)
                     self._check(copy)
                     if len(under_way) >= WINDOW:
                         await under_way.popleft()

@@ -50,10 +50,10 @@ def wan_copy_region(
     if "*" in (region, sender_id):
         raise UsageError("* stands for all copies, with --cancel only: name a region and a gateway sender")
     request = WanCopyRequest(region=region, sender_id=sender_id, max_rate=max_rate, batch_size=batch_size)
-    started = client.call("POST", PATH, request)
-    if RUN not in started.data:
-        return started
     try:
+        started = client.call("POST", PATH, request)
+        if RUN not in started.data:
+            return started
         with shown(not session.printer.json, "copying") as show:
             ended = started if started.data[RUNNING] == "0" else _wait(client, started, show)
     except KeyboardInterrupt:
