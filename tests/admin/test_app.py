@@ -266,3 +266,15 @@ def test_a_put_into_a_full_disk_store_is_told_as_what_it_is(http: Http) -> None:
     http.servers.broken["s1"] = DiskStoreFullError("disk store DEFAULT is full")
     refused = http.refused("PUT", "/regions/plain/entry", {"value": "v"}, key="k")
     assert refused == (503, "disk store DEFAULT is full")
+
+
+def test_the_cluster_configuration(http: Http) -> None:
+    want = {"gateway_senders": [SENDER], "regions": [REGION]}
+    shown = http.ok("POST", "/cluster-configuration", want, plan=True).tables[0].rows
+    assert shown == [("create gateway-sender s2", "planned", ""), ("create region customer", "planned", "")]
+    http.ok("POST", "/cluster-configuration", want)
+    exported = msgspec.json.decode(http.ok("GET", "/cluster-configuration").data["Configuration"])
+    assert [region["name"] for region in exported["regions"]] == ["customer"]
+    http.ok("POST", "/cluster-configuration", {}, prune=True)
+    assert http.refused("POST", "/cluster-configuration", {"region": []})[0] == 400
+    assert http.refused("POST", "/cluster-configuration", {"regions": [REGION]})[0] == 400

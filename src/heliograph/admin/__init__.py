@@ -52,6 +52,8 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | DELETE | /async-event-queues/{queue} | | if_exists |
 | POST | /async-event-queues/{queue}/actions/{action} | | member, group |
 | GET | /gateways | | senders_only, receivers_only, member, group |
+| GET | /cluster-configuration | | |
+| POST | /cluster-configuration | ClusterConfiguration | prune, plan |
 
 `{name}` of a region is written without its leading `/`. A sender's `action` is start, stop, pause, resume or
 load-balance, and only start takes `clean_queues`; a receiver's is start or stop. `member` and `group` are
@@ -59,7 +61,11 @@ comma-separated names and exclude each other; flags are `true` or `false`. Of pa
 comma-separated ids in `event`, or `all` is true. A key is a query parameter because any text
 can be one, also one with slashes.
 
-Bodies are the structs of `model.attributes` and `model.queues`, and from `locator.requests`:
+The cluster configuration is answered as JSON in the data called `Configuration`. To apply one, the site is given what
+it lacks and changed where it differs; with `prune` it also loses what is not there; with `plan` that is only shown.
+
+Bodies are the structs of `model.attributes`, `model.queues` and `model.cluster_configuration`, and from
+`locator.requests`:
 
 * `RegionAlteration`: `gateway_sender_ids`, `async_event_queue_ids` (lists of ids; an empty list removes all),
   `entry_time_to_live_expiration`, `entry_idle_time_expiration` (seconds), `entry_..._action` (at least one of them);

@@ -40,6 +40,7 @@ from heliograph.model.attributes import (
     GatewaySenderAttributes,
     RegionAttributes,
 )
+from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.results import Result, failed
 
@@ -375,6 +376,27 @@ class WanCopyRoutes(Controller):
         return answer(await site.wan_copies.cancel(region, sender_id))
 
 
+class ConfigurationRoutes(Controller):
+    """The cluster configuration as a whole."""
+
+    path = "/cluster-configuration"
+    tags = ("cluster configuration",)
+
+    @get("/", status_code=OK)
+    async def export_configuration(self, site: Site) -> Answer:
+        """Return everything that is defined."""
+        return answer(await site.configuration.export())
+
+    @post("/", status_code=OK)
+    async def apply_configuration(
+        self, site: Site, data: JSONBody[ClusterConfiguration], prune: Flag = False, plan: Flag = False
+    ) -> Answer:
+        """Bring the site to what is defined, or show what that would change."""
+        if plan:
+            return answer(await site.configuration.plan(data, prune=prune))
+        return answer(await site.configuration.apply(data, prune=prune))
+
+
 def make_app(site: SiteAdmin) -> Litestar:
     """Return the application that administers `site`."""
     routes = [
@@ -387,6 +409,7 @@ def make_app(site: SiteAdmin) -> Litestar:
         ParkedRoutes,
         WanCopyRoutes,
         ReceiverRoutes,
+        ConfigurationRoutes,
     ]
     return Litestar(
         [Router(BASE, route_handlers=routes, guards=[refuse_unknown_query])],
