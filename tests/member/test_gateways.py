@@ -62,6 +62,7 @@ async def gateways_at(host: Host, state: SiteState, *hosted: HostedRegion) -> Ga
         registry=host.registry,
         regions=regions,
         state=lambda: state,
+        members=state.members.values,
         apply_parts=apply_parts,
         region=regions.__getitem__,
         find_receivers=host.find_receivers,

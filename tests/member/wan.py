@@ -99,6 +99,10 @@ class Host:
         self.routing(region)
         return frozenset({THERE})
 
+    def recipients(self, region: str, *, parallel: bool) -> frozenset[int]:
+        del parallel  # one sender, which runs
+        return self.remote_dsids(region)
+
     def serial_buckets(self, sender: str) -> list[SerialBucket]:
         return [
             SerialBucket(region, bucket, (region, bucket) not in self.unhosted)

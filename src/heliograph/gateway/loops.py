@@ -4,6 +4,10 @@ An event carries the site of its birth and the sites it was already sent to. A s
 N and what N was already sent; everything else it ships with all sites added that the region's senders lead to, because
 each of those gets the event from here. So in a mesh nobody forwards, in a ring an event stops before it would return,
 and in a star the hub forwards to every arm but the one it came from.
+
+A sender that is stopped adds no site: others may forward the event there, and when it starts again it sends the event
+itself, which the version then shows to be a duplicate. One that is paused, or whose site is away, does: its queue is
+the way that the event takes. On two ways that know nothing of each other an event may travel twice; it is applied once.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ def outgoing(part: Part, bucket: int, seq: int, recipients: tuple[int, ...]) -> 
     """Return the part as it leaves this site: its way and its birth written on it, its columns untouched.
 
     bucket, seq: of the record that holds the part here, which is its birth when it was born here.
-    recipients: the sites that all senders of the region lead to, sorted.
+    recipients: the sites that the region's senders lead to, but for those that are stopped, sorted.
     """
     if part.recipients:
         recipients = tuple(sorted({*part.recipients, *recipients}))

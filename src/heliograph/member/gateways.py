@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 from heliograph.engine.seam import Log, Registry
@@ -36,6 +36,7 @@ from heliograph.model.queues import QueueAttributes
 from heliograph.model.routing import Routing
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import oldest_running
+from heliograph.placement.senders import leads_out
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class GatewayHost:
         registry: Registry,
         regions: dict[str, HostedRegion],
         state: Callable[[], SiteState],
+        members: Callable[[], Collection[MemberInfo]],
         apply_parts: Callable[[str, int, tuple[Part, ...]], Awaitable[Done]],
         region: Callable[[str], HostedRegion],
         find_receivers: Callable[[int], Awaitable[messages.Receivers]],
@@ -75,6 +77,7 @@ class GatewayHost:
         self._regions = regions
         self._region = region
         self._state = state
+        self._members = members
 
     def log_of(self, region: str) -> Log:
         """Return the log that a region's buckets are in."""
@@ -97,6 +100,13 @@ class GatewayHost:
         senders = self._state().senders
         listed = self._region(region).attributes.gateway_sender_ids
         return frozenset(senders[name].remote_distributed_system_id for name in listed if name in senders)
+
+    def recipients(self, region: str, *, parallel: bool) -> frozenset[int]:
+        """Return the sites that a region's events leave for now, by senders that run; see `SenderHost.recipients`."""
+        senders = self._state().senders
+        listed = [senders[name] for name in self._region(region).attributes.gateway_sender_ids if name in senders]
+        members, at = self._members(), self.name if parallel else ""
+        return frozenset(each.remote_distributed_system_id for each in listed if leads_out(each, members, at))
 
     def serial_buckets(self, sender: str) -> list[SerialBucket]:
         """Return all that a serial sender ships."""

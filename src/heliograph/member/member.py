@@ -318,6 +318,10 @@ class Member:
         told = [member.address for member in members if member.kind == "locator"]
         return list(dict.fromkeys((*self.config.locators, *told)))
 
+    def _members(self) -> dict[str, MemberInfo]:
+        """Return the site's members, this one as it is now."""
+        return {**self._watcher.state.members, self.name: self._info()}
+
     def _info(self) -> MemberInfo:
         return MemberInfo(
             name=self.name,
@@ -375,7 +379,7 @@ class Member:
                 self._arranged.notify_all()
 
     async def _arrange(self, state: SiteState) -> None:
-        members = {**state.members, self.name: self._info()}
+        members = self._members()
         servers = servers_by_age(list(members.values()))
         self._sweeper.duty = servers[0].name == self.name
         await self._lives.keep(state, servers)
@@ -517,6 +521,7 @@ class Member:
             registry=self._registry,
             regions=self._regions,
             state=lambda: self._watcher.state,
+            members=lambda: self._members().values(),
             apply_parts=self._operations.apply_parts,
             region=self._operations.region,
             find_receivers=lambda dsid: self._ask_locators(messages.ReceiversQuery(dsid), messages.Receivers, 1.0),

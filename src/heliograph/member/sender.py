@@ -401,7 +401,7 @@ class GatewaySender:
     def _route(self, region: str) -> Route:
         """Look up what batches of a region say; every region was looked up before its first bucket is shipped."""
         try:
-            recipients = tuple(sorted(self._host.remote_dsids(region)))
+            recipients = tuple(sorted(self._host.recipients(region, parallel=self.attributes.parallel)))
             routing = self._host.routing(region)
             route = Route(routing.total, recipients, routing.resolver)
         except RegionNotFoundError:

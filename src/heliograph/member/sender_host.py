@@ -67,6 +67,13 @@ class SenderHost(Protocol):
         """Return the sites that the region's gateway senders lead to. Raises RegionNotFoundError."""
         ...
 
+    def recipients(self, region: str, *, parallel: bool) -> frozenset[int]:
+        """Return those of them that events leave for: not those whose senders are stopped. Raises RegionNotFoundError.
+
+        parallel: asked by a parallel sender, which ships what this member is primary of; else of all buckets.
+        """
+        ...
+
     def serial_buckets(self, sender: str) -> list[SerialBucket]:
         """Return every bucket of every region that lists a serial sender."""
         ...
