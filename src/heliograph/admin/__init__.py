@@ -61,8 +61,9 @@ comma-separated names and exclude each other; flags are `true` or `false`. Of pa
 comma-separated ids in `event`, or `all` is true. A key is a query parameter because any text
 can be one, also one with slashes.
 
-The cluster configuration is answered as JSON in the data called `Configuration`. To apply one, the site is given what
-it lacks and changed where it differs; with `prune` it also loses what is not there; with `plan` that is only shown.
+The cluster configuration is answered as JSON in the data called `Configuration`, beside `distributed-system-id`. To
+apply one, the site is given what it lacks and changed where it differs; with `prune` it also loses what is not there;
+with `plan` that is only shown.
 
 Bodies are the structs of `model.attributes`, `model.queues` and `model.cluster_configuration`, and from
 `locator.requests`:

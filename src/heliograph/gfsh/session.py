@@ -52,6 +52,10 @@ class Session:
         self.connection = Connection(AdminClient(url), url, locator)
         return self.connection
 
+    def aside(self) -> Session:
+        """Return a session like this one that is not connected, for a look at another site."""
+        return Session(self.printer)
+
     def disconnect(self) -> Connection | None:
         """Give the connection up and return what it was."""
         connection, self.connection = self.connection, None

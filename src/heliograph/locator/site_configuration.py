@@ -34,6 +34,8 @@ from heliograph.model.results import Result, Table
 
 CONFIGURATION = "Configuration"
 """Name of the answer that is the cluster configuration, as JSON."""
+DSID = "distributed-system-id"
+"""Name of the answer that is the site's number; `NO_SITE_ID` when it was given none."""
 COLUMNS = ("Change", "Status", "Message")
 
 
@@ -67,7 +69,8 @@ class ConfigurationAdmin:
 
     async def export(self) -> Result:
         """Return the cluster configuration as JSON, a `ClusterConfiguration`."""
-        return Result(data={CONFIGURATION: msgspec.json.encode(await self._read()).decode()})
+        configuration = msgspec.json.encode(await self._read()).decode()
+        return Result(data={DSID: str(self._cluster.dsid), CONFIGURATION: configuration})
 
     async def plan(self, want: ClusterConfiguration, *, prune: bool = False) -> Result:
         """Show what `apply` would do, and do nothing; ERROR when it would refuse."""
