@@ -38,6 +38,36 @@ def test_options_of_a_cache_that_joins() -> None:
     assert config.member.server_port == 40404
 
 
+def test_options_in_a_cache_xml_file_give_way_to_those_given(tmp_path: Path) -> None:
+    path = tmp_path / "cache.xml"
+    path.write_text(
+        '<cache><cache-server port="40777" bind-address="127.0.0.1"><group>a</group></cache-server></cache>'
+    )
+    config = read_options("app1", {"locators": "a[1]", "cache_xml_file": str(path), "groups": "b"})
+    assert (config.member.server_port, config.member.bind_address, config.member.groups) == (40777, "127.0.0.1", ("b",))
+
+
+def test_a_cache_xml_file_is_given_to_the_site_where_it_lacks_it(cache: heliograph.Cache, tmp_path: Path) -> None:
+    path = tmp_path / "cache.xml"
+    sender = '<cache><gateway-sender id="xml9" remote-distributed-system-id="9" batch-size="{}"/>'
+    region = '<region name="xml"><region-attributes gateway-sender-ids="xml9">{}</region-attributes></region></cache>'
+    options: CacheOptions = {
+        "locators": cache.locators, "bind_address": "127.0.0.1", "directory": str(tmp_path / "more"),
+        "cache_xml_file": str(path),
+    }  # fmt: skip
+    for batch_size in (7, 8):  # what could be altered is left as the site has it
+        path.write_text(sender.format(batch_size) + region.format(""))
+        with heliograph.Cache("more", **options) as more:
+            more.region("xml").put("k", "v")
+            assert cache.region("xml").get("k") == "v"
+    path.write_text(sender.format(7) + region.format('<partition-attributes total-num-buckets="3"/>'))
+    with (
+        pytest.raises(UsageError, match="region xml exists with other attributes"),
+        heliograph.Cache("more", **options),
+    ):
+        pass
+
+
 def test_options_of_a_cache_with_its_own_locator() -> None:
     config = read_options("app1", {"distributed_system_id": 2, "remote_locators": "a[1],b[2]", "http_service_port": 0})
     assert config.locator is not None
@@ -62,7 +92,7 @@ def test_options_of_a_cache_with_its_own_locator() -> None:
         ({"locators": "a[1]", "server_port": "40404"}, r"^server_port='40404': expected int, got str$"),
         (
             {"locators": "a[1]", "colour": "red"},
-            "^Cache has no option colour; its options are bind_address, directory, ",
+            "^Cache has no option colour; its options are bind_address, cache_xml_file, directory, ",
         ),
         ({"locators": 5}, r"^locators=5: give host\[port\], several of them separated by commas, or a list"),
         ({"locators": ("127.0.0.1", 10334)}, r"^locators=\('127.0.0.1', 10334\): give host"),

@@ -65,7 +65,7 @@ def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> Non
         (["connect", "--locator=127.0.0.1[1]"], "no locator answers at 127.0.0.1[1]: check that it is started"),
         (["connect", "--url=http://127.0.0.1:1"], "is that the HTTP port"),
         (["connect", "--locator=a[1]", "--url=http://b"], "either --locator or --url"),
-        (["start", "server", "--cache-xml-file=a.xml"], "--cache-xml-file is not available yet"),
+        (["start", "server", "--cache-xml-file=a.xml"], "a.xml can't be read: No such file"),
         (["start", "server", "--properties-file=a"], "--properties-file is not available yet"),
         (["start", "server", "--locators=a[1]", "--start-locator=b[2]"], "--start-locator is for a locator"),
         (["start", "server", "--locators=a[1]", "--remote-locators=b[2]"], "--remote-locators is for a locator"),

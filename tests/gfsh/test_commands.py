@@ -57,7 +57,7 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
          RegionAttributes(name="c", colocated_with="p", partition_resolver="string-prefix"), {"if_not_exists": False}),
     ),
     (
-        "create region --name=c --disk-store=wan",
+        "create region --name=c --disk-store=wan --enable-statistics --off-heap=false --scope=distributed-ack",
         ("POST", "/regions", RegionAttributes(name="c", disk_store="wan"), {"if_not_exists": False}),
     ),
     (
@@ -238,8 +238,8 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("create disk-store --name=wan --max-disk=-1", "max-disk -1: use 1 to 2147483647 MB, or 0 for no limit"),
         ("alter disk-store --name=wan", "Missing option '--max-disk'"),
         (
-            "create gateway-sender --id=ny --remote-distributed-system-id=2 --disk-synchronous=true",
-            "start the locator with --disk-synchronous=true",
+            "create gateway-sender --id=ny --remote-distributed-system-id=2 --disk-synchronous=false",
+            "start the locator with disk-synchronous=true",
         ),
         (
             "create gateway-sender --id=ny --remote-distributed-system-id=2 --dispatcher-threads=3",
@@ -252,7 +252,10 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("create region --name=c --entry-idle-time-expiration-action=local-destroy", "copies of the region differ"),
         ("create region --name=c --region-idle-time-expiration=9", "is not offered: entries expire one by one"),
         ("create region --name=c --eviction-action=local-destroy", "is not offered: nothing is evicted"),
-        ("create region --name=c --enable-statistics", "is not offered: entries expire without it; leave it out"),
+        (
+            "create region --name=c --enable-statistics=false",
+            "is not offered (only true): entries expire without it; leave it out",
+        ),
         ("alter region --name=c --region-time-to-live-expiration-action=destroy", "entries expire one by one"),
         ("alter region --name=c", "alter region needs an option to change"),
         ("remove --region=c", "remove needs either --key or --all"),

@@ -56,6 +56,7 @@ class Cache(Opened):
             member = Member(config)
             await member.start()
             closing.push_async_callback(member.stop)
+            await member.adopt(self._config.configuration)
             self._member, self._closing = member, closing.pop_all()
 
     async def close(self) -> None:

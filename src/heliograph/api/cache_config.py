@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypedDict
 
 import msgspec
 
 from heliograph.api.options import Addresses, check_known, check_timeout, checked, read_addresses, read_names
+from heliograph.config.cache_xml import CacheXml, read_cache_xml
 from heliograph.errors import UsageError
 from heliograph.locator.config import LOCATOR_PORT, LocatorConfig
 from heliograph.member.config import MemberConfig
+from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.ids import Address, check_name
 
 LOCATOR_OPTIONS = (
@@ -37,6 +41,7 @@ class CacheOptions(TypedDict, total=False):
     directory: where its engine keeps its files, a directory named like the cache when not said.
     server_port, bind_address, hostname_for_clients, redundancy_zone, locator_wait_time: see `MemberConfig`.
     groups: names, or a text with commas.
+    cache_xml_file: a cache.xml: the site is given what it defines and lacks; options given here win over its own.
     timeout_s: how long an operation may take.
     distributed_system_id and what follows it: of the locator in this process, see `LocatorConfig`.
     """
@@ -50,6 +55,7 @@ class CacheOptions(TypedDict, total=False):
     groups: str | Iterable[str]
     redundancy_zone: str
     locator_wait_time: int
+    cache_xml_file: str
     timeout_s: float
     distributed_system_id: int
     remote_locators: Addresses
@@ -66,17 +72,24 @@ class CacheOptions(TypedDict, total=False):
 
 
 class CacheConfig(msgspec.Struct, frozen=True):
-    """What runs in this process: a member, and the site's locator unless there are others."""
+    """What runs in this process: a member, and the site's locator unless there are others.
+
+    configuration: what the member adds to the site's definitions.
+    """
 
     member: MemberConfig
     locator: LocatorConfig | None
+    configuration: ClusterConfiguration = ClusterConfiguration()
 
 
 def read_options(name: str, options: CacheOptions) -> CacheConfig:
     """Sort and check the options of a cache. Raises UsageError for one that is unknown, unfit or without effect."""
     check_known("Cache", options, CacheOptions.__annotations__)
     check_name("member", name)
-    given: dict[str, Any] = {"name": name, "directory": name, **options}
+    file = _read_cache_xml(options)
+    configuration = file.configuration
+    given: dict[str, Any] = {"name": name, "directory": name, **file.server, **options}
+    given.pop("cache_xml_file", None)
     given["groups"] = read_names("groups", given.get("groups", ()))
     if "timeout_s" in given:
         given["write_timeout_ms"] = round(check_timeout(given.pop("timeout_s")) * 1000)
@@ -87,7 +100,7 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
         idle = ["start_locator"] * bool(start_locator) + list(of_locator)
         if idle:
             raise UsageError(f"{', '.join(idle)}: for a cache that starts a locator of its own, without locators=")
-        return CacheConfig(checked(MemberConfig, "Cache", {**given, "locators": locators}), None)
+        return CacheConfig(checked(MemberConfig, "Cache", {**given, "locators": locators}), None, configuration)
     if len(start_locator) > 1:
         raise UsageError("start_locator: one locator is started, so give one address")
     where = start_locator[0] if start_locator else Address("", LOCATOR_PORT)
@@ -95,4 +108,10 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
     of_locator["remote_locators"] = read_addresses("remote_locators", of_locator.get("remote_locators", ""))
     of_locator |= {"name": f"{name}-locator", "port": where.port, "bind_address": where.host}
     of_locator |= {"directory": member.directory, "hostname_for_clients": member.hostname_for_clients}
-    return CacheConfig(member, checked(LocatorConfig, "Cache", of_locator))
+    return CacheConfig(member, checked(LocatorConfig, "Cache", of_locator), configuration)
+
+
+def _read_cache_xml(given: CacheOptions) -> CacheXml:
+    """Read the file that is given, if one is."""
+    path = given.get("cache_xml_file")
+    return CacheXml(configuration=ClusterConfiguration()) if path is None else read_cache_xml(Path(path), os.environ)

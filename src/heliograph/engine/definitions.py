@@ -1,15 +1,29 @@
-"""How a definition (of a disk store, a region, a gateway) gets into the registry, whoever writes it."""
+"""How definitions (of disk stores, regions, gateways) get into the registry and out of it, whoever does it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import msgspec
 
-from heliograph.engine.seam import Registry
-from heliograph.model.attributes import DiskStoreAttributes, GatewayReceiverAttributes, RegionAttributes
+from heliograph.engine.seam import Item, Registry
+from heliograph.model.attributes import (
+    DiskStoreAttributes,
+    GatewayReceiverAttributes,
+    GatewaySenderAttributes,
+    RegionAttributes,
+)
+from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.definitions import Attributes
 from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import (
+    CONFIG,
+    CONFIG_QUEUES,
     CONFIG_RECEIVER,
+    CONFIG_REGIONS,
+    CONFIG_SENDERS,
+    CONFIG_STORES,
     RegionEntry,
     decode_entry,
     encode_entry,
@@ -19,6 +33,8 @@ from heliograph.model.registry import (
     sender_key,
     store_key,
 )
+
+T = TypeVar("T")
 
 
 def definition_key(attributes: Attributes) -> str:
@@ -52,3 +68,20 @@ async def read_definition(registry: Registry, like: Attributes) -> Attributes | 
     if isinstance(like, RegionAttributes):
         return decode_entry(item.value, RegionEntry).attributes
     return decode_entry(item.value, type(like))
+
+
+async def read_configuration(registry: Registry) -> ClusterConfiguration:
+    """Return all definitions. Raises UnavailableError."""
+    items = await registry.items(CONFIG)
+    receiver = items.get(CONFIG_RECEIVER)
+    return ClusterConfiguration(
+        disk_stores=_below(items, CONFIG_STORES, DiskStoreAttributes),
+        gateway_senders=_below(items, CONFIG_SENDERS, GatewaySenderAttributes),
+        async_event_queues=_below(items, CONFIG_QUEUES, AsyncEventQueueAttributes),
+        regions=tuple(entry.attributes for entry in _below(items, CONFIG_REGIONS, RegionEntry)),
+        gateway_receiver=decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None,
+    )
+
+
+def _below(items: Mapping[str, Item], prefix: str, kind: type[T]) -> tuple[T, ...]:
+    return tuple(decode_entry(item.value, kind) for key, item in items.items() if key.startswith(f"{prefix}."))

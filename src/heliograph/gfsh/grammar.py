@@ -17,6 +17,7 @@ import msgspec
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, parse_addresses
 from heliograph.model.plugins import split_plugins
+from heliograph.model.refusals import Refusal, check_refused
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -215,16 +216,16 @@ def attributes(
     return decorate
 
 
-def refused(reasons: Mapping[str, str]) -> Callable[[F], F]:
-    """Have a command refuse options that GemFire's has, and that mean nothing here: option -> why not."""
+def refused(options: Mapping[str, Refusal]) -> Callable[[F], F]:
+    """Have a command refuse options that GemFire's has, and that mean nothing here (`model.refusals`), by name."""
 
     def refuse(_: click.Context, param: click.Parameter, value: object) -> None:
         if value is not None:
-            raise UsageError(f"{param.opts[0]} is not offered: {reasons[param.opts[0]]}")
+            check_refused(param.opts[0], options[param.opts[0].removeprefix("--")], value or "true")
 
     def decorate(function: F) -> F:
-        for name in reasons:
-            function = click.option(name, hidden=True, expose_value=False, callback=refuse)(function)
+        for name in options:
+            function = click.option(f"--{name}", hidden=True, expose_value=False, callback=refuse)(function)
         return function
 
     return decorate

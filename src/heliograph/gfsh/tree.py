@@ -30,6 +30,7 @@ MODULES = (
     "heliograph.gfsh.commands.receivers",
     "heliograph.gfsh.commands.queues",
     "heliograph.gfsh.commands.topology",
+    "heliograph.gfsh.commands.configuration",
     "heliograph.gfsh.demo.command",
     "heliograph.gfsh.bench.command",
 )

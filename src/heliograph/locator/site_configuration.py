@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from heliograph.engine.definitions import read_configuration
 from heliograph.errors import HeliographError
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import QueueAlteration, RegionAlteration, SenderAlteration, StoreAlteration
@@ -20,7 +21,6 @@ from heliograph.locator.site_regions import RegionAdmin
 from heliograph.locator.site_senders import SenderAdmin
 from heliograph.locator.site_stores import StoreAdmin
 from heliograph.model.attributes import (
-    QUEUE_PREFIX,
     DiskStoreAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
@@ -29,7 +29,6 @@ from heliograph.model.attributes import (
 from heliograph.model.cluster_configuration import ClusterConfiguration, Plan, Step, merged, plan
 from heliograph.model.definitions import Attributes
 from heliograph.model.queues import AsyncEventQueueAttributes
-from heliograph.model.registry import CONFIG_RECEIVER, decode_entry
 from heliograph.model.results import Result, Table
 
 CONFIGURATION = "Configuration"
@@ -69,7 +68,7 @@ class ConfigurationAdmin:
 
     async def export(self) -> Result:
         """Return the cluster configuration as JSON, a `ClusterConfiguration`."""
-        configuration = msgspec.json.encode(await self._read()).decode()
+        configuration = msgspec.json.encode(await read_configuration(self._cluster.registry)).decode()
         return Result(data={DSID: str(self._cluster.dsid), CONFIGURATION: configuration})
 
     async def plan(self, want: ClusterConfiguration, *, prune: bool = False) -> Result:
@@ -98,7 +97,7 @@ class ConfigurationAdmin:
         return Result(tables=[Table(COLUMNS, rows)]) if rows else Result(info=["Nothing to change."])
 
     async def _plan(self, want: ClusterConfiguration, *, prune: bool) -> Plan:
-        have = await self._read()
+        have = await read_configuration(self._cluster.registry)
         planned = plan(have, want, prune=prune)
         if not planned.conflicts:
             (want if prune else merged(have, want)).check(self._cluster.dsid)
@@ -115,14 +114,3 @@ class ConfigurationAdmin:
             return False, str(exc)
         failures = [f"{row[0]}: {row[2]}" for table in result.tables for row in table.rows if row[1] == "ERROR"]
         return result.status == "OK", "; ".join(failures)
-
-    async def _read(self) -> ClusterConfiguration:
-        receiver = await self._cluster.registry.get(CONFIG_RECEIVER)
-        senders = await self._cluster.senders()
-        return ClusterConfiguration(
-            disk_stores=tuple((await self._cluster.stores()).values()),
-            gateway_senders=tuple(each for id_, each in senders.items() if not id_.startswith(QUEUE_PREFIX)),
-            async_event_queues=tuple((await self._cluster.queues()).values()),
-            regions=tuple((await self._cluster.regions()).values()),
-            gateway_receiver=decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None,
-        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from heliograph.engine.definitions import create_definition, definition_key, read_definition
+from heliograph.engine.definitions import create_definition, definition_key, read_configuration, read_definition
 from heliograph.engine.seam import Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.link import messages
@@ -27,6 +27,7 @@ from heliograph.model.attributes import (
     check_region_store,
     check_sender_store,
 )
+from heliograph.model.cluster_configuration import ClusterConfiguration, merged, plan
 from heliograph.model.definitions import Attributes, check_gateway_at_site, exists_already, subject_of
 from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.placement.senders import check_sender_servers
@@ -83,6 +84,22 @@ class Configuring:
             if revision is not None:
                 await self._take_back(definition_key(attributes), revision)
             raise
+
+    async def adopt(self, want: ClusterConfiguration) -> None:
+        """Add what is wanted and not there; what was altered since it was created stays as it is.
+
+        Raises UsageError as `create`, before anything is added where it can be told.
+        """
+        have = await read_configuration(self._registry)
+        planned = plan(have, want)
+        if planned.conflicts:
+            raise UsageError("; ".join(planned.conflicts))
+        merged(have, want).check(self._site)
+        for step in planned.steps:
+            if step.kind == "create":
+                await self.create(step.definition)
+            else:
+                _log.warning("left as the site has it step=%r", str(step))
 
     def _check(self, attributes: Attributes) -> None:
         """Raise UsageError when a definition does not fit with what there is."""

@@ -48,6 +48,7 @@ from heliograph.model.attributes import (
     RegionAttributes,
 )
 from heliograph.model.batch import Record
+from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.definitions import Attributes
 from heliograph.model.engine_tls import EngineTls
 from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, Address, Seq
@@ -454,6 +455,10 @@ class Member:
     async def configure(self, attributes: Attributes) -> None:
         """Add to the cluster configuration and return when this member has taken it up; see `Configuring.create`."""
         await self._configuring.create(attributes)
+
+    async def adopt(self, want: ClusterConfiguration) -> None:
+        """Add what is missing to the cluster configuration; see `Configuring.adopt`."""
+        await self._configuring.adopt(want)
 
     async def _take_up(self, condition: Callable[[], bool], what: str) -> None:
         """Become what the registry says now, until a condition holds. Raises UnavailableError."""

@@ -177,17 +177,18 @@ def _unlike(before: Attributes | None, after: Attributes) -> list[str]:
 
 
 def _canonical(region: RegionAttributes) -> RegionAttributes:
-    """Return a region as every spelling of it is kept: names without a leading `/`, copies only where they matter."""
+    """Return a region in the one spelling that is kept: names without a leading `/`, one copy as a type."""
+    type_, copies = region.type, region.redundant_copies
+    if not region.replicated:
+        type_ = "_".join(["PARTITION"] + ["REDUNDANT"] * (region.copies == 1) + ["PERSISTENT"] * region.persistent)
+        copies = region.copies if region.copies > 1 else None
     return msgspec.structs.replace(
         region,
         name=check_region_name(region.name),
         colocated_with=region.colocated_with and check_region_name(region.colocated_with),
-        redundant_copies=None if region.copies == _copies_of_type(region) else region.redundant_copies,
+        type=type_,
+        redundant_copies=copies,
     )
-
-
-def _copies_of_type(region: RegionAttributes) -> int:
-    return RegionAttributes(name=region.name, type=region.type).copies
 
 
 def _by_name(definitions: Iterable[A]) -> dict[str, A]:

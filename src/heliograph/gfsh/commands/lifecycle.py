@@ -33,6 +33,7 @@ _HELPS = {
     "remote_locators": "Locators of other sites.",
 }
 LOCATOR_LOOK_S = 0.2
+SERVER_PORT = 40404
 _JAVA_PROPERTIES = {"distributed-system-id": "distributed_system_id", "remote-locators": "remote_locators"}
 """Properties that GemFire's operators give as --J=-Dgemfire.<property>=<value>, and our fields."""
 
@@ -86,7 +87,7 @@ def _unavailable(ctx: click.Context, param: click.Parameter, value: str | None) 
 @command("start server")
 @click.option("--name", help=_HELPS["name"])
 @click.option("--dir", "directory", help=_HELPS["directory"])
-@click.option("--server-port", type=PORT, default=40404, help="Port to listen on; 0: a free one. [default: 40404]")
+@click.option("--server-port", type=PORT, help=f"Port to listen on; 0: a free one. [default: {SERVER_PORT}]")
 @click.option("--server-bind-address", "bind_address", help="Interface to listen on; by default every one.")
 @click.option("--hostname-for-clients", help=_HELPS["hostname_for_clients"])
 @click.option("--server-groups", "--groups", "--group", "groups", type=TEXT_LIST, help="Groups that it belongs to.")
@@ -99,7 +100,7 @@ def _unavailable(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--http-service-port", type=PORT, help="Port of the admin API of a locator inside; 0: a free one.")
 @click.option("--http-service-bind-address", help=_HELPS["http_service_bind_address"] + " [default: 127.0.0.1]")
 @_java
-@click.option("--cache-xml-file", callback=_unavailable, expose_value=False, help="Not available yet.")
+@click.option("--cache-xml-file", help="A cache.xml: the site is given what it defines and lacks.")
 @click.option("--properties-file", callback=_unavailable, expose_value=False, help="Not available yet.")
 @click.pass_obj
 def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> Result:
@@ -107,6 +108,7 @@ def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> 
     from heliograph.api.cache_config import read_options
 
     fields = _placed("server", _with_java(given(options), java))
+    fields.setdefault("server_port", _port_of(fields))
     locators = fields.get("locators") or (() if "start_locator" in fields else _connected_locator(session))
     if locators:
         fields = _joining({**fields, "locators": locators})
@@ -114,6 +116,15 @@ def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> 
     options = {option: _text(value) for option, value in fields.items()}
     read_options(name, cast("CacheOptions", options))
     return _start("server", name, fields["directory"], options)[1]
+
+
+def _port_of(fields: dict[str, Any]) -> int:
+    """Return the port of a server that is given none: that of its cache.xml, if it has one."""
+    if "cache_xml_file" not in fields:
+        return SERVER_PORT
+    from heliograph.config.cache_xml import read_cache_xml
+
+    return int(read_cache_xml(Path(fields["cache_xml_file"]), os.environ).server.get("server_port", SERVER_PORT))
 
 
 def _text(value: Any) -> Any:

@@ -13,6 +13,7 @@ from heliograph.gfsh.commands.targets import query_of, targets
 from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import QueueAction, QueueAlteration
+from heliograph.model import refusals
 from heliograph.model.ids import check_name
 from heliograph.model.plugins import with_parameters
 from heliograph.model.queues import AsyncEventQueueAttributes
@@ -48,12 +49,7 @@ def _path(queue: str) -> str:
     "--listener-param", "parameters", multiple=True,
     help="A parameter of the listener that is a text: name#value; may be given several times.",
 )  # fmt: skip
-@refused(
-    {
-        "--disk-synchronous": "start the locator with --disk-synchronous=true to have all that the site writes synced",
-        "--forward-expiration-destroy": "what expires is no event, and enters no queue",
-    }
-)
+@refused(refusals.QUEUE)
 @click.pass_obj
 def create_queue(session: Session, /, parameters: tuple[str, ...], **options: Any) -> Result:
     """Create an async event queue on every server of the site."""

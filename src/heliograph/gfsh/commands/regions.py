@@ -10,6 +10,7 @@ import click
 from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import RegionAlteration
+from heliograph.model import refusals
 from heliograph.model.attributes import REGION_TYPES, RegionAttributes
 from heliograph.model.ids import check_region_name
 from heliograph.model.results import Result
@@ -22,18 +23,6 @@ _EXPIRATION = {
     "entry_idle_time_expiration_action": "What becomes of it then.",
 }
 _ACTIONS = {field: ("DESTROY", "INVALIDATE") for field in _EXPIRATION if field.endswith("_action")}
-_whole = "entries expire one by one, with --entry-time-to-live-expiration or --entry-idle-time-expiration"
-_evicted = "nothing is evicted; give the servers enough memory, or let entries expire"
-_REFUSED = {
-    f"--{option}": _whole
-    for kind in ("time-to-live", "idle-time")
-    for option in (f"region-{kind}-expiration", f"region-{kind}-expiration-action", f"entry-{kind}-custom-expiry")
-}
-_REFUSED_AT_CREATION = {
-    **_REFUSED,
-    **{f"--eviction-{each}": _evicted for each in ("action", "entry-count", "max-memory", "object-sizer")},
-    "--enable-statistics": "entries expire without it; leave it out",
-}
 _name = click.option("--name", required=True, help="The region.")
 
 
@@ -60,7 +49,7 @@ def region_path(name: str) -> str:
     spelled=_SENDER_IDS,
     choices={"type": REGION_TYPES, **_ACTIONS},
 )
-@refused(_REFUSED_AT_CREATION)
+@refused(refusals.REGION)
 @click.option(
     "--if-not-exists", "--skip-if-exists", "if_not_exists", type=BOOLEAN, default=False,
     help="Succeed when the region exists. [default: false]",
@@ -84,7 +73,7 @@ def create_region(session: Session, /, if_not_exists: bool, **options: Any) -> R
     spelled=_SENDER_IDS,
     choices=_ACTIONS,
 )
-@refused({**_REFUSED, "--eviction-max": _evicted})
+@refused({**refusals.EXPIRATION, "eviction-max": refusals.EVICTED})
 @click.pass_obj
 def alter_region(session: Session, /, name: str, **options: Any) -> Result:
     """Change a region's gateway senders and async event queues, or when its entries expire."""

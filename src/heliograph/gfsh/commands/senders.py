@@ -12,6 +12,7 @@ from heliograph.gfsh.commands.targets import query_of, targets
 from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import SenderAlteration
+from heliograph.model import refusals
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.ids import check_name
 from heliograph.model.results import Result
@@ -59,9 +60,7 @@ def _path(sender: str) -> str:
     _HELPS,
     spelled={"members": ("member", "members"), "groups": ("group", "groups"), **PLUGINS_SPELLED},
 )
-@refused(
-    {"--disk-synchronous": "start the locator with --disk-synchronous=true to have all that the site writes synced"}
-)
+@refused(refusals.SENDER)
 @click.pass_obj
 def create_sender(session: Session, /, **options: Any) -> Result:
     """Create a gateway sender on every server of the site."""

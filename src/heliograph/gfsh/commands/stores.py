@@ -10,6 +10,7 @@ import click
 from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import StoreAlteration
+from heliograph.model import refusals
 from heliograph.model.attributes import DiskStoreAttributes
 from heliograph.model.ids import check_name
 from heliograph.model.results import Result
@@ -20,21 +21,6 @@ _HELPS = {
 }
 _name = click.option("--name", required=True, help=_HELPS["name"])
 
-_ENGINE_WRITES = "the site's engine writes the files, in its own way"
-_REFUSED = {
-    "--dir": "a disk store is in the site's engine, which has one directory; give its size with --max-disk",
-    "--auto-compact": "logs are always cut below what is still needed",
-    "--compaction-threshold": "logs are always cut below what is still needed",
-    "--allow-force-compaction": "logs are always cut below what is still needed",
-    "--max-oplog-size": _ENGINE_WRITES,
-    "--queue-size": "a write is in the log before it is answered; nothing is queued for the disk",
-    "--time-interval": "a write is in the log before it is answered; nothing waits for the disk",
-    "--write-buffer-size": _ENGINE_WRITES,
-    "--disk-usage-warning-percentage": "it would watch a whole disk; --max-disk limits the store",
-    "--disk-usage-critical-percentage": "it would watch a whole disk and stop the member; --max-disk refuses writes",
-    "--group": "a disk store is the whole site's",
-}
-
 
 def _path(name: str) -> str:
     return f"/disk-stores/{quote(check_name('disk store', name.strip()))}"
@@ -42,7 +28,7 @@ def _path(name: str) -> str:
 
 @command("create disk-store")
 @attributes(DiskStoreAttributes, _HELPS)
-@refused(_REFUSED)
+@refused(refusals.DISK_STORE)
 @click.pass_obj
 def create_store(session: Session, /, **options: Any) -> Result:
     """Create a disk store: a log of its own, for regions that name it."""
@@ -61,7 +47,7 @@ def alter_store(session: Session, /, name: str, **options: Any) -> Result:
 @command("destroy disk-store")
 @_name
 @click.option("--if-exists", type=BOOLEAN, default=False, help="Succeed when there is none. [default: false]")
-@refused({"--group": _REFUSED["--group"]})
+@refused({"group": refusals.DISK_STORE["group"]})
 @click.pass_obj
 def destroy_store(session: Session, name: str, if_exists: bool) -> Result:
     """Destroy a disk store that no region uses."""
@@ -77,7 +63,7 @@ def list_stores(session: Session) -> Result:
 
 @command("describe disk-store")
 @_name
-@refused({"--member": _REFUSED["--group"]})
+@refused({"member": refusals.DISK_STORE["group"]})
 @click.pass_obj
 def describe_store(session: Session, name: str) -> Result:
     """Show a disk store's limit, how much of it is used, and the regions in it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from heliograph.errors import HeliographError, UsageError
 from heliograph.gfsh.commands.connection import connect_to
+from heliograph.gfsh.consent import agreed
 from heliograph.gfsh.grammar import BOOLEAN, command
 from heliograph.gfsh.session import Session
 from heliograph.model.results import Result, Table, failed
@@ -67,7 +67,7 @@ def apply(session: Session, file: str, prune: bool, yes: bool) -> Result:
         return planned
     if not session.printer.json:
         session.printer.show(planned)
-    if not (yes or session.printer.json or _agreed()):
+    if not (yes or session.printer.json or agreed("Make these changes?")):
         return failed("nothing was changed")
     return _ask_all(session, topology.sites, lambda client, site: client.call(
         "POST", PATH, site.configuration, {"prune": prune}
@@ -144,11 +144,6 @@ def _look(topology: Topology) -> list[Finding]:
 def _findings(found: Sequence[Finding]) -> list[Table]:
     rows: list[tuple[str, ...]] = [(each.level, each.site, each.message) for each in found]
     return [Table(("Level", "Site", "Finding"), rows)] if rows else []
-
-
-def _agreed() -> bool:
-    """Ask on a terminal; elsewhere the answer is yes, as of gfsh's questions (gfsh.md §1.2)."""
-    return not sys.stdin.isatty() or click.confirm("Make these changes?", default=True)
 
 
 COMMANDS = (lint, plan, apply)

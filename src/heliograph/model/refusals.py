@@ -1,0 +1,124 @@
+"""Options that GemFire has and that mean nothing here, each with the reason, whoever brings them: a command or a file.
+
+An option may still be given with a value that says what is done anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from heliograph.errors import UsageError
+
+
+class Refusal(NamedTuple):
+    """reason: why it is not offered, and what to do instead. unless: values, in lower case, that ask for nothing."""
+
+    reason: str
+    unless: tuple[str, ...] = ()
+
+
+def check_refused(shown: str, refusal: Refusal, value: object) -> None:
+    """Raise UsageError unless an option, `shown` as the user wrote it, asks for nothing but what is done anyway."""
+    if str(value).lower() in refusal.unless:
+        return
+    besides = f" (only {' or '.join(refusal.unless)})" if refusal.unless else ""
+    raise UsageError(f"{shown} is not offered{besides}: {refusal.reason}")
+
+
+_WHOLE = Refusal("entries expire one by one, by entry-time-to-live or entry-idle-time")
+EVICTED = Refusal("nothing is evicted; give the servers enough memory, or let entries expire")
+_SYNCHRONOUS = Refusal(
+    "what is acknowledged is in the engine's files; start the locator with disk-synchronous=true to have all that the "
+    "site writes synced to the disk, too",
+    ("true",),
+)
+_COMPACTED = Refusal("logs are always cut below what is still needed")
+_ENGINE_WRITES = Refusal("the site's engine writes the files, in its own way")
+_MEMORY = Refusal("values are all in memory; the servers' memory is the bound")
+_TRANSACTIONS = Refusal("there are no transactions", ("false",))
+_PLACED = Refusal("copies are made again at once, wherever there is a server for them")
+_CODE = Refusal("no code of yours runs inside a write: use listeners, or an async event queue")
+_WIRE = Refusal("clients and members speak one protocol, which needs no such setting")
+
+EXPIRATION: Mapping[str, Refusal] = {
+    **dict.fromkeys(
+        (f"region-{kind}-expiration{ending}" for kind in ("time-to-live", "idle-time") for ending in ("", "-action")),
+        _WHOLE,
+    ),
+    **dict.fromkeys((f"entry-{kind}-custom-expiry" for kind in ("time-to-live", "idle-time")), _WHOLE),
+}
+"""Options of create and alter region."""
+REGION: Mapping[str, Refusal] = {
+    **EXPIRATION,
+    **dict.fromkeys(
+        ("eviction-action", "eviction-entry-count", "eviction-max-memory", "eviction-object-sizer"), EVICTED
+    ),
+    "enable-statistics": Refusal("entries expire without it; leave it out", ("true",)),
+    "enable-concurrency-checks": Refusal("versions decide every conflict between sites", ("true",)),
+    "enable-synchronous-disk": _SYNCHRONOUS,
+    "enable-async-conflation": Refusal("no member is ever sent less than every event", ("false",)),
+    "enable-subscription-conflation": Refusal("listeners are told every event", ("false",)),
+    "enable-multicast": Refusal("members talk over TCP", ("false",)),
+    "enable-cloning": Refusal("every reader gets a value of its own", ("true",)),
+    "off-heap": Refusal("Python has one heap", ("false",)),
+    "concurrency-level": Refusal("a bucket has one writer, and total-num-buckets says how many there are"),
+    "local-max-memory": _MEMORY,
+    "total-max-memory": _MEMORY,
+    "recovery-delay": _PLACED,
+    "startup-recovery-delay": _PLACED,
+    "scope": Refusal("a write is acknowledged when it is in the log", ("distributed-ack",)),
+    "key-constraint": Refusal("keys are text, whole numbers or bytes"),
+    "value-constraint": Refusal("values are whatever msgpack carries"),
+    "compressor": Refusal("values are kept as they are; compress them in the program"),
+    **dict.fromkeys(("cache-loader", "cache-writer", "partition-listener"), _CODE),
+    "cache-listener": Refusal("listen from a program (region.listen), or create an async event queue"),
+    "template-region": Refusal("give the attributes themselves"),
+}
+"""Options of create region."""
+DISK_STORE: Mapping[str, Refusal] = {
+    "dir": Refusal("a disk store is in the site's engine, which has one directory; give its size with max-disk"),
+    "auto-compact": _COMPACTED._replace(unless=("true",)),
+    "compaction-threshold": _COMPACTED,
+    "allow-force-compaction": _COMPACTED._replace(unless=("false",)),
+    "max-oplog-size": _ENGINE_WRITES,
+    "queue-size": Refusal("a write is in the log before it is answered; nothing is queued for the disk", ("0",)),
+    "time-interval": Refusal("a write is in the log before it is answered; nothing waits for the disk"),
+    "write-buffer-size": _ENGINE_WRITES,
+    "disk-usage-warning-percentage": Refusal("it would watch a whole disk; max-disk limits the store"),
+    "disk-usage-critical-percentage": Refusal(
+        "it would watch a whole disk and stop the member; max-disk refuses writes"
+    ),
+    "group": Refusal("a disk store is the whole site's"),
+}
+"""Options of create disk-store."""
+SENDER: Mapping[str, Refusal] = {
+    "disk-synchronous": _SYNCHRONOUS,
+    "group-transaction-events": _TRANSACTIONS,
+    "enforce-threads-connect-same-receiver": Refusal(
+        "what stays in order does not depend on which receiver a dispatcher is linked to", ("false",)
+    ),
+}
+"""Options of create gateway-sender."""
+QUEUE: Mapping[str, Refusal] = {
+    "disk-synchronous": _SYNCHRONOUS,
+    "forward-expiration-destroy": Refusal("what expires is no event, and enters no queue", ("false",)),
+}
+"""Options of create async-event-queue."""
+CACHE_SERVER: Mapping[str, Refusal] = {
+    "max-connections": Refusal("a server takes 4096 links"),
+    "maximum-time-between-pings": Refusal("a client that is silent for 15 s is gone"),
+    **dict.fromkeys(
+        (
+            "socket-buffer-size",
+            "max-threads",
+            "maximum-message-count",
+            "message-time-to-live",
+            "load-poll-interval",
+            "tcp-no-delay",
+            "notify-by-subscription",
+        ),
+        _WIRE,
+    ),
+}
+"""Attributes of cache-server that a server does not have."""
