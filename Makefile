@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 TEST_SEEDS ?= 200
 SEEDS ?= 2000
+GRAPHS ?= 1000
 RUNS ?= 50
 FIRST_SEED ?= 0
 
@@ -18,6 +19,8 @@ test: .venv/ready
 
 soak: .venv/ready
 	$(BIN)/pytest tests/sim/test_campaign.py -n 2 -q --seeds=$(SEEDS) --first-seed=$(FIRST_SEED)
+	$(BIN)/pytest tests/sim/test_graphs.py -k any_graph -n 2 -q --graphs=$(GRAPHS) --first-seed=$(FIRST_SEED)
+	$(BIN)/pytest tests/sim/test_topologies.py -n 2 -q --most-sites=9
 	$(BIN)/pytest tests/system/test_histories.py -k right -q --runs=$(RUNS) --first-seed=$(FIRST_SEED)
 
 check: .venv/ready

@@ -7,13 +7,20 @@ import threading
 
 import pytest
 
-SEEDS = {"campaign_seed": ("--seeds", 16, "simulated sites"), "history_seed": ("--runs", 2, "sites of real processes")}
+SEEDS = {
+    "campaign_seed": ("--seeds", 16, "simulated sites"),
+    "graph_seed": ("--graphs", 8, "simulated sites that any graph connects"),
+    "history_seed": ("--runs", 2, "sites of real processes"),
+}
 """Argument of a test -> the option that says how many seeds it gets, how many it gets without, and what they are of."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     for option, default, what in SEEDS.values():
         parser.addoption(option, type=int, default=default, help=f"so many seeds, from --first-seed on, of {what}")
+    parser.addoption(
+        "--most-sites", type=int, default=4, help="every topology is tried with up to so many sites, 2 to 9"
+    )
     parser.addoption("--first-seed", type=int, default=0, help="the first seed to run")
 
 
@@ -24,6 +31,8 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "site_count" in metafunc.fixturenames:
+        metafunc.parametrize("site_count", range(2, metafunc.config.getoption("--most-sites") + 1))
     first = metafunc.config.getoption("--first-seed")
     for argument, (option, _, _) in SEEDS.items():
         if argument in metafunc.fixturenames:

@@ -188,6 +188,29 @@ def test_a_refused_region_waits_then_probes_with_one_batch_while_others_go_on() 
     assert (refused.floor, refused.readable, other.readable) == (1, True, True)
 
 
+def test_what_was_in_flight_when_a_batch_was_refused_does_not_open_its_region() -> None:
+    """As when events of one site are refused for its clock, and those of others are taken: all would be sent again."""
+    bench = Bench(batch_size=1)
+    queue = bench.add()
+    for key in "abc":
+        bench.offer(key)
+    batches = [bench.next() for _ in "abc"]
+    first, second, third = (batch.batch_id for batch in batches if batch is not None)
+    bench.refuse(first)
+    assert not bench.lane.on_ack(second)
+    assert (bench.lane.error, queue.restricted) == ("no such region", True)
+    bench.now_ms = REFUSED_FIRST_MS
+    assert bench.next() is None, "the third is not answered yet"
+    bench.refuse(third)
+    assert bench.lane.wake_ms() == 3 * REFUSED_FIRST_MS, "the wait doubles"
+    bench.now_ms = 3 * REFUSED_FIRST_MS
+    probe = bench.next()
+    assert probe is not None
+    assert [keys_of(part) for _, part in probe.batch.items] == [["a"]]
+    assert bench.lane.on_ack(probe.batch_id)
+    assert (bench.lane.error, queue.floor) == ("", 1)
+
+
 class Keeping(GatewayEventFilter):
     """Keeps back what begins with an x, and fails for what begins with a !; as long as `strict`."""
 

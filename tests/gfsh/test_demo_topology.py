@@ -36,7 +36,7 @@ def test_every_event_reaches_every_other_site_once(topology: str, sites: int) ->
         assert deliveries(plan, birth) == dict.fromkeys(set(plan.sites) - {birth}, 1)
 
 
-@pytest.mark.parametrize("topology", ["ring", "hybrid", "star"])
+@pytest.mark.parametrize("topology", ["ring", "star"])
 def test_without_one_of_its_senders_a_topology_does_not_reach_every_site(topology: str) -> None:
     plan = plan_of(topology, 4)
     for site, remotes in plan.sends_to.items():
@@ -50,13 +50,14 @@ def test_the_four_topologies_of_four_sites() -> None:
     assert {topology: str(plan_of(topology, 4)) for topology in TOPOLOGIES} == {
         "mesh": "1 <-> 2, 1 <-> 3, 1 <-> 4, 2 <-> 3, 2 <-> 4, 3 <-> 4",
         "ring": "1 -> 2, 2 -> 3, 3 -> 4, 4 -> 1",
-        "hybrid": "1 -> 2, 2 -> 3, 3 -> 1, 3 <-> 4",
+        "hybrid": "1 -> 2, 1 <-> 4, 2 -> 3, 3 -> 4",
         "star": "1 <-> 2, 1 <-> 3, 1 <-> 4",
     }
 
 
-def test_a_hybrid_of_three_sites_is_not_the_star() -> None:
-    assert str(plan_of("hybrid", 3)) == "1 <-> 2, 2 <-> 3"
+def test_a_hybrid_of_three_sites_is_as_gemfire_draws_it() -> None:
+    """A ring with an additional link from the first site to the third."""
+    assert str(plan_of("hybrid", 3)) == "1 -> 2, 1 <-> 3, 2 -> 3"
 
 
 def test_two_sites_are_a_pair_in_every_topology() -> None:

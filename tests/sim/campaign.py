@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from heliograph.engine.sim.loop import run
 from heliograph.member import snapshotter
+from heliograph.member.receiver import GatewayReceiver
 from heliograph.model import attributes
 from tests.history.operations import by_key
 from tests.history.workload import Client
 from tests.sim.clients import SHARED_KEYS, make_clients
 from tests.sim.faults import disturb
+from tests.sim.graphs import CLOCK_WRONG_S_MAX
 from tests.sim.listeners import Listeners
-from tests.sim.observed import Copy, Observed, Site
+from tests.sim.observed import Arrival, Birth, Copy, Observed, Site
 from tests.sim.plan import REGION, Plan, draw_plan
 from tests.sim.process import own_tasks
+from tests.sim.site_faults import draw_site_faults
 from tests.sim.world import SimSite, World
 
 WORK_S = 20.0
@@ -39,26 +42,31 @@ STORES: dict[str, Any] = {"MB": 1}
 QUIET_REMOVES = 2
 
 
-def simulate(seed: int) -> Observed:
+def simulate(seed: int, draw: Callable[[random.Random], Plan] = draw_plan) -> Observed:
     """Run a seed to its end and return what was seen."""
     observed = Observed()
 
     async def main(rng: random.Random) -> None:
-        await _Run(observed, rng).play()
+        await _Run(observed, draw(rng), rng).play()
 
-    with failures_into(observed.errors), patch.multiple(snapshotter, **SNAPSHOTS), patch.multiple(attributes, **STORES):
+    with (
+        failures_into(observed.errors),
+        arrivals_into(observed.arrivals),
+        patch.multiple(snapshotter, **SNAPSHOTS),
+        patch.multiple(attributes, **STORES),
+    ):
         run(main, seed=seed, limit_s=LIMIT_S)
     return observed
 
 
 class _Run:
-    def __init__(self, observed: Observed, rng: random.Random) -> None:
+    def __init__(self, observed: Observed, plan: Plan, rng: random.Random) -> None:
         self.observed = observed
         self.rng = rng
         self.loop = asyncio.get_running_loop()
         own_tasks(self.loop)
         self.loop.set_exception_handler(self._on_exception)
-        self.plan: Plan = draw_plan(rng)
+        self.plan = plan
         self.world = World(self.plan, random.Random(rng.getrandbits(64)))
         observed.story.append(str(self.plan))
 
@@ -69,8 +77,9 @@ class _Run:
         until_s = self.loop.time() + WORK_S
         clients, thin = make_clients(world, random.Random(self.rng.getrandbits(64)), self.observed)
         listeners = Listeners(world, random.Random(self.rng.getrandbits(64)), self.observed)
+        befalls = draw_site_faults(world, random.Random(self.rng.getrandbits(64))) if self.plan.site_faults else ()
         await asyncio.gather(
-            disturb(world, random.Random(self.rng.getrandbits(64)), self.plan.faults, self.observed.story),
+            disturb(world, random.Random(self.rng.getrandbits(64)), self.plan.faults, self.observed.story, befalls),
             *(client.run(until_s) for client in clients),
         )
         if await self._rests():
@@ -86,7 +95,7 @@ class _Run:
 
     async def _rests(self) -> bool:
         """Wait until nothing is open any more, and stays so."""
-        deadline = self.loop.time() + REST_S
+        deadline = self.loop.time() + REST_S + (CLOCK_WRONG_S_MAX if self.plan.site_faults else 0.0)
         since, ends = self.loop.time(), self.world.ends()
         while True:
             await asyncio.sleep(0.5)
@@ -133,6 +142,7 @@ def _seen(site: SimSite) -> Site:
     seen = Site()
     for bucket in range(site.plan.region.total_num_buckets):
         seen.logs[bucket] = site.entries(bucket)
+    seen.known = site.known()
     for slot in site.members:
         if slot.ready:
             copies = slot.member._regions[REGION].copies
@@ -141,6 +151,23 @@ def _seen(site: SimSite) -> Site:
                 for number, copy in sorted(copies.items())
             ]
     return seen
+
+
+@contextmanager
+def arrivals_into(arrivals: list[Arrival]) -> Generator[None, None, None]:
+    """Have what gateway receivers are sent appended to `arrivals`."""
+    take_up = GatewayReceiver._take_up
+
+    def note(self: GatewayReceiver, batch: Any, work: Any, received: int) -> None:
+        sender = int(batch.link.peer_address[0].partition("-")[0])
+        arrivals.extend(
+            Arrival(sender, self._host.dsid, Birth(part.origin, part.birth_bucket, part.birth_seq))
+            for _, part in batch.body.items
+        )
+        take_up(self, batch, work, received)
+
+    with patch.object(GatewayReceiver, "_take_up", note):
+        yield
 
 
 class _Failures(logging.Handler):

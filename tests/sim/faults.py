@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -149,14 +149,14 @@ def cut_sites(world: World, rng: random.Random) -> Fault:
     """Nothing passes between two sites."""
     one, other = rng.sample(world.sites, 2)
     ways = [(a, b) for a in one.hosts for b in other.hosts]
-    return _cut(world, f"cut site {one.plan.dsid} off site {other.plan.dsid}", ways)
+    return cut(world, f"cut site {one.plan.dsid} off site {other.plan.dsid}", ways)
 
 
 def cut_members(world: World, rng: random.Random) -> Fault:
     """Nothing passes between two processes of a site."""
     site = rng.choice(world.sites)
     one, other = rng.sample(site.hosts, 2)
-    return _cut(world, f"cut {one} off {other}", [(one, other)])
+    return cut(world, f"cut {one} off {other}", [(one, other)])
 
 
 def reset_connections(world: World, rng: random.Random) -> Fault:
@@ -205,7 +205,7 @@ def cut_client(world: World, rng: random.Random) -> Fault:
     """Nothing passes between a thin client and one process of its site."""
     program = rng.choice(world.programs)
     host = rng.choice(program.site.hosts)
-    return _cut(world, f"cut {program.host} off {host}", [(program.host, host)])
+    return cut(world, f"cut {program.host} off {host}", [(program.host, host)])
 
 
 def step_clock(world: World, rng: random.Random) -> Fault:
@@ -243,7 +243,9 @@ async def _obediently(command: Coroutine[Any, Any, object]) -> None:
         await command
 
 
-def _cut(world: World, name: str, ways: list[tuple[str, str]]) -> Fault:
+def cut(world: World, name: str, ways: list[tuple[str, str]]) -> Fault:
+    """Nothing passes on some ways."""
+
     def each(do: Callable[[str, str], None]) -> None:
         for one, other in ways:
             do(one, other)
@@ -288,8 +290,10 @@ BETWEEN_SITES = (cut_sites, reset_connections)
 AT_PROGRAMS = (lose_answers, die_answering, cut_client)
 
 
-async def disturb(world: World, rng: random.Random, count: int, story: list[str]) -> None:
-    """Have `count` faults come and go, and tell what happened when."""
+async def disturb(
+    world: World, rng: random.Random, count: int, story: list[str], more: Iterable[tuple[Fault, float, float]] = ()
+) -> None:
+    """Have `count` faults come and go, and `more` (when each begins, how long it lasts); tell what happened when."""
     moving = beside(rng)
     missed = (BETWEEN_SITES if len(world.sites) == 1 else ()) + (() if world.programs else AT_PROGRAMS)
     draws = [draw for draw in DRAWS if draw[1] not in missed]
@@ -305,6 +309,8 @@ async def disturb(world: World, rng: random.Random, count: int, story: list[str]
         (fault, moving.uniform(FIRST_S, LAST_S), moving.uniform(LEAST_S, MOST_S))
         for fault in (*joins, *rebalances, *leaves)
     ]
+
+    faults += more
 
     async def play(fault: Fault, at_s: float, lasts_s: float) -> None:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from heliograph.model.batch import Removal
+from heliograph.model.batch import COLLECTED, Removal
 from heliograph.model.keys import Key
 from tests.history.operations import Operation
 
@@ -29,6 +29,22 @@ class Entry(NamedTuple):
     writer: str
     events: tuple[Event, ...]
     removals: tuple[Removal, ...] = ()
+
+
+class Birth(NamedTuple):
+    """What names a part: the site, and of the log there the bucket and the sequence, where it was born."""
+
+    origin: int
+    bucket: int
+    seq: int
+
+
+class Arrival(NamedTuple):
+    """A part that a gateway sender of one site sent to another site."""
+
+    sender: int
+    receiver: int
+    birth: Birth
 
 
 class Copy(NamedTuple):
@@ -70,10 +86,14 @@ class Told:
 
 @dataclass
 class Site:
-    """A site at the end: bucket -> log, and the copies of its members."""
+    """A site at the end: bucket -> log, and the copies of its members.
+
+    known: birth -> of each part of it in the logs that came from elsewhere, the sites that it says it was sent to.
+    """
 
     logs: dict[int, list[Entry]] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
+    known: dict[Birth, list[tuple[int, ...]]] = field(default_factory=dict)
 
     def events(self) -> list[Event]:
         """Return the events of all buckets."""
@@ -95,6 +115,8 @@ class Observed:
     errors: list[str] = field(default_factory=list)
     records_cut: int = 0
     told: list[Told] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    """Whatever gateway receivers were sent."""
     ending: tuple[object, ...] = ()
     """The time and the state of the randomness at the end: they tell whether two runs did the same."""
 
@@ -114,6 +136,22 @@ class Held(NamedTuple):
 def replay(log: list[Entry]) -> dict[Key, Held]:
     """Return what a log's events leave, in the log's order."""
     return {event.key: Held(event.version, event.value) for entry in log for event in entry.events}
+
+
+def held_by_copies(log: list[Entry]) -> dict[Key, Held]:
+    """Return what a log leaves in a copy: tombstones that were collected are gone."""
+    held: dict[Key, Held] = {}
+    removed: dict[Key, int] = {}
+    for entry in log:
+        through = max((each.number for each in entry.removals if each.kind == COLLECTED), default=0)
+        for key in [key for key, seq in removed.items() if seq <= through]:
+            del held[key], removed[key]
+        for event in entry.events:
+            held[event.key] = Held(event.version, event.value)
+            removed.pop(event.key, None)
+            if not event.value:
+                removed[event.key] = entry.seq
+    return held
 
 
 def held_at(site: Site) -> dict[Key, Held]:

@@ -60,6 +60,7 @@ class Plan:
     """One run.
 
     latency_s: of the network within a site, and between sites, one way. rebalances: how often somebody asks for one.
+    site_faults: how often something befalls a whole site, or what leads from one to another.
     """
 
     topology: str
@@ -69,6 +70,7 @@ class Plan:
     mix: Mix
     faults: int
     rebalances: int = 0
+    site_faults: int = 0
 
     def __str__(self) -> str:
         members = "+".join(
@@ -92,7 +94,7 @@ def draw_plan(rng: random.Random) -> Plan:
     plan = Plan(
         topology=topology,
         sites=tuple(
-            _draw_site(rng, dsid, remote, kind, count, rng.randint(1, members_max))
+            draw_site(rng, dsid, remote, kind, count, rng.randint(1, members_max))
             for (dsid, remote), count in zip(ways.items(), buckets, strict=True)
         ),
         latency_s=(rng.uniform(0.0001, 0.002), rng.uniform(0.001, 0.08)),
@@ -100,7 +102,7 @@ def draw_plan(rng: random.Random) -> Plan:
         mix=rng.choice(MIXES),
         faults=rng.randint(3, 7),
     )
-    return _with_moves(plan, moving) if moving.random() < MOVING else plan
+    return with_moves(plan, moving) if moving.random() < MOVING else plan
 
 
 def beside(rng: random.Random) -> random.Random:
@@ -110,7 +112,7 @@ def beside(rng: random.Random) -> random.Random:
     return random.Random(other.getrandbits(64))
 
 
-def _with_moves(plan: Plan, rng: random.Random) -> Plan:
+def with_moves(plan: Plan, rng: random.Random) -> Plan:
     """Have members join late, zones for redundancy, and rebalances."""
     sites = tuple(
         replace(
@@ -123,7 +125,7 @@ def _with_moves(plan: Plan, rng: random.Random) -> Plan:
     return replace(plan, sites=sites, rebalances=rng.randint(0, 3))
 
 
-def _draw_site(
+def draw_site(
     rng: random.Random, dsid: int, remote: tuple[int, ...], kind: str, buckets: int, members: int
 ) -> SitePlan:
     senders = tuple(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.model.batch import CLEARED, EXPIRED, INVALIDATED, Removal
+from heliograph.model.batch import CLEARED, COLLECTED, EXPIRED, INVALIDATED, Removal
 from heliograph.model.clock import version_of
 from heliograph.model.keys import NO_VALUE, Key
 from tests.history.operations import Kind, Operation
@@ -18,11 +18,24 @@ from tests.sim.checkers import (
     histories,
     lost_write,
     resurrected,
+    sent_back,
     stuck,
     told,
     two_primaries,
 )
-from tests.sim.observed import Copy, Entry, Event, Observed, Site, Told, ToldEvent
+from tests.sim.observed import (
+    Arrival,
+    Birth,
+    Copy,
+    Entry,
+    Event,
+    Held,
+    Observed,
+    Site,
+    Told,
+    ToldEvent,
+    held_by_copies,
+)
 
 
 def event(key: str, stamp: int, value: bytes = b"v", origin: int = 1) -> Event:
@@ -281,3 +294,27 @@ def test_what_is_unfinished_failed_or_refused_after_healing_is_found() -> None:
     assert stuck.check(Observed(operations=[refused]))
     refused.quiet = False
     assert stuck.check(Observed(operations=[refused])) == []
+
+
+# --- sent back
+
+
+def arrived(*arrivals: Arrival, known: dict[Birth, list[tuple[int, ...]]] | None = None) -> list[str]:
+    """Check what came to sites, when site 2's log knows this of what came from elsewhere."""
+    return sent_back.check(Observed(sites={1: Site(), 2: Site(known=known or {})}, arrivals=list(arrivals)))
+
+
+def test_what_returns_to_its_birth_or_goes_to_a_known_recipient_is_found() -> None:
+    birth = Birth(1, 0, 7)
+    assert arrived(Arrival(1, 2, birth)) == []
+    assert arrived(Arrival(2, 1, birth))
+    assert arrived(Arrival(2, 3, birth), known={birth: [(2,)]}) == []
+    assert arrived(Arrival(2, 3, birth), known={birth: [(2, 3)]})
+    assert arrived(Arrival(2, 3, birth), known={birth: [(2, 3), (2,)]}) == [], "the part that came the other way"
+
+
+def test_a_copy_without_a_tombstone_is_right_when_the_log_collects_it() -> None:
+    log = log_of(event("a", 1), event("b", 1), event("a", 2, b""), event("b", 3, b""))
+    collected = Entry(6, 5, 1, "", "a#1", (), (Removal(COLLECTED, [], 4),))
+    assert held_by_copies(log) == {"a": Held(version_of(2, 1), b""), "b": Held(version_of(3, 1), b"")}
+    assert held_by_copies([*log, collected]) == {"b": Held(version_of(3, 1), b"")}

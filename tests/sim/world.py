@@ -23,7 +23,7 @@ from heliograph.model.ids import Address, Seq
 from heliograph.model.members import RegionPlacement
 from heliograph.model.registry import REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry, placement_key, region_key
 from heliograph.net.sim import SimClock, SimNetwork
-from tests.sim.observed import Entry, Event
+from tests.sim.observed import Birth, Entry, Event
 from tests.sim.plan import REGION, Plan, SitePlan
 from tests.sim.process import Process
 
@@ -196,7 +196,7 @@ class SimSite:
         for sender in self.plan.senders:
             await member.configure(sender)
         await member.configure(self.plan.region)
-        if self.plan.senders:
+        if self.others:
             await member.configure(GatewayReceiverAttributes())
 
     # --- what is true, whatever the site says of itself
@@ -221,6 +221,17 @@ class SimSite:
                 Entry(logged.seq, logged.previous, record.epoch, record.primary, writer, tuple(events), record.removals)
             )
         return entries
+
+    def known(self) -> dict[Birth, list[tuple[int, ...]]]:
+        """Return what the logs say of the ways of the parts that came from elsewhere, see `Site.known`."""
+        known: dict[Birth, list[tuple[int, ...]]] = {}
+        for bucket in range(self.plan.region.total_num_buckets):
+            for logged in self.log(bucket):
+                for part in decode_record(logged.payload).parts:
+                    if part.birth_seq:
+                        birth = Birth(part.origin, part.birth_bucket, part.birth_seq)
+                        known.setdefault(birth, []).append(part.recipients)
+        return known
 
     def cut_to(self, bucket: int) -> int:
         """Return the last sequence that was cut from a bucket's log, 0 when none was."""

@@ -70,11 +70,14 @@ def lane_of(bucket: int, lanes: int) -> int:
 
 @dataclass(slots=True)
 class _InFlight:
+    """A batch that was sent and not answered. probe: it is to show whether a refused region is taken again."""
+
     region: _LaneRegion
     batch: WanBatch
     flights: list[tuple[BucketQueue, Flight]]
     events: int
     size: int
+    probe: bool
     sent: Items = field(default_factory=list)
     """What was sent, where filters want to be told."""
 
@@ -252,7 +255,7 @@ class Lane:
     ) -> Outgoing:
         batch_id = self._next_id
         self._next_id += 1
-        departing = self._in_flight[batch_id] = _InFlight(region, batch, flights, events, size)
+        departing = self._in_flight[batch_id] = _InFlight(region, batch, flights, events, size, region.probing)
         self._in_flight_bytes += size
         region.in_flight += 1
         if self._filters is not None:
@@ -309,6 +312,8 @@ class Lane:
     def on_ack(self, batch_id: int, parked: Mapping[int, int] = NOTHING_PARKED) -> bool:
         """A batch is in the remote site's log; an unknown id is ignored. Returns whether its region is open again.
 
+        Only the answer to a probe opens it: what was in flight when another batch was refused may be taken although
+        that one still is not, and would be sent again with it, without end.
         parked: bucket -> so many events of it are not there, and kept elsewhere.
         """
         landed = self._land(batch_id)
@@ -322,7 +327,7 @@ class Lane:
         if self._filters is not None:
             self._filters.acknowledged(landed.region.name, landed.sent)
         region = landed.region
-        if not region.probing:
+        if not landed.probe:
             return False
         region.probing = False
         region.error = ""

@@ -14,6 +14,7 @@ from tests.sim.checkers import (
     histories,
     lost_write,
     resurrected,
+    sent_back,
     stuck,
     told,
     two_primaries,
@@ -31,6 +32,7 @@ CHECKERS: dict[str, Callable[[Observed], list[str]]] = {
     "no order": histories.check_order,
     "stale read": histories.check_reads,
     "told wrongly": told.check,
+    "sent back": sent_back.check,
 }
 EXAMPLES_MAX = 3
 

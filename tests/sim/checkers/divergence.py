@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sim.observed import Copy, Entry, Observed, held_at, replay
+from tests.sim.observed import Copy, Entry, Observed, held_at, held_by_copies
 
 
 def check(observed: Observed) -> list[str]:
@@ -24,7 +24,7 @@ def check(observed: Observed) -> list[str]:
 
 
 def _is_log_replayed(copy: Copy, log: list[Entry]) -> bool:
-    held = replay(log)
+    held = held_by_copies(log)
     versions = {key: each.version for key, each in held.items()}
     values = {key: each.value for key, each in held.items() if each.value}
     return (copy.versions, copy.values) == (versions, values)

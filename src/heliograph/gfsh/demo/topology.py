@@ -1,10 +1,9 @@
-"""Which site sends to which, for each topology; and which sites an event reaches by the loop rule.
+"""Which site sends to which, for each topology (docs/topologies.md says how far events come in each).
 
 mesh    every site sends to every other                      1 <-> 2 <-> 3 <-> 1
 ring    every site sends to the next, the last to the first  1 -> 2 -> 3 -> 1
 star    site 1 is the hub; it and each arm send both ways    2 <-> 1 <-> 3
-hybrid  a ring of all sites but the last, which hangs on     1 -> 2 -> 3 -> 1, 3 <-> 4
-        the ring's last site, both ways (with 3 sites the ring is a pair: 1 <-> 2 <-> 3)
+hybrid  a ring, and the first sends to the last, too         1 -> 2 -> 3 <-> 1
 """
 
 from __future__ import annotations
@@ -77,11 +76,8 @@ def _star(sites: int) -> Sends:
 
 
 def _hybrid(sites: int) -> Sends:
-    if sites == SITES_MIN:
-        return _mesh(sites)
-    sends = _ring(sites - 1)
-    sends[sites - 1].add(sites)
-    sends[sites] = {sites - 1}
+    sends = _ring(sites)
+    sends[1].add(sites)
     return sends
 
 
