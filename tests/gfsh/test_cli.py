@@ -41,8 +41,6 @@ def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> Non
         (["list", "regions"], "not connected"),
         (["-e", "list regions"], "not connected"),
         (["nonsense"], "No such command 'nonsense'. (`help` lists all commands)"),
-        (["-e", "echo ${SYS_USER}"], "${SYS_USER}: variables are not available yet"),
-        (["put", "--region=r", "--key=1", "--value=a${NAME}b"], "${NAME}: variables are not available yet"),
         (["create", "region", "--name=r", "--type=local"], "region type 'LOCAL' is not offered"),
         (["start", "locator", "--locators=otherhost.invalid[10334]"], "none of them can be this locator"),
         (["start", "locator", "--dir=a-file"], "a-file is a file"),

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import pty
 import select
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,9 +19,13 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from heliograph.gfsh.history import RedactedHistory, history_file
+from heliograph.gfsh.known import Known
 from heliograph.gfsh.output import Printer
 from heliograph.gfsh.session import Session
-from heliograph.gfsh.shell import RedactedHistory, candidates, history_file, run_shell, run_text
+from heliograph.gfsh.shell import candidates, run_shell, run_text
+from heliograph.model.results import Result, Table
+from tests.gfsh.support import FakeAdmin
 
 
 def offered(line: str) -> list[str]:
@@ -87,46 +95,144 @@ def test_where_no_history_can_be_kept_the_shell_says_so_and_goes_on(
     assert "hello" in out.getvalue()
 
 
+CONFIGURATION = {
+    "regions": [{"name": "customer"}, {"name": "order"}],
+    "gateway_senders": [{"id": "ny"}],
+    "async_event_queues": [{"id": "audit"}],
+    "disk_stores": [{"name": "wan"}],
+}
+SITE = {
+    ("GET", "/cluster-configuration"): Result(data={"Configuration": json.dumps(CONFIGURATION)}),
+    ("GET", "/members"): Result(tables=[Table(("Name", "Id"), [("s1", "1"), ("l1", "2")])]),
+}
+
+
+def connected(monkeypatch: pytest.MonkeyPatch, admin: FakeAdmin) -> Session:
+    monkeypatch.setattr("heliograph.admin.client.AdminClient", admin.client)
+    session = Session(Printer(out=io.StringIO()))
+    session.connect("http://site", None)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("get --region=", ["--region=customer", "--region=order"]),
+        ("describe region --name=c", ["--name=customer"]),
+        ("create region --name=c", []),
+        ("create region --gateway-sender-id=", ["--gateway-sender-id=ny"]),
+        ("stop gateway-sender --id=", ["--id=ny"]),
+        ("create gateway-sender --id=", []),
+        ("destroy async-event-queue --id=", ["--id=audit"]),
+        ("describe disk-store --name=", ["--name=wan"]),
+        ("stop gateway-sender --member=", ["--member=l1", "--member=s1"]),
+        ("stop gateway-sender --member=s1,", ["--member=s1,l1"]),
+        ("rebalance --include-region=order,c", ["--include-region=order,customer"]),
+    ],
+)
+def test_values_are_completed_with_what_the_site_has(
+    monkeypatch: pytest.MonkeyPatch, line: str, expected: list[str]
+) -> None:
+    session = connected(monkeypatch, FakeAdmin(SITE))
+    assert [text for text, _ in candidates(line, Known(session))] == expected
+
+
+def test_the_site_is_asked_once_for_a_while_and_never_disturbs(monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = FakeAdmin(SITE)
+    known = Known(connected(monkeypatch, admin))
+    assert known.values("get", "--region") == known.values("get", "--region") == ["customer", "order"]
+    assert len(admin.calls) == 2
+    for broken in (FakeAdmin(SITE, reachable=False), FakeAdmin()):
+        assert Known(connected(monkeypatch, broken)).values("get", "--region") == ()
+    assert Known(Session(Printer())).values("get", "--region") == ()
+
+
 @pytest.mark.timeout(60)
 def test_at_a_terminal(tmp_path: Path) -> None:
-    """The real shell: it prompts, runs what is typed, and ends at the end of input."""
+    """The real shell: it completes, remembers over sessions, survives an interrupt, and ends at the end of input."""
+    with at_terminal(tmp_path) as shell:
+        shell.type(b"ech\t")
+        shell.see(b"echo")
+        shell.type(b" 'one' 'two'\r")
+        shell.see(b"one two\r\n")
+        shell.see_prompt()
+        shell.type(b"never run\x03")
+        shell.see_prompt()
+        shell.type(b"echo goes \\\r")
+        shell.see(b"     >")
+        shell.type(b"on\r")
+        shell.see(b"goes on\r\n")
+        shell.see_prompt()
+    with at_terminal(tmp_path) as shell:
+        shell.type(b"\x1b[A\x1b[A\x1b[A 'three'\r")
+        shell.see(b"one two three\r\n")
+        shell.see_prompt()
+        shell.type(b"history\r")
+        shell.see(b"echo 'one' 'two'\r\n")
+        shell.see_prompt()
+        shell.type(b"history --clear\r")
+        shell.see(b"deleted history")
+        shell.see_prompt()
+    assert "echo" not in (tmp_path / "heliograph" / "history").read_text()
+
+
+class Terminal:
+    """Our end of a terminal, at whose other end the shell is."""
+
+    def __init__(self, ours: int) -> None:
+        self._ours = ours
+        self._seen = b""
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._ours, keys)
+
+    def see(self, expected: bytes) -> None:
+        """Read up to what is expected."""
+        deadline = time.monotonic() + 20
+        while expected not in self._seen:
+            assert time.monotonic() < deadline, self._seen
+            if select.select([self._ours], [], [], 0.5)[0]:
+                self._seen += os.read(self._ours, 4096)
+        self._seen = self._seen.partition(expected)[2]
+
+    def see_prompt(self) -> None:
+        """The prompt stands before the terminal is ready for keys, which it is when it waits for no whole lines."""
+        self.see(b"gfsh>")
+        while termios.tcgetattr(self._ours)[3] & termios.ICANON:
+            time.sleep(0.01)
+
+    def until_closed(self) -> None:
+        """Read until the other end is closed (Linux says EIO, macOS the end of the file)."""
+        try:
+            while os.read(self._ours, 4096):
+                pass
+        except OSError as exc:
+            if exc.errno != errno.EIO:
+                raise
+
+
+@contextmanager
+def at_terminal(state: Path) -> Iterator[Terminal]:
+    """The shell at a terminal of its own; it is left by the end of input."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "dumb"}
+    environment = {**os.environ, "XDG_STATE_HOME": str(state), "TERM": "dumb"}
     code = "import sys; from heliograph.gfsh.cli import main; sys.exit(main([]))"
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        [sys.executable, "-c", code],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
     ) as shell:
         os.close(theirs)
+        terminal = Terminal(ours)
         try:
-            read_until(ours, b"gfsh>")
-            os.write(ours, b"echo 'one' 'two'\r")
-            read_until(ours, b"one two\r\ngfsh>")
-            # The prompt stands before the terminal is ready for keys, so one key press may go unnoticed.
-            while not closed(ours):
-                os.write(ours, b"\x04")
+            terminal.see_prompt()
+            yield terminal
+            terminal.type(b"\x04")
+            terminal.until_closed()
             assert shell.wait(20) == 0
         finally:
             shell.kill()
             os.close(ours)
-
-
-def read_until(terminal: int, expected: bytes) -> None:
-    seen = b""
-    deadline = time.monotonic() + 20
-    while expected not in seen:
-        assert time.monotonic() < deadline, seen
-        if select.select([terminal], [], [], 0.5)[0]:
-            seen += os.read(terminal, 4096)
-
-
-def closed(terminal: int) -> bool:
-    """Read for a moment, and say whether the other end is closed (Linux says EIO, macOS the end of the file)."""
-    while select.select([terminal], [], [], 0.3)[0]:
-        try:
-            if not os.read(terminal, 4096):
-                return True
-        except OSError as exc:
-            if exc.errno == errno.EIO:
-                return True
-            raise
-    return False

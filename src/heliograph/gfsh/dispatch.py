@@ -10,15 +10,18 @@ import click
 from heliograph.errors import HeliographError
 from heliograph.gfsh.grammar import HelpAsked
 from heliograph.gfsh.session import Session
-from heliograph.gfsh.tokens import check_variables, parse_line, redact, script_lines
+from heliograph.gfsh.tokens import parse_line, redact, script_lines
 from heliograph.gfsh.tree import commands
+from heliograph.gfsh.variables import FAILED, NOT_EXECUTED, PASSED
 from heliograph.model.results import Result, failed
+
+SESSION_LINES_MAX = 10_000
+"""Lines that a session remembers."""
 
 
 def execute(session: Session, words: Sequence[str]) -> Result:
     """Run one command. Everything that a user can cause becomes an ERROR result that says what to do."""
     try:
-        check_variables(words)
         outcome = commands().main(list(words), prog_name="gfsh", standalone_mode=False, obj=session)
     except HelpAsked as exc:
         return Result(info=str(exc).splitlines())
@@ -45,20 +48,34 @@ def _explain(exc: click.ClickException) -> str:
 
 
 def run_line(session: Session, line: str) -> bool:
-    """Run the commands of a line and show their results; stop at the first that fails and return False."""
+    """Run the commands of a line and show their results; stop at the first that fails and return False.
+
+    Variables are replaced first, and the line is shown when that changed it (gfsh.md §1.3).
+    """
+    _remember(session, line)
+    expanded = session.variables.expand(line)
+    if expanded != line and not session.variables.quiet:
+        session.printer.announce(redact(expanded))
     try:
-        parsed = parse_line(line)
+        parsed = parse_line(expanded)
     except HeliographError as exc:
+        session.variables.note_status(NOT_EXECUTED)
         session.printer.show(failed(str(exc)))
         return False
     for command in parsed:
         result = execute(session, command.words)
+        session.variables.note_status(FAILED if result.status == "ERROR" else PASSED)
         session.printer.show(result)
         if result.status == "ERROR":
             return False
         if session.leaving:
             break
     return True
+
+
+def _remember(session: Session, line: str) -> None:
+    session.lines.append(redact(line))
+    del session.lines[:-SESSION_LINES_MAX]
 
 
 class Ran(NamedTuple):

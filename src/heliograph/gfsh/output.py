@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+import click
 import msgspec
 
 from heliograph.model.results import Result, Table
 
 _UNLIMITED_WIDTH = 100_000
+_STYLES = {"OK": "green", "PASSED": "green", "ERROR": "red", "Error": "red", "FAILED": "red", "error": "red"}
+"""Cells that stand out on a terminal."""
 
 
 class Document(Result, frozen=True, kw_only=True):
@@ -55,16 +59,18 @@ class Printer:
                 _write_lines(result.info, self._err)
             return
         stream = self._err if failed else self._out
-        _write_lines(result.info, stream)
+        _write_lines(result.info, stream, "red" if failed else None)
         width = max(map(len, result.data), default=0)
         _write_lines([f"{name:<{width}} : {value}" for name, value in result.data.items()], stream)
         for table in result.tables:
             _write_table(table, stream)
 
 
-def _write_lines(lines: list[str], stream: TextIO) -> None:
+def _write_lines(lines: list[str], stream: TextIO, colour: str | None = None) -> None:
+    """Write lines, coloured on a terminal that has colours."""
+    coloured = colour is not None and stream.isatty() and "NO_COLOR" not in os.environ
     for line in lines:
-        print(line, file=stream)
+        print(click.style(line, fg=colour) if coloured else line, file=stream)
     stream.flush()
 
 
@@ -83,5 +89,5 @@ def _write_table(table: Table, stream: TextIO) -> None:
     if table.title:
         console.print(Text(f"\n{table.title}\n"))
     for row in table.rows:
-        grid.add_row(*map(Text, row))
+        grid.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in row))
     console.print(grid)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heliograph.errors import UsageError
 from heliograph.gfsh.output import Printer
+from heliograph.gfsh.variables import Variables
 from heliograph.model.ids import Address
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ class Session:
         self.printer = printer
         self.connection: Connection | None = None
         self.leaving = False
+        self.variables = Variables()
+        self.lines: list[str] = []
+        """What was run in this session, with passwords taken out."""
+        self.clear_history: Callable[[], None] = self.lines.clear
+        """Forgets what `history` shows; the interactive shell forgets its file, too."""
 
     @property
     def client(self) -> AdminClient:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.history import History, InMemoryHistory
 
 from heliograph.errors import HeliographError
 from heliograph.gfsh.dispatch import run_line
 from heliograph.gfsh.grammar import Boolean
+from heliograph.gfsh.history import RedactedHistory, history_file
+from heliograph.gfsh.known import Known
 from heliograph.gfsh.session import Session
-from heliograph.gfsh.tokens import redact, script_lines
+from heliograph.gfsh.tokens import script_lines
 from heliograph.gfsh.tree import Tree, commands
 from heliograph.model.results import Result, failed
 
@@ -24,32 +24,24 @@ PROMPT = "gfsh>"
 CONTINUED = "     >"
 
 
-def history_file() -> Path:
-    """Return where the shell's history is kept, below the user's state directory (XDG)."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "heliograph" / "history"
-
-
-class RedactedHistory(FileHistory):
-    """A history file that never holds a password."""
-
-    def append_string(self, string: str) -> None:
-        """Remember a line."""
-        super().append_string(redact(string))
-
-
 class CommandCompleter(Completer):
-    """Completes command words, options and the values that are known, from the tree of commands."""
+    """Completes command words and options from the tree of commands, and values from it and the connected site."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """Yield what may stand at the cursor."""
-        for text, help_text in candidates(document.text_before_cursor):
+        for text, help_text in candidates(document.text_before_cursor, self._known):
             word = document.text_before_cursor.rpartition(" ")[2]
             yield Completion(text, start_position=-len(word), display_meta=help_text)
 
 
-def candidates(line: str) -> Iterator[tuple[str, str]]:
-    """Yield the words, with a help text, that may replace the last word of a line (which may be empty)."""
+def candidates(line: str, known: Known | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the words, with a help text, that may replace the last word of a line (which may be empty).
+
+    known: values of options that the connected site has.
+    """
     *words, last = line.rpartition(";")[2].lstrip().split(" ")
     place: click.Command | None = commands()
     while words and isinstance(place, Tree):
@@ -59,10 +51,10 @@ def candidates(line: str) -> Iterator[tuple[str, str]]:
             if name.startswith(last):
                 yield name, "" if isinstance(command, Tree) else command.get_short_help_str()
     elif place is not None:
-        yield from _options(place, words, last)
+        yield from _options(place, words, last, known)
 
 
-def _options(command: click.Command, words: list[str], last: str) -> Iterator[tuple[str, str]]:
+def _options(command: click.Command, words: list[str], last: str, known: Known | None) -> Iterator[tuple[str, str]]:
     name, equals, typed = last.partition("=")
     used = {word.partition("=")[0] for word in words}
     for option in command.params:
@@ -70,9 +62,19 @@ def _options(command: click.Command, words: list[str], last: str) -> Iterator[tu
             continue
         if equals:
             if name in option.opts:
-                yield from ((f"{name}={value}", "") for value in _values(option) if value.startswith(typed))
+                values = _values(option) or (known.values(command.name or "", name) if known else ())
+                yield from _listed(name, typed, values)
         elif option.opts[0].startswith(last):
             yield f"{option.opts[0]}=", option.help or ""
+
+
+def _listed(name: str, typed: str, values: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what may stand after `name=`; of a list only what follows the last comma is completed."""
+    begun, comma, last = typed.rpartition(",")
+    taken = begun.split(",")
+    yield from (
+        (f"{name}={begun}{comma}{value}", "") for value in values if value.startswith(last) and value not in taken
+    )
 
 
 def _values(option: click.Option) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ def _values(option: click.Option) -> tuple[str, ...]:
 def run_shell(session: Session) -> None:
     """Read and run commands until `exit`, `quit` or the end of input."""
     prompt: PromptSession[str] = PromptSession(
-        history=_history(session), completer=CommandCompleter(), complete_while_typing=False
+        history=_history(session), completer=CommandCompleter(Known(session)), complete_while_typing=False
     )
     while not session.leaving:
         try:
@@ -107,7 +109,15 @@ def _history(session: Session) -> History:
     except OSError as exc:
         session.printer.show(Result(info=[f"the history of this session is not kept: {exc}"]))
         return InMemoryHistory()
-    return RedactedHistory(str(path))
+    history = RedactedHistory(str(path))
+    session.lines[:] = reversed([*history.load_history_strings()])
+
+    def clear() -> None:
+        session.lines.clear()
+        history.clear()
+
+    session.clear_history = clear
+    return history
 
 
 def run_text(session: Session, text: str) -> None:

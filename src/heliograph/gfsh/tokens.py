@@ -8,7 +8,7 @@ JSON is written with them. There are no escapes but `\;`, a literal semicolon.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from heliograph.errors import UsageError
@@ -16,7 +16,6 @@ from heliograph.errors import UsageError
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\\;|[^\s;"'])+""")
 _BLANK_OR_END = re.compile(r"\s+|;")
 _OPTION = re.compile(r"--[^\s='\"]+=")
-_VARIABLE = re.compile(r"\$\{\w+\}")
 _SECRET = re.compile(r"""(--[\w-]*(?:password|token)[\w-]*(?:=|\s+))(?:"[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
 
 
@@ -54,13 +53,6 @@ def _unquote(word: str) -> str:
     name, value = (option[0], word[option.end() :]) if option else ("", word)
     enclosed = len(value) > 1 and value[0] in "'\"" and value.find(value[0], 1) == len(value) - 1
     return name + (value[1:-1] if enclosed else value)
-
-
-def check_variables(words: Iterable[str]) -> None:
-    """Raise UsageError for a word with a `${NAME}`, which gfsh would replace."""
-    for word in words:
-        if match := _VARIABLE.search(word):
-            raise UsageError(f"{match[0]}: variables are not available yet: write the value itself")
 
 
 def script_lines(text: str) -> Iterator[str]:

@@ -1,0 +1,29 @@
+"""The lines that were typed, with passwords taken out: of this session, and kept in a file by the interactive shell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from prompt_toolkit.history import FileHistory
+
+from heliograph.gfsh.tokens import redact
+
+
+def history_file() -> Path:
+    """Return where the shell's history is kept, below the user's state directory (XDG)."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "heliograph" / "history"
+
+
+class RedactedHistory(FileHistory):
+    """A history file that never holds a password."""
+
+    def append_string(self, string: str) -> None:
+        """Remember a line."""
+        super().append_string(redact(string))
+
+    def clear(self) -> None:
+        """Forget every line, also in the file."""
+        self._loaded_strings = []
+        Path(os.fsdecode(self.filename)).write_bytes(b"")
