@@ -7,6 +7,7 @@ TEST_SEEDS ?= 200
 SEEDS ?= 2000
 GRAPHS ?= 1000
 RUNS ?= 50
+GRAPH_RUNS ?= 20
 FIRST_SEED ?= 0
 
 .PHONY: demo test soak check bench clean
@@ -22,6 +23,7 @@ soak: .venv/ready
 	$(BIN)/pytest tests/sim/test_graphs.py -k any_graph -n 2 -q --graphs=$(GRAPHS) --first-seed=$(FIRST_SEED)
 	$(BIN)/pytest tests/sim/test_topologies.py -n 2 -q --most-sites=9
 	$(BIN)/pytest tests/system/test_histories.py -k right -q --runs=$(RUNS) --first-seed=$(FIRST_SEED)
+	$(BIN)/pytest tests/system/test_graphs.py -q --graph-runs=$(GRAPH_RUNS) --first-seed=$(FIRST_SEED)
 
 check: .venv/ready
 	$(BIN)/ruff format --check

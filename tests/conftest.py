@@ -10,6 +10,7 @@ import pytest
 SEEDS = {
     "campaign_seed": ("--seeds", 16, "simulated sites"),
     "graph_seed": ("--graphs", 8, "simulated sites that any graph connects"),
+    "graph_run": ("--graph-runs", 1, "sites of real processes that any graph connects"),
     "history_seed": ("--runs", 2, "sites of real processes"),
 }
 """Argument of a test -> the option that says how many seeds it gets, how many it gets without, and what they are of."""
@@ -22,6 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--most-sites", type=int, default=4, help="every topology is tried with up to so many sites, 2 to 9"
     )
     parser.addoption("--first-seed", type=int, default=0, help="the first seed to run")
+
+
+@pytest.fixture
+def graph_runs(pytestconfig: pytest.Config) -> int:
+    """How many seeds of real sites on graphs are run."""
+    runs: int = pytestconfig.getoption("--graph-runs")
+    return runs
 
 
 def pytest_sessionstart() -> None:

@@ -149,7 +149,7 @@ def run_seed(
         wait_replicated(here)
     rng = random.Random(seed)
     load = rng.choice(loads)
-    nemesis = Nemesis(here, remote, schedule(rng, here, remote, load.lasts_s))
+    nemesis = Nemesis([here, remote], schedule(rng, here, remote, load.lasts_s))
     return asyncio.run(_run(here, remote, rng, load, nemesis, settle_s))
 
 

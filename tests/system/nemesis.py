@@ -1,7 +1,7 @@
 """What goes wrong at real sites: processes are killed, stopped in order and frozen, by a schedule that a seed draws.
 
-Each fault acts on one process of a site, lasts, and is healed; several may be under way at once, at different
-processes. The remote site only receives, so that its faults leave batches on their way.
+Each fault acts on one target, a process of a site as a rule, lasts, and is healed; several may be under way at once, at
+different targets. Of two sites the remote one only receives, so that its faults leave batches on their way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import psutil
 
@@ -32,16 +32,22 @@ HANG_S = 1.0
 ENGINE = "nats-server"
 
 
+class Target(Protocol):
+    """What a fault acts on."""
+
+    name: str
+
+
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong at a daemon. lasts_s: the least and the most; healing comes on top.
+    """Something that goes wrong at a target. lasts_s: the least and the most; healing comes on top.
 
-    Both steps block, and run in threads.
+    Both steps are told the target. They block, and run in threads.
     """
 
     name: str
-    begin: Callable[[Daemon], None]
-    end: Callable[[Daemon], None]
+    begin: Callable[[Any], None]
+    end: Callable[[Any], None]
     lasts_s: tuple[float, float]
 
 
@@ -138,7 +144,7 @@ class Step(NamedTuple):
     """A fault of a schedule. share: of the span between its least and its most seconds."""
 
     at_s: float
-    daemon: Daemon
+    target: Target
     fault: Fault
     share: float
 
@@ -163,11 +169,12 @@ def taking_over(rng: random.Random, here: Site, remote: Site, lasts_s: float) ->
 class Nemesis:
     """Plays a schedule. story: what happened when, in seconds since it began."""
 
-    def __init__(self, here: Site, remote: Site, schedule: Sequence[Step]) -> None:
+    def __init__(self, sites: Sequence[Site], schedule: Sequence[Step]) -> None:
         self.story: list[str] = []
-        self._here = here
-        self._turns = {daemon.name: asyncio.Lock() for site in (here, remote) for daemon in site.daemons}
-        self._turns |= dict.fromkeys([locator.name for locator in here.locators], asyncio.Lock())
+        self._clusters = {locator.name: site for site in sites if len(site.locators) > 1 for locator in site.locators}
+        self._turns = {step.target.name: asyncio.Lock() for step in schedule}
+        for site in sites:
+            self._turns |= dict.fromkeys([locator.name for locator in site.locators], asyncio.Lock())
         self._schedule = schedule
         self._began_s = 0.0
 
@@ -176,17 +183,17 @@ class Nemesis:
         self._began_s = asyncio.get_running_loop().time()
         await asyncio.gather(*(self._play(*each) for each in self._schedule))
 
-    async def _play(self, at_s: float, daemon: Daemon, fault: Fault, share: float) -> None:
+    async def _play(self, at_s: float, target: Target, fault: Fault, share: float) -> None:
         await asyncio.sleep(at_s)
         least_s, most_s = fault.lasts_s
-        async with self._turns[daemon.name]:  # one after the other at one process, and at the locators of a site
-            self._tell(f"{fault.name} {daemon.name}")
-            await asyncio.to_thread(fault.begin, daemon)
+        async with self._turns[target.name]:  # one after the other at one target, and at the locators of a site
+            self._tell(f"{fault.name} {target.name}")
+            await asyncio.to_thread(fault.begin, target)
             await asyncio.sleep(least_s + share * (most_s - least_s))
-            await asyncio.to_thread(fault.end, daemon)
-            if daemon in self._here.locators and len(self._here.locators) > 1:
-                await asyncio.to_thread(wait_replicated, self._here)  # what only the next one holds would be lost
-            self._tell(f"healed: {fault.name} {daemon.name}")
+            await asyncio.to_thread(fault.end, target)
+            if target.name in self._clusters:  # what only the next one holds would be lost
+                await asyncio.to_thread(wait_replicated, self._clusters[target.name])
+            self._tell(f"healed: {fault.name} {target.name}")
 
     def _tell(self, what: str) -> None:
         self.story.append(f"{asyncio.get_running_loop().time() - self._began_s:.3f} {what}")
@@ -197,8 +204,8 @@ def _draw(rng: random.Random, here: Site, remote: Site) -> tuple[Daemon, Fault]:
     daemons, faults = rng.choices(
         ((here.servers, AT_SERVERS), (here.locators, at_locators), (remote.servers, AT_REMOTE_SERVERS)), (6, 2, 2)
     )[0]
-    return rng.choice(daemons), _weighted(rng, faults)
+    return rng.choice(daemons), weighted(rng, faults)
 
 
-def _weighted(rng: random.Random, faults: Sequence[tuple[int, Fault]]) -> Fault:
+def weighted(rng: random.Random, faults: Sequence[tuple[int, Fault]]) -> Fault:
     return rng.choices([fault for _, fault in faults], [weight for weight, _ in faults])[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ class Site:
     addresses: list[Address]
     """Of the locators, in their order."""
     receiver_ports: tuple[int, int]
+    hostname_for_senders: str = HOST
 
     @property
     def locator(self) -> Daemon:
@@ -135,9 +137,13 @@ class Site:
     def kill(self) -> None:
         """Kill -9 everything at once."""
         processes = [daemon.process for daemon in self.daemons if daemon.process is not None]
-        family = [member for process in processes for member in (process, *process.children(recursive=True))]
+        family = []
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # it ended before
+                family += [process, *process.children(recursive=True)]
         for member in family:
-            member.kill()
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
         left = wait_gone(family, GONE_S)
         assert not left, left
 
@@ -161,7 +167,10 @@ class Site:
     def receive(self) -> None:
         """Create the gateway receivers."""
         first, last = self.receiver_ports
-        self.do(f"create gateway-receiver --start-port={first} --end-port={last} --bind-address={HOST}")
+        self.do(
+            f"create gateway-receiver --start-port={first} --end-port={last} --bind-address={HOST}"
+            f" --hostname-for-senders={self.hostname_for_senders}"
+        )
 
     # --- what it says of itself
 
