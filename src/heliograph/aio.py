@@ -12,6 +12,7 @@ from heliograph.api.client import TIMEOUT_S, Client
 from heliograph.api.events import Events
 from heliograph.api.options import Addresses
 from heliograph.api.region import Region
+from heliograph.config.reading import Source
 
 if TYPE_CHECKING:
     from heliograph.api.cache import Cache
@@ -19,14 +20,27 @@ if TYPE_CHECKING:
 __all__ = ["Cache", "Client", "Events", "Region", "connect"]
 
 
-def connect(locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> Client:
+def connect(
+    locators: Addresses | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    properties_file: Source | None = None,
+    security_properties_file: Source | None = None,
+) -> Client:
     """Return a client of a site, to be opened by `async with` (or `await client.open()` and `await client.close()`).
 
     locators: of one site: `host[port]`, or several separated by commas, or a list, or `cache.locators`.
     timeout_s: how long an operation may take, with everything that is tried again meanwhile; see also `region`.
+    properties_file, security_properties_file: files of properties, or mappings (docs/commands.md): `locators`, unless
+    they are given, and how to reach the site by TLS.
     Opening raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
     """
-    return Client(locators, timeout_s=timeout_s)
+    return Client(
+        locators,
+        timeout_s=timeout_s,
+        properties_file=properties_file,
+        security_properties_file=security_properties_file,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ import msgspec
 
 from heliograph.api.options import Addresses, check_known, check_timeout, checked, read_addresses, read_names
 from heliograph.config.cache_xml import CacheXml, read_cache_xml
+from heliograph.config.reading import Source, read_settings
 from heliograph.errors import UsageError
 from heliograph.locator.config import LOCATOR_PORT, LocatorConfig
 from heliograph.member.config import MemberConfig
@@ -43,6 +44,8 @@ class CacheOptions(TypedDict, total=False):
     groups: names, or a text with commas.
     cache_xml_file: a cache.xml: the site is given what it defines and lacks; options given here win over its own.
     timeout_s: how long an operation may take.
+    properties_file, security_properties_file: of a server, files or mappings (docs/commands.md); what is given
+    otherwise wins over them.
     distributed_system_id and what follows it: of the locator in this process, see `LocatorConfig`.
     """
 
@@ -57,6 +60,8 @@ class CacheOptions(TypedDict, total=False):
     locator_wait_time: int
     cache_xml_file: str
     timeout_s: float
+    properties_file: Source
+    security_properties_file: Source
     distributed_system_id: int
     remote_locators: Addresses
     http_service_port: int
@@ -86,10 +91,13 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
     """Sort and check the options of a cache. Raises UsageError for one that is unknown, unfit or without effect."""
     check_known("Cache", options, CacheOptions.__annotations__)
     check_name("member", name)
-    file = _read_cache_xml(options)
+    settings = read_settings("server", options.get("properties_file"), options.get("security_properties_file"))
+    given: dict[str, Any] = {**settings.options, **options}
+    file = _read_cache_xml(given.pop("cache_xml_file", None))
     configuration = file.configuration
-    given: dict[str, Any] = {"name": name, "directory": name, **file.server, **options}
-    given.pop("cache_xml_file", None)
+    given = {"directory": name, **file.server, **given, "name": name, "tls": settings.tls}
+    for option in ("properties_file", "security_properties_file"):
+        given.pop(option, None)
     given["groups"] = read_names("groups", given.get("groups", ()))
     if "timeout_s" in given:
         given["write_timeout_ms"] = round(check_timeout(given.pop("timeout_s")) * 1000)
@@ -107,11 +115,11 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
     member = checked(MemberConfig, "Cache", {**given, "locators": (where,)})
     of_locator["remote_locators"] = read_addresses("remote_locators", of_locator.get("remote_locators", ""))
     of_locator |= {"name": f"{name}-locator", "port": where.port, "bind_address": where.host}
+    of_locator["tls"] = settings.tls
     of_locator |= {"directory": member.directory, "hostname_for_clients": member.hostname_for_clients}
     return CacheConfig(member, checked(LocatorConfig, "Cache", of_locator), configuration)
 
 
-def _read_cache_xml(given: CacheOptions) -> CacheXml:
+def _read_cache_xml(path: str | None) -> CacheXml:
     """Read the file that is given, if one is."""
-    path = given.get("cache_xml_file")
     return CacheXml(configuration=ClusterConfiguration()) if path is None else read_cache_xml(Path(path), os.environ)

@@ -16,6 +16,7 @@ from heliograph.api.operations import GetAll, Keys, Operation, Size
 from heliograph.api.options import Addresses, check_timeout, read_addresses
 from heliograph.api.region import Region
 from heliograph.api.writes import Change, Clear, PutAll
+from heliograph.config.reading import Source, read_settings
 from heliograph.errors import (
     InvariantViolation,
     NotPrimaryError,
@@ -148,13 +149,17 @@ class Client(Opened):
 
     def __init__(
         self,
-        locators: Addresses,
+        locators: Addresses | None = None,
         *,
         timeout_s: float = TIMEOUT_S,
+        properties_file: Source | None = None,
+        security_properties_file: Source | None = None,
         network: Network | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        addresses = read_addresses("locators", locators)
+        settings = read_settings("client", properties_file, security_properties_file)
+        told: Addresses = settings.options.get("locators", ()) if locators is None else locators
+        addresses = read_addresses("locators", told)
         if not addresses:
             raise UsageError("connect needs the address of a locator: host[port], or several separated by commas")
         check_timeout(timeout_s)

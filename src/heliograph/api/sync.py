@@ -16,6 +16,7 @@ from heliograph.api.loop import LoopThread
 from heliograph.api.opened import Opened
 from heliograph.api.options import Addresses
 from heliograph.api.sync_region import Region
+from heliograph.config.reading import Source
 
 
 class Face:
@@ -55,8 +56,8 @@ class Face:
 class Client(Face):
     """A thin client of one site; made by `connect`."""
 
-    def __init__(self, locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._client = awaited.Client(locators, timeout_s=timeout_s)
+    def __init__(self, client: awaited.Client) -> None:
+        self._client = client
         super().__init__(f"client of {', '.join(map(str, self._client.locators))}", self._client)
 
     def region(self, name: str, *, timeout_s: float | None = None) -> Region:
@@ -71,11 +72,26 @@ class Client(Face):
         return self._loop.run(self._client.regions())
 
 
-def connect(locators: Addresses, *, timeout_s: float = TIMEOUT_S) -> Client:
+def connect(
+    locators: Addresses | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    properties_file: Source | None = None,
+    security_properties_file: Source | None = None,
+) -> Client:
     """Connect to a site: `with heliograph.connect("host[10334]") as client`.
 
     locators: of one site: `host[port]`, or several separated by commas, or a list, or `cache.locators`.
     timeout_s: how long an operation may take, with everything that is tried again meanwhile; see also `region`.
+    properties_file, security_properties_file: files of properties, or mappings (docs/commands.md): `locators`, unless
+    they are given, and how to reach the site by TLS.
     Raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
     """
-    return Client(locators, timeout_s=timeout_s)
+    return Client(
+        awaited.Client(
+            locators,
+            timeout_s=timeout_s,
+            properties_file=properties_file,
+            security_properties_file=security_properties_file,
+        )
+    )

@@ -192,18 +192,21 @@ def attributes(
     spelled: Mapping[str, tuple[str, ...]] | None = None,
     choices: Mapping[str, Iterable[str]] | None = None,
     optional: Container[str] = (),
+    without: Container[str] = (),
 ) -> Callable[[F], F]:
     """Give a command one option for every field of an attribute struct: names, types, defaults and what is mandatory.
 
     helps: field -> help text. spelled: field -> its option's names, where it is not the field's name with dashes.
     choices: field -> words in upper case, of a field that is a plain text; the struct refuses others.
-    optional: mandatory fields that the command fills in.
+    optional: mandatory fields that the command fills in. without: fields that are no options.
     The command gets None for what was not given; `given` leaves it out, so that the struct's default holds.
     """
     spelled, choices = spelled or {}, choices or {}
 
     def decorate(function: F) -> F:
         for field in reversed(msgspec.structs.fields(struct)):
+            if field.name in without:
+                continue
             kind = OneOf(choices[field.name]) if field.name in choices else _kind(field.type)
             names = [f"--{name}" for name in spelled.get(field.name, (field.name.replace("_", "-"),))]
             required = field.required and field.name not in optional

@@ -10,6 +10,7 @@ import msgspec
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, NO_SITE_ID, Address, SiteId, check_name, check_site_id
+from heliograph.model.tls import NO_TLS, TlsProperties
 
 LOCATOR_PORT = 10334
 HTTP_PORT = 7070
@@ -35,6 +36,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     engine_replicas: copies of everything, 1, 3 or 5; None: 3 where the engine has so many servers, else 1.
     member_timeout_ms: a member that gives no sign of life for so long is gone.
     disk_synchronous: have the private engine sync every append to disk before it answers.
+    tls: the ssl-* properties.
     """
 
     name: str
@@ -55,6 +57,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     engine_replicas: int | None = None
     member_timeout_ms: int = 5000
     disk_synchronous: bool = False
+    tls: TlsProperties = NO_TLS
 
     def __post_init__(self) -> None:
         check_name("locator", self.name)
@@ -72,6 +75,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 "`sync_interval: always` there"
             )
         self._check_engine()
+        self.tls.check_listening("locator", "web", "engine")
         if self.member_timeout_ms < 1000:
             raise UsageError(f"member-timeout {self.member_timeout_ms}: use 1000 ms or more")
 

@@ -6,6 +6,7 @@ import msgspec
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, check_name
+from heliograph.model.tls import NO_TLS, TlsProperties
 
 LOCATOR_WAIT_S = 30
 LOCATOR_WAIT_S_MAX = 600
@@ -19,6 +20,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     hostname_for_clients: the name others are told; empty means the bind address, else the loopback address.
     redundancy_zone: no two copies of a bucket are put on servers of one zone; empty means a zone of its own.
     locator_wait_time: seconds that it looks for a locator that answers, so that it may be started before one.
+    tls: the ssl-* properties.
     write_timeout_ms: how long a write may wait for the engine before it fails with UnavailableError.
     """
 
@@ -32,9 +34,11 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     redundancy_zone: str = ""
     locator_wait_time: int = LOCATOR_WAIT_S
     write_timeout_ms: int = 15_000
+    tls: TlsProperties = NO_TLS
 
     def __post_init__(self) -> None:
         check_name("member", self.name)
+        self.tls.check_listening("member", "gateway")
         if not self.locators:
             raise UsageError("a member needs the address of a locator: give locators=host[port]")
         if not 0 <= self.server_port <= 65535:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.gfsh.grammar import ADDRESSES, command
+from heliograph.gfsh.property_files import property_files, read_property_files
 from heliograph.gfsh.session import Session
 from heliograph.model.ids import Address
 from heliograph.model.results import Result, Table
@@ -23,11 +26,15 @@ DEFAULT_LOCATOR = Address("localhost", 10334)
     help=f"A locator of the site, or several: the first one that answers is taken. [default: {DEFAULT_LOCATOR}]",
 )
 @click.option("--url", help="The site's admin API itself (http://host:port) instead of a locator.")
+@property_files
 @click.pass_obj
-def connect(session: Session, locators: tuple[Address, ...] | None, url: str | None) -> Result:
+def connect(session: Session, /, locators: tuple[Address, ...] | None, url: str | None, **options: Any) -> Result:
     """Connect to a site."""
     if session.connection is not None:
         return Result(info=[f"Already connected to: {session.connection}"])
+    settings, _ = read_property_files("client", options)
+    if url is None and locators is None:
+        locators = settings.options.get("locators")
     if url is not None:
         if locators:
             raise UsageError("give either --locator or --url")

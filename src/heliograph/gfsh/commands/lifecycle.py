@@ -12,7 +12,8 @@ import msgspec
 
 from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.gfsh.commands.connection import connect_to
-from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command, given
+from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command
+from heliograph.gfsh.property_files import property_files, read_property_files
 from heliograph.gfsh.session import Session
 from heliograph.locator.config import LocatorConfig
 from heliograph.model.ids import Address, parse_addresses
@@ -62,13 +63,17 @@ _java = click.option(
     },
     spelled={"directory": ("dir",), "member_timeout_ms": ("member-timeout",)},
     optional=("name",),
+    without=("tls",),
 )
+@property_files
 @_java
 @click.option("--connect", "connects", type=BOOLEAN, default=True, help="Connect to it afterwards. [default: true]")
 @click.pass_obj
 def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **options: Any) -> Result:
     """Start a locator, and with it a site."""
-    config = LocatorConfig(**_placed("locator", _with_java(given(options), java)))
+    settings, options = read_property_files("locator", options)
+    fields = {**settings.options, **_with_java(options, java)}
+    config = LocatorConfig(**_placed("locator", fields), tls=settings.tls)
     state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config))
     if not connects or session.connection is not None:
         return block
@@ -77,11 +82,6 @@ def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **
     except HeliographError as exc:
         return msgspec.structs.replace(block, info=[*block.info, f"Not connected to it ({exc}): use `connect`."])
     return msgspec.structs.replace(block, info=[*block.info, *connected.info])
-
-
-def _unavailable(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        raise click.UsageError(f"{param.opts[0]} is not available yet: configure the site with commands", ctx)
 
 
 @command("start server")
@@ -101,19 +101,22 @@ def _unavailable(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--http-service-bind-address", help=_HELPS["http_service_bind_address"] + " [default: 127.0.0.1]")
 @_java
 @click.option("--cache-xml-file", help="A cache.xml: the site is given what it defines and lacks.")
-@click.option("--properties-file", callback=_unavailable, expose_value=False, help="Not available yet.")
+@property_files
 @click.pass_obj
 def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> Result:
     """Start a server; without locators it runs one inside itself."""
     from heliograph.api.cache_config import read_options
 
-    fields = _placed("server", _with_java(given(options), java))
+    settings, options = read_property_files("server", options)
+    fields = _placed("server", {**settings.options, **_with_java(options, java)})
     fields.setdefault("server_port", _port_of(fields))
     locators = fields.get("locators") or (() if "start_locator" in fields else _connected_locator(session))
     if locators:
         fields = _joining({**fields, "locators": locators})
     name = fields.pop("name")
-    options = {option: _text(value) for option, value in fields.items()}
+    # By name, over the pipe: what the files say besides has been merged, and may hold passwords.
+    secured = {"security_properties_file": dict(settings.passed_on)} if settings.passed_on else {}
+    options = {option: _text(value) for option, value in fields.items()} | secured
     read_options(name, cast("CacheOptions", options))
     return _start("server", name, fields["directory"], options)[1]
 

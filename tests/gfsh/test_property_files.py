@@ -1,0 +1,55 @@
+"""What start commands make of properties files, and what reaches the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph.errors import UnavailableError
+from heliograph.gfsh import launch
+from tests.gfsh.support import Program
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The options that daemons would be started with."""
+    seen: list[dict[str, Any]] = []
+
+    def start(kind: str, name: str, directory: Path, options: dict[str, Any]) -> None:
+        seen.append({"kind": kind, "name": name, **options})
+        raise UnavailableError("not started")
+
+    monkeypatch.setattr(launch, "start", start)
+    return seen
+
+
+def test_a_locator_is_started_as_a_file_says_but_for_what_the_command_says(
+    program: Program, started: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    file = tmp_path / "l.properties"
+    file.write_text("name=l1\nport=7\nhttp-service-port=8\ndistributed-system-id=3\n")
+    program("start", "locator", f"--properties-file={file}", "--port=9", f"--dir={tmp_path / 'l1'}")
+    (options,) = started
+    assert (options["name"], options["port"], options["http_service_port"]) == ("l1", 9, 8)
+    assert options["distributed_system_id"] == 3
+
+
+def test_a_server_is_started_as_a_file_says_but_for_what_the_command_says(
+    program: Program, started: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    file = tmp_path / "s.properties"
+    file.write_text("name=s1\nserver-port=7\ngroups=a,b\nlocators=h[1]\n")
+    program("start", "server", f"--properties-file={file}", "--server-port=9", f"--dir={tmp_path / 's1'}")
+    (options,) = started
+    assert (options["name"], options["server_port"], options["groups"]) == ("s1", 9, ("a", "b"))
+    assert options["locators"] == "h[1]"
+    assert "properties_file" not in options
+
+
+def test_connect_takes_locators_from_a_file(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "c.properties"
+    file.write_text("locators=127.0.0.1[1]\n")
+    assert "no locator answers at 127.0.0.1[1]" in program("connect", f"--properties-file={file}").err
+    assert "127.0.0.1[2]" in program("connect", f"--properties-file={file}", "--locator=127.0.0.1[2]").err
