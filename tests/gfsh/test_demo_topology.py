@@ -8,7 +8,7 @@ import pytest
 
 from heliograph.errors import UsageError
 from heliograph.gateway.loops import is_for, outgoing
-from heliograph.gfsh.demo.topology import SITES_MAX, SITES_MIN, TOPOLOGIES, Plan, plan_of
+from heliograph.gfsh.demo.topology import SITES_MAX, SITES_MIN, TOPOLOGIES, Plan, plan_of, plan_of_links
 from heliograph.model.batch import Part
 
 COUNTS = range(SITES_MIN, SITES_MAX + 1)
@@ -80,3 +80,26 @@ def test_an_unknown_topology_and_a_wrong_number_of_sites_are_refused() -> None:
     for sites in (1, 10):
         with pytest.raises(UsageError, match="use 2 to 9"):
             plan_of("mesh", sites)
+
+
+def test_links_make_any_graph() -> None:
+    assert plan_of_links("1-2, 2>3,3>1").sends_to == {1: (2,), 2: (1, 3), 3: (1,)}
+    diamond = plan_of_links("1-2,1-3,2-4,3-4")
+    assert str(diamond) == "1 <-> 2, 1 <-> 3, 2 <-> 4, 3 <-> 4"
+    assert deliveries(diamond, 1)[4] == 2
+
+
+@pytest.mark.parametrize(
+    ("links", "why"),
+    [
+        ("1-2,2", "'2' can't be read"),
+        ("1-1", "'1-1' can't be read"),
+        ("", "can't be read"),
+        ("1-3", "links between sites 1, 3: number them from 1 on"),
+        ("1-2,2>3", "site 1 never hears of site 3"),
+        ("1-2,3>1", "site 3 never hears of site 1"),
+    ],
+)
+def test_links_that_make_no_plan_are_refused(links: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        plan_of_links(links)

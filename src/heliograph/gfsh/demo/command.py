@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from heliograph.gfsh.demo.topology import SITES_MAX, SITES_MIN, TOPOLOGIES, plan_of
+from heliograph.errors import UsageError
+from heliograph.gfsh.demo.topology import SITES_MAX, SITES_MIN, TOPOLOGIES, plan_of, plan_of_links
 from heliograph.gfsh.grammar import command
 from heliograph.gfsh.session import Session
 from heliograph.model.results import Result, Table
@@ -14,25 +15,30 @@ from heliograph.model.results import Result, Table
 if TYPE_CHECKING:
     from heliograph.gfsh.demo.run import DemoReport
 
+SITES_DEFAULT = 3
+
 
 @command("demo")
-@click.option("--topology", type=click.Choice(list(TOPOLOGIES)), default="mesh", help="[default: mesh]")
+@click.option("--topology", type=click.Choice(list(TOPOLOGIES)), help="[default: mesh]")
 @click.option(
-    "--sites",
-    type=click.IntRange(SITES_MIN, SITES_MAX),
-    default=3,
-    help="Number of sites on this machine. [default: 3]",
+    "--sites", type=click.IntRange(SITES_MIN, SITES_MAX), help="Number of sites on this machine. [default: 3]"
+)
+@click.option(
+    "--links", help="Instead of both, any graph: 1-2 is a link both ways, 1>2 one way, as in 1-2,1-3,2-4,3-4."
 )
 @click.pass_obj
-def demo(session: Session, topology: str, sites: int) -> Result:
+def demo(session: Session, topology: str | None, sites: int | None, links: str | None) -> Result:
     """Start sites on this machine, load and update 28,000 airports, and compare what every site holds."""
     import airportsdata
     from rich.console import Console
 
     from heliograph.gfsh.demo.run import run_demo
 
+    if links is not None and (topology is not None or sites is not None):
+        raise UsageError("--links says which sites there are: leave --topology and --sites out")
+    plan = plan_of_links(links) if links is not None else plan_of(topology or "mesh", sites or SITES_DEFAULT)
     console = Console(stderr=session.printer.json, highlight=False, soft_wrap=True)
-    return result_of(run_demo(plan_of(topology, sites), airportsdata.load("ICAO"), console))
+    return result_of(run_demo(plan, airportsdata.load("ICAO"), console))
 
 
 def result_of(report: DemoReport) -> Result:

@@ -8,12 +8,15 @@ hybrid  a ring, and the first sends to the last, too         1 -> 2 -> 3 <-> 1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from heliograph.errors import UsageError
 
 SITES_MIN, SITES_MAX = 2, 9
+
+_LINK = re.compile(r"(?P<one>[1-9])(?P<way>[->])(?P<other>[1-9])")
 
 Sends = dict[int, set[int]]
 """Site -> the sites that it sends to."""
@@ -59,6 +62,44 @@ def plan_of(topology: str, sites: int) -> Plan:
         raise UsageError(f"{sites} sites: use {SITES_MIN} to {SITES_MAX}")
     sends = TOPOLOGIES[topology](sites)
     return Plan(topology, {site: tuple(sorted(sends[site])) for site in range(1, sites + 1)})
+
+
+def plan_of_links(links: str) -> Plan:
+    """Return the plan of a graph: links as `1-2,2-3`, which lead both ways, or `1>2`, which leads one way.
+
+    Raises UsageError when that can't be read, for a number of sites out of range, and where a site does not reach all.
+    """
+    sends: Sends = {}
+    for word in links.split(","):
+        match = _LINK.fullmatch(word.strip())
+        if match is None or match["one"] == match["other"]:
+            raise UsageError(
+                f"link {word.strip()!r} can't be read: use 1-2 for both ways, 1>2 for one, as in 1-2,2>3,3>1"
+            )
+        one, other = int(match["one"]), int(match["other"])
+        sends.setdefault(one, set()).add(other)
+        sends.setdefault(other, set()).update({one} if match["way"] == "-" else ())
+    count = len(sends)
+    if sorted(sends) != list(range(1, count + 1)) or not SITES_MIN <= count <= SITES_MAX:
+        numbers = ", ".join(map(str, sorted(sends)))
+        raise UsageError(f"links between sites {numbers}: number them from 1 on, {SITES_MIN} to {SITES_MAX} sites")
+    plan = Plan("links", {site: tuple(sorted(sends[site])) for site in sorted(sends)})
+    for site in plan.sites:
+        left = set(plan.sites) - _reached(plan, site)
+        if left:
+            raise UsageError(
+                f"site {min(left)} never hears of site {site}: add links until every site reaches every other"
+            )
+    return plan
+
+
+def _reached(plan: Plan, start: int) -> set[int]:
+    reached, ahead = {start}, [start]
+    while ahead:
+        new = set(plan.sends_to[ahead.pop()]) - reached
+        reached |= new
+        ahead += new
+    return reached
 
 
 def _mesh(sites: int) -> Sends:
