@@ -9,7 +9,7 @@ import pytest
 
 SEEDS = {
     "campaign_seed": ("--seeds", 16, "simulated sites"),
-    "graph_seed": ("--graphs", 8, "simulated sites that any graph connects"),
+    "graph_seed": ("--graphs", 6, "simulated sites that any graph connects"),
     "graph_run": ("--graph-runs", 1, "sites of real processes that any graph connects"),
     "history_seed": ("--runs", 2, "sites of real processes"),
 }
