@@ -278,3 +278,12 @@ def test_the_cluster_configuration(http: Http) -> None:
     http.ok("POST", "/cluster-configuration", {}, prune=True)
     assert http.refused("POST", "/cluster-configuration", {"region": []})[0] == 400
     assert http.refused("POST", "/cluster-configuration", {"regions": [REGION]})[0] == 400
+
+
+def test_conflicts(http: Http) -> None:
+    http.ok("POST", "/gateway-conflict-resolver", {"resolver": "shop:Greatest"})
+    assert http.refused("POST", "/gateway-conflict-resolver", {"resolver": "shop"})[0] == 400
+    http.ok("DELETE", "/gateway-conflict-resolver")
+    http.ok("DELETE", "/gateway-conflict-resolver", if_exists=True)
+    assert http.ok("GET", "/conflicts", region="r", key="k", limit=3).info == ["No Conflicts Found"]
+    assert http.refused("GET", "/conflicts", limit=0)[0] == 400

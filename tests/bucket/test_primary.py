@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliograph.bucket import primary as primary_module
-from heliograph.bucket import removing
+from heliograph.bucket import judging, removing
+from heliograph.bucket.conflicts import Outcome
+from heliograph.bucket.judging import CLOCK_SKEW_MS_MAX
 from heliograph.bucket.primary import (
-    CLOCK_SKEW_MS_MAX,
     RECORD_BYTES_MAX,
     ApplyRequest,
     BucketPrimary,
@@ -207,7 +207,7 @@ def test_a_part_that_came_before_changes_nothing_and_is_still_acknowledged():
     bucket.apply(part)
     assert bucket.flush() == {"apply": None}
     assert len(bucket.log) == 1
-    assert bucket.primary.counters.duplicates == 4
+    assert bucket.primary.judge.log.duplicates == 4
 
 
 def test_a_destroy_leaves_a_tombstone_that_beats_an_older_put():
@@ -216,7 +216,7 @@ def test_a_destroy_leaves_a_tombstone_that_beats_an_older_put():
     bucket.apply(remote([("k", b"old")], origin=3))
     bucket.flush()
     assert bucket.view.values == {}
-    assert bucket.primary.counters.conflicts_lost == 1
+    assert bucket.primary.judge.log.counts[""][Outcome.LOST] == 1
 
 
 def test_at_the_same_time_the_greater_site_wins():
@@ -266,7 +266,7 @@ def test_a_defect_fails_the_requests_at_hand_and_no_other(monkeypatch):
 
     bucket = Bucket()
     bucket.apply(remote([("k", b"1")]), waiter="broken")
-    monkeypatch.setattr(primary_module, "check_part", broken)
+    monkeypatch.setattr(judging, "check_part", broken)
     draft = bucket.primary.draft(NOW_MS)
     assert draft is not None
     assert isinstance(draft.defect, KeyError)

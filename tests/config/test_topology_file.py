@@ -13,6 +13,7 @@ from heliograph.config.topology_file import parse_topology, read_topology
 from heliograph.errors import UsageError
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -28,6 +29,8 @@ type = "PARTITION_REDUNDANT"
 start-port = 1530
 end-port = 1551
 [disk-stores.wan]
+[gateway-conflict-resolver]
+resolver = "shop:Greatest"
 
 [sites.london]
 distributed-system-id = 1
@@ -64,6 +67,8 @@ def test_what_stands_at_the_top_holds_for_every_site() -> None:
         RegionAttributes(name="customer", type="PARTITION_REDUNDANT", gateway_sender_ids=("to-ny",)),
     )
     assert ny.configuration.regions == (RegionAttributes(name="customer", type="PARTITION_REDUNDANT"),)
+    resolver = GatewayConflictResolverAttributes(resolver="shop:Greatest")
+    assert london.configuration.gateway_conflict_resolver == ny.configuration.gateway_conflict_resolver == resolver
     assert ny.configuration.gateway_receiver == GatewayReceiverAttributes(start_port=1530, end_port=1551)
     assert london.configuration.gateway_receiver == GatewayReceiverAttributes(
         start_port=1530, end_port=1551, hostname_for_senders="wan.example.org"

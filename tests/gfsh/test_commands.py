@@ -16,6 +16,7 @@ from heliograph.locator.requests import (
 )
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -33,6 +34,16 @@ EVERY_SENDER_OPTION = (
     " --socket-buffer-size=65536 --socket-read-timeout=40000"
 )
 COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
+    (
+        "create gateway-conflict-resolver --resolver=shop:Greatest",
+        ("POST", "/gateway-conflict-resolver", GatewayConflictResolverAttributes(resolver="shop:Greatest"), {}),
+    ),
+    ("destroy gateway-conflict-resolver", ("DELETE", "/gateway-conflict-resolver", None, {"if_exists": False})),
+    ("list conflicts", ("GET", "/conflicts", None, {"limit": "100"})),
+    (
+        "list conflicts --region=/r --key=k --limit=3",
+        ("GET", "/conflicts", None, {"limit": "3", "region": "r", "key": "k"}),
+    ),
     ("list members", ("GET", "/members", None, {})),
     ("list members --group=g", ("GET", "/members", None, {"group": "g"})),
     (

@@ -36,7 +36,10 @@ def offered(line: str) -> list[str]:
     ("line", "expected"),
     [
         ("conn", ["connect"]),
-        ("list ", ["async-event-queues", "disk-stores", "gateways", "members", "parked-events", "regions"]),
+        (
+            "list ",
+            ["async-event-queues", "conflicts", "disk-stores", "gateways", "members", "parked-events", "regions"],
+        ),
         ("connect --locator=a[1]; describe c", ["connection"]),
         ("create re", ["region"]),
         ("pause gateway-sender ", ["--id=", "--member=", "--group="]),

@@ -70,6 +70,7 @@ class FakeServers:
         self.asked: list[tuple[str, Request]] = []
         self.broken: dict[str, HeliographError] = {}
         self.gateways: dict[str, messages.Gateways] = {}
+        self.conflicts: dict[str, messages.Conflicts] = {}
         self.redriven = messages.Redriven(0, [])
         self.data: dict[tuple[str, object], bytes] = {}
 
@@ -106,6 +107,8 @@ class FakeServers:
                 return messages.Changed(not old, old, 1)
             case messages.LogEndsQuery():
                 return messages.LogEnds(list(LOG_ENDS))
+            case messages.ConflictQuery():
+                return self.conflicts.get(name, messages.Conflicts({}, []))
             case messages.GatewayQuery():
                 return self.gateways.get(name, messages.Gateways([], None))
             case messages.Redrive():

@@ -51,7 +51,7 @@ def test_what_is_applied_is_exported() -> None:
         assert await site.exported() == EMPTY
         result = await site.admin.apply(FULL)
         assert result.status == "OK"
-        assert outcomes(result)[0] == ("create disk-store wan", "OK")
+        assert outcomes(result)[1] == ("create disk-store wan", "OK")
         assert await site.exported() == FULL
         assert (await site.admin.apply(FULL)).info == ["Nothing to change."]
 
@@ -127,7 +127,10 @@ def test_a_step_that_fails_ends_it_and_the_same_goes_on_from_there() -> None:
         site.servers.broken["s1"] = UnavailableError("gone")
         result = await site.admin.apply(FULL)
         assert result.status == "ERROR"
-        assert outcomes(result)[:2] == [("create disk-store wan", "ERROR"), ("create gateway-sender s2", "not begun")]
+        assert outcomes(result)[:2] == [
+            ("create gateway-conflict-resolver", "ERROR"),
+            ("create disk-store wan", "not begun"),
+        ]
         assert "gone" in result.tables[0].rows[0][2]
         site.servers.broken.clear()
         assert (await site.admin.apply(FULL)).status == "OK"

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from heliograph.bucket.conflicts import ConflictLog
+from heliograph.bucket.judging import Judge
 from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.seam import bucket_subject
 from heliograph.engine.sim.engine import connect_engine
@@ -47,6 +49,9 @@ class Host:
         self.restored: list[tuple[int, Seq]] = []
         self._tasks = Tasks()
         self._batches = 0
+
+    def judge(self, region: str) -> Judge:
+        return Judge(region, ConflictLog())
 
     def batch_id(self) -> str:
         self._batches += 1

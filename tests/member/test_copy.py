@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from heliograph.bucket import primary
+from heliograph.bucket import judging
 from heliograph.engine.seam import APPEND_BYTES_MAX
 from heliograph.engine.sim.faults import Fault
 from heliograph.errors import (
@@ -175,7 +175,7 @@ def test_a_defect_in_drafting_answers_who_waits_and_the_next_goes_on(
     def broken(part: Part, columns: Columns) -> None:
         raise KeyError(part.origin)
 
-    monkeypatch.setattr(primary, "check_part", broken)
+    monkeypatch.setattr(judging, "check_part", broken)
 
     async def scenario(members: Members) -> None:
         copy = await primary_at(await members.join("a"))

@@ -13,6 +13,7 @@ from heliograph.errors import UsageError
 from heliograph.locator.requests import QueueAlteration, RegionAlteration, SenderAlteration, StoreAlteration
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -34,6 +35,7 @@ FULL = ClusterConfiguration(
     async_event_queues=(QUEUE,),
     regions=(CHILD, PARENT),
     gateway_receiver=RECEIVER,
+    gateway_conflict_resolver=GatewayConflictResolverAttributes(resolver="shop:Greatest"),
 )
 
 
@@ -48,6 +50,7 @@ def with_region(**changes: Any) -> ClusterConfiguration:
 
 def test_what_is_named_is_created_before_what_names_it() -> None:
     assert steps(plan(EMPTY, FULL)) == [
+        "create gateway-conflict-resolver",
         "create disk-store wan",
         "create gateway-sender s2",
         "create async-event-queue audit",
@@ -66,6 +69,7 @@ def test_what_is_not_wanted_is_left_unless_pruned() -> None:
         "destroy async-event-queue audit",
         "destroy gateway-sender s2",
         "destroy disk-store wan",
+        "destroy gateway-conflict-resolver",
     ]
 
 
@@ -157,6 +161,7 @@ def test_a_plan_leads_to_what_is_wanted(kept: set[str], prune: bool) -> None:
         async_event_queues=tuple(each for each in FULL.async_event_queues if subject_of(each) in kept),
         regions=tuple(each for each in FULL.regions if subject_of(each) in kept),
         gateway_receiver=RECEIVER if "gateway-receiver" in kept else None,
+        gateway_conflict_resolver=FULL.gateway_conflict_resolver if "gateway-conflict-resolver" in kept else None,
     )
     there = {subject_of(each): each for each in have.definitions()}
     for step in plan(have, FULL, prune=prune).steps:

@@ -11,6 +11,9 @@ from zlib import crc32
 
 from heliograph import (
     AsyncEventListener,
+    GatewayConflictEvent,
+    GatewayConflictHelper,
+    GatewayConflictResolver,
     GatewayEvent,
     GatewayEventFilter,
     GatewayEventSubstitutionFilter,
@@ -18,6 +21,7 @@ from heliograph import (
 )
 
 TOLD: dict[str, list[Any]] = defaultdict(list)
+CONFLICTS: dict[str, list[GatewayConflictEvent]] = defaultdict(list)
 LISTENERS: dict[str, list[Listening]] = defaultdict(list)
 
 
@@ -125,3 +129,20 @@ class Compress(GatewayTransportFilter):
 
     def decode(self, data: bytes) -> bytes:
         return zlib.decompress(data)
+
+
+class Deciding(GatewayConflictResolver):
+    """Decides always alike; writes down what it is asked."""
+
+    def __init__(self, how: str, name: str) -> None:
+        self.how = how
+        self.asked = CONFLICTS[name]
+
+    def on_event(self, event: GatewayConflictEvent, helper: GatewayConflictHelper) -> None:
+        self.asked.append(event)
+        if self.how == "refuse":
+            helper.disallow_event()
+        elif self.how == "change":
+            helper.change_event_value(f"{event.old_value}+{event.new_value}")
+        elif self.how == "raise":
+            raise ValueError("undecided")

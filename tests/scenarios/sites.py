@@ -20,6 +20,7 @@ from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import (
     DEFAULT_STORE,
     QUEUE_PREFIX,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -239,6 +240,10 @@ class Site(SimSite):
 
     async def destroy_region(self, region: str) -> None:
         await self.operate(lambda admin: admin.regions.destroy(region))
+
+    async def create_resolver(self, resolver: str) -> None:
+        attributes = GatewayConflictResolverAttributes(resolver=resolver)
+        await self.operate(lambda admin: admin.conflicts.create(attributes))
 
     async def create_receiver(self, **options: Any) -> None:
         await self.operate(lambda admin: admin.receivers.create(GatewayReceiverAttributes(**options)))

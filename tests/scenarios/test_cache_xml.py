@@ -8,16 +8,19 @@ import msgspec
 import pytest
 
 import heliograph
+from heliograph.bucket.conflicts import REFUSE, Conflict
 from heliograph.config.cache_xml import parse_cache_xml
 from heliograph.config.cache_xml_writer import write_cache_xml
 from heliograph.errors import UsageError
 from heliograph.locator.site_configuration import CONFIGURATION
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
 )
+from heliograph.model.batch import UPDATE
 from heliograph.model.cluster_configuration import ClusterConfiguration
 from tests.scenarios.plugins import TOLD
 from tests.scenarios.sites import Site, scenario, until
@@ -93,6 +96,21 @@ async def test_xml_receiver_correct(ny: Site) -> None:
         hostname_for_senders="localhost", maximum_time_between_pings=60_000,
     )  # fmt: skip
     assert not receiver.running
+
+
+@scenario(ln=1)
+async def test_xml_conflict_resolver(ln: Site) -> None:
+    configuration = ClusterConfiguration(
+        gateway_conflict_resolver=GatewayConflictResolverAttributes(
+            resolver=f'{PLUGINS}:Deciding{{"how": "refuse", "name": "xml"}}'
+        )
+    )
+    await configure(ln, write_cache_xml(configuration))
+    assert await exported(ln) == configuration
+    await ln.create_region("r")
+    judge = ln["a"].member.judge("r")
+    assert judge.resolve is not None
+    assert judge.resolve(Conflict(UPDATE, "k", b"\x01", b"\x02", 257, 258, b"")) is REFUSE
 
 
 @scenario(ln=1)

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliograph.bucket.primary import BucketPrimary, _Drafting
+from heliograph.bucket.judging import Judging
+from heliograph.bucket.primary import BucketPrimary
 from heliograph.bucket.requests import RequestMemory
 from heliograph.bucket.view import BucketView
 from heliograph.engine.seam import LogEntry
@@ -112,8 +113,8 @@ def plant_nothing_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plant_versions_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """A primary takes every event from another site for new."""
-    monkeypatch.setattr(_Drafting, "_all_newer", lambda self, *args: True)
-    monkeypatch.setattr(_Drafting, "_newer_positions", lambda self, keys, versions: list(range(len(keys))))
+    monkeypatch.setattr(Judging, "_all_newer", lambda self, *args: True)
+    monkeypatch.setattr(Judging, "_newer_positions", lambda self, keys, versions: list(range(len(keys))))
 
 
 def plant_unknown_means_not_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,9 @@ now, 500 when something is broken. Unknown body fields and unknown query paramet
 | DELETE | /async-event-queues/{queue} | | if_exists |
 | POST | /async-event-queues/{queue}/actions/{action} | | member, group |
 | GET | /gateways | | senders_only, receivers_only, member, group |
+| POST | /gateway-conflict-resolver | GatewayConflictResolverAttributes | |
+| DELETE | /gateway-conflict-resolver | | if_exists |
+| GET | /conflicts | | region, key, limit |
 | GET | /cluster-configuration | | |
 | POST | /cluster-configuration | ClusterConfiguration | prune, plan |
 

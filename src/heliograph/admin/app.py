@@ -36,6 +36,7 @@ from heliograph.locator.requests import (
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -376,6 +377,29 @@ class WanCopyRoutes(Controller):
         return answer(await site.wan_copies.cancel(region, sender_id))
 
 
+class ConflictRoutes(Controller):
+    """Conflicts between sites."""
+
+    tags = ("gateways",)
+
+    @post("/gateway-conflict-resolver", status_code=OK)
+    async def create_resolver(self, site: Site, data: JSONBody[GatewayConflictResolverAttributes]) -> Answer:
+        """Have a resolver decide on conflicts."""
+        return answer(await site.conflicts.create(data))
+
+    @delete("/gateway-conflict-resolver", status_code=OK)
+    async def destroy_resolver(self, site: Site, if_exists: Flag = False) -> Answer:
+        """Have the newer version win again."""
+        return answer(await site.conflicts.destroy(if_exists=if_exists))
+
+    @get("/conflicts", status_code=OK)
+    async def list_conflicts(
+        self, site: Site, region: Names = "", key: FromQuery[str | None] = None, limit: FromQuery[int] = 100
+    ) -> Answer:
+        """Show how conflicts ended, and the newest ones."""
+        return answer(await site.conflicts.list(region, key, limit))
+
+
 class ConfigurationRoutes(Controller):
     """The cluster configuration as a whole."""
 
@@ -409,6 +433,7 @@ def make_app(site: SiteAdmin) -> Litestar:
         ParkedRoutes,
         WanCopyRoutes,
         ReceiverRoutes,
+        ConflictRoutes,
         ConfigurationRoutes,
     ]
     return Litestar(

@@ -18,6 +18,7 @@ from heliograph.locator.config import LocatorConfig
 from heliograph.member.member import Member
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
 )
@@ -135,6 +136,16 @@ class Cache(Opened):
         attributes |= {"id": id, "listener": listener, "parallel": parallel}
         _read_plugins(attributes, "gateway_event_filters")
         await self.member.configure(checked(AsyncEventQueueAttributes, "create_async_event_queue", attributes))
+
+    async def create_gateway_conflict_resolver(self, resolver: str) -> None:
+        """Have a resolver, named `"module:object"`, decide on conflicts between sites (docs/plugins.md).
+
+        Raises UsageError.
+        """
+        attributes = {"resolver": resolver}
+        await self.member.configure(
+            checked(GatewayConflictResolverAttributes, "create_gateway_conflict_resolver", attributes)
+        )
 
     async def create_gateway_receiver(self, **attributes: Any) -> None:
         """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""

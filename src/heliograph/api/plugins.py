@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from heliograph.gateway.conflict_resolver import (
+    GatewayConflictEvent,
+    GatewayConflictHelper,
+    GatewayConflictResolver,
+)
 from heliograph.gateway.plugins import (
     AsyncEventListener,
     GatewayEvent,
@@ -12,6 +17,9 @@ from heliograph.gateway.plugins import (
 
 __all__ = [
     "AsyncEventListener",
+    "GatewayConflictEvent",
+    "GatewayConflictHelper",
+    "GatewayConflictResolver",
     "GatewayEvent",
     "GatewayEventFilter",
     "GatewayEventSubstitutionFilter",

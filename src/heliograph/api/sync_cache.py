@@ -81,6 +81,10 @@ class Cache(Face):
         """Create an async event queue; further attributes: `AsyncEventQueueAttributes`. Raises UsageError."""
         self._loop.run(self._cache.create_async_event_queue(id, listener=listener, parallel=parallel, **attributes))
 
+    def create_gateway_conflict_resolver(self, resolver: str) -> None:
+        """Have a resolver, named `"module:object"`, decide on conflicts between sites. Raises UsageError."""
+        self._loop.run(self._cache.create_gateway_conflict_resolver(resolver))
+
     def create_gateway_receiver(self, **attributes: Any) -> None:
         """Create the gateway receiver of every server, with `GatewayReceiverAttributes`. Raises UsageError."""
         self._loop.run(self._cache.create_gateway_receiver(**attributes))

@@ -21,10 +21,10 @@ from itertools import groupby, repeat
 from operator import attrgetter
 from typing import Any, TypeAlias, cast
 
-import msgspec
-
 from heliograph.bucket import removing
+from heliograph.bucket.conflicts import ConflictLog
 from heliograph.bucket.expiration import Expirations
+from heliograph.bucket.judging import Judge, Judging, Mark, Merge
 from heliograph.bucket.removing import RemovalRequest
 from heliograph.bucket.repeats import BaseRequest, Outcome, Repeats
 from heliograph.bucket.view import BucketView
@@ -46,8 +46,6 @@ from heliograph.model.batch import (
     Part,
     Record,
     Removal,
-    check_part,
-    decode_columns,
     encode_columns,
 )
 from heliograph.model.clock import ms_of_stamp, next_stamp, version_of
@@ -64,14 +62,10 @@ PART_OVERHEAD_BYTES, RECIPIENT_BYTES = 48, 3
 """What a part from another site, and each of its recipients, adds to its columns."""
 ID_BYTES = 40
 """What the id of a request adds to a record."""
-CLOCK_SKEW_MS_MAX = 60_000
-"""`max-clock-skew`: how far ahead of this site's clock another site's stamps may be (architecture §3)."""
 
 Waiter: TypeAlias = Any
 """Whatever the shell wants back with an outcome; the core does not look inside."""
 _argument_of = attrgetter("argument")
-Merge: TypeAlias = tuple[Columns, dict[Key, int]]
-"""Accepted events and the versions that they leave."""
 
 
 class PutRequest(BaseRequest, frozen=True):
@@ -149,31 +143,22 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Counters:
-    """What became of events from other sites."""
-
-    applied: int = 0
-    duplicates: int = 0
-    conflicts_lost: int = 0
-
-
-@dataclass(slots=True)
 class BucketPrimary:
     """The primary of one bucket in one epoch.
 
     alone: so many of the pending requests get a record each. removals: requests to take away without an event.
     expirations: what expires when, None in a region without expiration.
-    identified: some of the pending requests may carry an id.
+    identified: some of the pending requests may carry an id. judge: of events from other sites.
     """
 
     view: BucketView
     site: int
     epoch: Epoch
     record_bytes_max: int = RECORD_BYTES_MAX
+    judge: Judge = field(default_factory=lambda: Judge("", ConflictLog()))
     pending: deque[EventRequest] = field(default_factory=deque)
     pending_bytes: int = 0
     in_flight: Draft | None = None
-    counters: Counters = field(default_factory=Counters)
     alone: int = 0
     removals: deque[RemovalRequest] = field(default_factory=deque)
     expirations: Expirations | None = None
@@ -218,7 +203,7 @@ class BucketPrimary:
         if not requests:
             return None
         try:
-            drafting = _Drafting(self.view, self.site, now_ms, self.counters)
+            drafting = _Drafting(self.view, self.site, now_ms, self.judge)
             known = None
             if self.identified:
                 self.identified = self.waiting
@@ -227,8 +212,9 @@ class BucketPrimary:
                 parts, merges, outcomes = drafting.run(requests)
         except Exception as exc:  # whatever it is, who waits has to hear of it
             return Draft(None, [], [(request, exc) for request in requests], exc, size)
-        needed = parts or known is not None or drafting.told
-        record = Record(self.epoch, parts, requests=known) if needed else None
+        marks = tuple(drafting.marks)
+        needed = parts or marks or known is not None or drafting.told
+        record = Record(self.epoch, parts, requests=known, marks=marks) if needed else None
         result = Draft(record, merges, outcomes, size=size)
         if record is not None:
             self.in_flight = result
@@ -327,24 +313,28 @@ class _Drafting:
     told: somebody is told what an entry is now, which may be all that comes of it.
     """
 
-    __slots__ = ("_counters", "_merges", "_now_ms", "_outcomes", "_parts", "_site", "_stamp_max", "_view", "told")
+    __slots__ = ("_judging", "_merges", "_now_ms", "_outcomes", "_parts", "_site", "_view", "told")
 
-    def __init__(self, view: BucketView, site: int, now_ms: int, counters: Counters) -> None:
+    def __init__(self, view: BucketView, site: int, now_ms: int, judge: Judge) -> None:
         self._view = view
         self._site = site
         self._now_ms = now_ms
-        self._counters = counters
-        self._parts: list[Part] = []
-        self._merges: list[Merge] = []
+        self._judging = Judging(judge, view, site, now_ms)
+        self._parts = self._judging.parts
+        self._merges = self._judging.merges
         self._outcomes: list[tuple[Request, Outcome]] = []
-        self._stamp_max = view.stamp_max
         self.told = False
+
+    @property
+    def marks(self) -> list[Mark]:
+        """How far events were judged of which nothing was accepted."""
+        return self._judging.marks
 
     def run_identified(
         self, requests: list[EventRequest]
     ) -> tuple[tuple[Part, ...], list[Merge], list[tuple[Request, Outcome]], Requests | None]:
         """As `run`, where some requests carry an id; returns besides what is to be remembered of those."""
-        at_ms = max(self._now_ms, ms_of_stamp(self._stamp_max))
+        at_ms = max(self._now_ms, ms_of_stamp(self._view.stamp_max))
         repeats = Repeats(self._view.requests, at_ms, self._now_ms)
         parts, merges, outcomes = self.run(repeats.sift(requests))
         return parts, merges, outcomes, repeats.conclude(outcomes)
@@ -374,7 +364,7 @@ class _Drafting:
 
     def _judge(self, request: ApplyRequest) -> None:
         try:
-            decoded = [self._decode(part) for part in request.parts]
+            decoded = [self._judging.decode(part) for part in request.parts]
         except ClockSkewError as exc:
             self._outcomes.append((request, exc))
             return
@@ -382,59 +372,8 @@ class _Drafting:
             self._outcomes.append((request, BadEventError(str(exc))))
             return
         for part, merge in zip(request.parts, decoded, strict=True):
-            self._accept(part, *merge)
+            self._judging.judge(part, *merge)
         self._outcomes.append((request, None))
-
-    def _decode(self, part: Part) -> Merge:
-        columns = decode_columns(part.columns)
-        check_part(part, columns)
-        ahead_ms = ms_of_stamp(columns.stamp_max()) - self._now_ms
-        if ahead_ms > CLOCK_SKEW_MS_MAX:
-            raise ClockSkewError(
-                f"events born at site {part.origin} are {ahead_ms} ms ahead of the clock of site {self._site} "
-                f"(max-clock-skew is {CLOCK_SKEW_MS_MAX} ms): set the clock of site {part.origin} right"
-            )
-        return columns, columns.newest(part.origin)
-
-    def _accept(self, part: Part, columns: Columns, newest: dict[Key, int]) -> None:
-        if not self._all_newer(columns):
-            versions = columns.versions(part.origin)
-            kept = self._newer_positions(columns.keys, versions)
-            if not kept:
-                return
-            if len(kept) < len(columns.keys):
-                columns = columns.take(kept)
-                newest = columns.newest(part.origin)
-                part = msgspec.structs.replace(part, count=len(kept), columns=encode_columns(columns))
-        self._counters.applied += len(columns.keys)
-        self._stamp_max = max(self._stamp_max, columns.stamp_max())
-        self._parts.append(part)
-        self._merges.append((columns, newest))
-
-    def _all_newer(self, columns: Columns) -> bool:
-        """Say at a glance that every event wins: its stamp is above all that the bucket has seen, from any site.
-
-        So it is while one site writes, and no key need be looked up. Only keys that share a stamp are sure to differ.
-        """
-        return isinstance(columns.stamps, int) and columns.stamps > self._stamp_max
-
-    def _newer_positions(self, keys: list[Key], versions: Sequence[int]) -> list[int]:
-        """The rule of a conflict: the greater (timestamp, dsid) wins, equal is a duplicate (architecture §3)."""
-        kept = []
-        known = self._view.versions
-        newer: dict[Key, int] = {}  # what this record has accepted so far
-        for _, accepted in self._merges:
-            newer.update(accepted)
-        for position, (key, version) in enumerate(zip(keys, versions, strict=True)):
-            best = max(newer.get(key, 0), known.get(key, 0))
-            if version > best:
-                newer[key] = version
-                kept.append(position)
-            elif version == best:
-                self._counters.duplicates += 1
-            else:
-                self._counters.conflicts_lost += 1
-        return kept
 
     # --- events born here
 
@@ -485,14 +424,14 @@ class _Drafting:
         """Add events born here; those of one record that are added later get newer stamps."""
         if not keys:
             return
-        stamp = next_stamp(self._stamp_max, self._now_ms)
+        stamp = next_stamp(self._judging.stamp_max, self._now_ms)
         newest = dict.fromkeys(keys, int(version_of(stamp, self._site)))
         if len(newest) == len(keys):
             columns = Columns(ops, keys, values, stamp)
         else:  # a key stands twice: only stamps that rise tell which of its events is the newer one
             columns = Columns(ops, keys, values, list(range(stamp, stamp + len(keys))))
             newest = columns.newest(self._site)
-        self._stamp_max = columns.stamp_max()
+        self._judging.stamp_max = columns.stamp_max()
         self._parts.append(Part(self._site, (), 0, 0, len(keys), encode_columns(columns), argument))
         self._merges.append((columns, newest))
 

@@ -31,7 +31,7 @@ _SITE_MASK = (1 << SITE_BITS) - 1
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):
-    """Everything of a view but its entries. count: entries, tombstones included."""
+    """Everything of a view but its entries. count: entries, tombstones included. marks: as of `Record`."""
 
     seq: int
     epoch: int
@@ -40,6 +40,7 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
     count: int
     life: int
     requests: Image
+    marks: list[tuple[int, int, int]] = []
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):
@@ -67,7 +68,8 @@ def slices(view: BucketView) -> Iterator[bytes]:
     versions = list(view.versions.values())
     removed = {key: seq for key, seq in view.tombstones.items() if key not in view.values}
     requests = view.requests.image()
-    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life, requests)
+    marks = [(site, bucket, seq) for (site, bucket), seq in view.marks.items()]
+    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life, requests, marks)
 
     def pieces() -> Iterator[bytes]:
         yield _framed(head)
@@ -98,6 +100,7 @@ def open_snapshot(data: bytes) -> BucketView:
     view = BucketView()
     view.seq, view.epoch, view.primary, view.stamp_max = Seq(head.seq), Epoch(head.epoch), head.primary, head.stamp_max
     view.life = head.life
+    view.marks = {(site, bucket): seq for site, bucket, seq in head.marks}
     removed: list[tuple[Key, int]] = []
     try:
         view.requests = RequestMemory.restored(head.requests)

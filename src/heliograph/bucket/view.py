@@ -38,6 +38,7 @@ class BucketView:
     __slots__ = (
         "epoch",
         "life",
+        "marks",
         "primary",
         "replaced",
         "requests",
@@ -57,6 +58,8 @@ class BucketView:
         self.primary = ""
         self.stamp_max = 0
         self.life = 0
+        self.marks: dict[tuple[int, int], int] = {}
+        """Site and bucket of birth -> how far the events born there were judged, see `bucket.judging`."""
         self.requests = RequestMemory()
         self.replaced: list[list[bytes]] | None = None
         """When somebody listens: the values before, one list for each removal and each part since it was last taken."""
@@ -88,6 +91,11 @@ class BucketView:
             self.primary = record.primary
         for removal in record.removals:
             self._remove(removal)
+        for part in record.parts:
+            if part.birth_seq:
+                self._mark(part.origin, part.birth_bucket, part.birth_seq)
+        for mark in record.marks:
+            self._mark(*mark)
         if record.requests is not None:
             self.requests.apply(seq, record.requests)
 
@@ -108,6 +116,11 @@ class BucketView:
             else:
                 self.values[key] = value
         self._bury(destroyed)
+
+    def _mark(self, site: int, bucket: int, seq: int) -> None:
+        place = (site, bucket)
+        if seq > self.marks.get(place, 0):
+            self.marks[place] = seq
 
     def has_tombstones(self, through: int) -> bool:
         """Say whether the log left tombstones up to and including a sequence."""

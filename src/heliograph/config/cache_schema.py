@@ -52,6 +52,7 @@ RULES: dict[str, Rule] = {
         children={
             "gateway-sender": MANY,
             "gateway-receiver": 1,
+            "gateway-conflict-resolver": 1,
             "async-event-queue": MANY,
             "cache-server": 1,
             "disk-store": MANY,
@@ -68,7 +69,6 @@ RULES: dict[str, Rule] = {
         },
         elements_refused={
             "gateway-hub": Refusal("write a gateway-sender for each gateway"),
-            "gateway-conflict-resolver": Refusal("the newer entry wins, at every site"),
             "vm-root-region": Refusal("write region"),
             "cache-transaction-manager": Refusal("there are no transactions"),
             "pdx": Refusal("values are msgpack, which needs no registry"),
@@ -234,6 +234,7 @@ RULES: dict[str, Rule] = {
         required=("timeout",),
         elements_refused={"custom-expiry": refusals.EXPIRATION["entry-time-to-live-custom-expiry"]},
     ),
+    "gateway-conflict-resolver": _PLUGIN,
     "gateway-event-filter": _PLUGIN,
     "gateway-event-substitution-filter": _PLUGIN,
     "gateway-transport-filter": _PLUGIN,

@@ -21,6 +21,7 @@ from heliograph.model.attributes import (
     REGION_TYPES,
     STRING_PREFIX,
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -90,17 +91,20 @@ def _read(root: Element) -> CacheXml:
                     for each in _all(root, "async-event-queue")
                 ),
                 regions=tuple(_region(each, templates) for each in _all(root, "region")),
-                gateway_receiver=next(
-                    (
-                        _struct(each, GatewayReceiverAttributes, **_plugins(each))
-                        for each in _all(root, "gateway-receiver")
-                    ),
-                    None,
-                ),
+                gateway_receiver=next(map(_receiver, _all(root, "gateway-receiver")), None),
+                gateway_conflict_resolver=next(map(_resolver, _all(root, "gateway-conflict-resolver")), None),
             ),
         ),
         server=next(map(_server, _all(root, "cache-server")), {}),
     )
+
+
+def _receiver(element: Element) -> GatewayReceiverAttributes:
+    return _struct(element, GatewayReceiverAttributes, **_plugins(element))
+
+
+def _resolver(element: Element) -> GatewayConflictResolverAttributes:
+    return _placed(element, lambda: GatewayConflictResolverAttributes(resolver=_plugin(element)))
 
 
 def _all(element: Element, tag: str) -> list[Element]:

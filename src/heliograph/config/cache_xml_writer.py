@@ -50,6 +50,9 @@ def write_cache_xml(configuration: ClusterConfiguration) -> str:
         _definition(root, "gateway-sender", sender)
     if configuration.gateway_receiver is not None:
         _definition(root, "gateway-receiver", configuration.gateway_receiver)
+    if configuration.gateway_conflict_resolver is not None:
+        resolver = SubElement(root, "gateway-conflict-resolver")
+        _plugin(resolver, "gateway-conflict-resolver", configuration.gateway_conflict_resolver.resolver)
     for queue in configuration.async_event_queues:
         _definition(root, "async-event-queue", queue)
     for store in configuration.disk_stores:

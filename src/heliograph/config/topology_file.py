@@ -35,6 +35,7 @@ import msgspec
 from heliograph.errors import UsageError
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -55,7 +56,7 @@ KINDS: dict[str, tuple[type[Attributes], str]] = {
     "regions": (RegionAttributes, "name"),
 }
 """Table of definitions by name -> what they are, and the attribute that is the name."""
-RECEIVER = "gateway-receiver"
+RECEIVER, RESOLVER = "gateway-receiver", "gateway-conflict-resolver"
 OF_A_SITE = ("distributed-system-id", "locators", "url")
 
 
@@ -82,7 +83,7 @@ def parse_topology(text: str) -> Topology:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as exc:
         raise UsageError(f"no TOML: {exc or 'nested too deeply'}") from exc
-    _check_keys("", document, ("sites", RECEIVER, *KINDS))
+    _check_keys("", document, ("sites", RECEIVER, RESOLVER, *KINDS))
     sites = _table("sites", document.get("sites", {}))
     if not sites:
         raise UsageError("it has no site: write a table [sites.<name>] for each")
@@ -91,7 +92,7 @@ def parse_topology(text: str) -> Topology:
 
 def _site(name: str, site: Table, common: Table) -> SiteDefinition:
     place = f"sites.{name}"
-    _check_keys(place, site, (*OF_A_SITE, RECEIVER, *KINDS))
+    _check_keys(place, site, (*OF_A_SITE, RECEIVER, RESOLVER, *KINDS))
     dsid = site.get("distributed-system-id")
     if not isinstance(dsid, int) or isinstance(dsid, bool):
         raise UsageError(f"{place}: give it a distributed-system-id, a number")
@@ -113,17 +114,23 @@ def _site(name: str, site: Table, common: Table) -> SiteDefinition:
 
 
 def _configuration(place: str, site: Table, common: Table) -> ClusterConfiguration:
-    receivers = [(where, table[RECEIVER]) for where, table in (("", common), (place, site)) if RECEIVER in table]
-    options: dict[str, Any] = {}
-    for where, receiver in receivers:
-        options |= _table(_at(where, RECEIVER), receiver)
     return ClusterConfiguration(
         disk_stores=_definitions(place, site, common, "disk-stores", DiskStoreAttributes),
         gateway_senders=_definitions(place, site, common, "gateway-senders", GatewaySenderAttributes),
         async_event_queues=_definitions(place, site, common, "async-event-queues", AsyncEventQueueAttributes),
         regions=_definitions(place, site, common, "regions", RegionAttributes),
-        gateway_receiver=(_definition(_at(place, RECEIVER), options, GatewayReceiverAttributes) if receivers else None),
+        gateway_receiver=_only(place, site, common, RECEIVER, GatewayReceiverAttributes),
+        gateway_conflict_resolver=_only(place, site, common, RESOLVER, GatewayConflictResolverAttributes),
     )
+
+
+def _only(place: str, site: Table, common: Table, name: str, struct: type[A]) -> A | None:
+    """Read a definition of which a site has one, or none."""
+    given = [(where, table[name]) for where, table in (("", common), (place, site)) if name in table]
+    options: dict[str, Any] = {}
+    for where, table in given:
+        options |= _table(_at(where, name), table)
+    return _definition(_at(place, name), options, struct) if given else None
 
 
 def _definitions(place: str, site: Table, common: Table, kind: str, struct: type[A]) -> tuple[A, ...]:

@@ -10,6 +10,7 @@ import msgspec
 from heliograph.engine.seam import Item, Registry
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -22,6 +23,7 @@ from heliograph.model.registry import (
     CONFIG_QUEUES,
     CONFIG_RECEIVER,
     CONFIG_REGIONS,
+    CONFIG_RESOLVER,
     CONFIG_SENDERS,
     CONFIG_STORES,
     RegionEntry,
@@ -45,6 +47,8 @@ def definition_key(attributes: Attributes) -> str:
         return store_key(attributes.name)
     if isinstance(attributes, AsyncEventQueueAttributes):
         return queue_key(attributes.id)
+    if isinstance(attributes, GatewayConflictResolverAttributes):
+        return CONFIG_RESOLVER
     return CONFIG_RECEIVER if isinstance(attributes, GatewayReceiverAttributes) else sender_key(attributes.id)
 
 
@@ -73,13 +77,16 @@ async def read_definition(registry: Registry, like: Attributes) -> Attributes | 
 async def read_configuration(registry: Registry) -> ClusterConfiguration:
     """Return all definitions. Raises UnavailableError."""
     items = await registry.items(CONFIG)
-    receiver = items.get(CONFIG_RECEIVER)
+    receiver, resolver = items.get(CONFIG_RECEIVER), items.get(CONFIG_RESOLVER)
     return ClusterConfiguration(
         disk_stores=_below(items, CONFIG_STORES, DiskStoreAttributes),
         gateway_senders=_below(items, CONFIG_SENDERS, GatewaySenderAttributes),
         async_event_queues=_below(items, CONFIG_QUEUES, AsyncEventQueueAttributes),
         regions=tuple(entry.attributes for entry in _below(items, CONFIG_REGIONS, RegionEntry)),
         gateway_receiver=decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None,
+        gateway_conflict_resolver=(
+            decode_entry(resolver.value, GatewayConflictResolverAttributes) if resolver else None
+        ),
     )
 
 

@@ -77,7 +77,7 @@ def _thinned(part: Part, stays: Callable[[Key], bool]) -> Part | None:
     if not positions:
         return None
     left = encode_columns(columns.take(positions[::-1]))
-    return Part(part.origin, part.recipients, part.birth_bucket, part.birth_seq, len(positions), left, part.argument)
+    return msgspec.structs.replace(part, count=len(positions), columns=left)
 
 
 class ConflationIndex:

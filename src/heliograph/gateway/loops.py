@@ -29,5 +29,5 @@ def outgoing(part: Part, bucket: int, seq: int, recipients: tuple[int, ...]) -> 
     if part.recipients:
         recipients = tuple(sorted({*part.recipients, *recipients}))
     if part.birth_seq:
-        return Part(part.origin, recipients, part.birth_bucket, part.birth_seq, part.count, part.columns, part.argument)
-    return Part(part.origin, recipients, bucket, seq, part.count, part.columns, part.argument)
+        bucket, seq = part.birth_bucket, part.birth_seq
+    return Part(part.origin, recipients, bucket, seq, part.count, part.columns, part.argument, part.resolved)

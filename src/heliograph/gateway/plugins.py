@@ -16,7 +16,7 @@ from heliograph.model.clock import ms_of_stamp
 from heliograph.model.keys import Key, decode_value
 
 GatewayOperation: TypeAlias = Literal["create", "update", "destroy"]
-_OPERATIONS: tuple[GatewayOperation, ...] = ("create", "update", "destroy")
+OPERATIONS: tuple[GatewayOperation, ...] = ("create", "update", "destroy")
 
 
 class GatewayEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ def events_of(
             region=region,
             bucket=bucket,
             key=key,
-            operation=_OPERATIONS[op],
+            operation=OPERATIONS[op],
             origin=part.origin,
             timestamp_ms=ms_of_stamp(stamps if isinstance(stamps, int) else stamps[position]),
             possible_duplicate=possible_duplicate,

@@ -21,6 +21,8 @@ BATCH_BYTES_MAX = 1024 * 1024
 """A batch takes no further entry beyond this."""
 ENTRY_BYTES = 32
 """What an entry adds to its key and value, about."""
+BIRTH_SEQ = 1
+"""Where an entry was born is not known any more; the lowest sequence moves no mark of what was judged."""
 ANY_STAMP = 1 << 64
 """Above every stamp."""
 
@@ -40,10 +42,10 @@ class Copier:
         self._batch_size = batch_size
         self._recipients = recipients
         self._size = 0
-        self._entries: dict[tuple[int, int, int], list[_Entry]] = {}
-        """(bucket, its last sequence, origin) -> what the batch holds of it."""
+        self._entries: dict[tuple[int, int], list[_Entry]] = {}
+        """(bucket, origin) -> what the batch holds of it."""
         self._view = BucketView()
-        self._bucket = self._seq = 0
+        self._bucket = 0
         self._through = ANY_STAMP
         self._keys: Iterator[Key] = iter(())
         self.held = 0
@@ -54,7 +56,7 @@ class Copier:
 
         through: the newest stamp that it held when the copy began.
         """
-        self._bucket, self._view, self._through, self._seq = bucket, view, through, max(view.seq, 1)
+        self._bucket, self._view, self._through = bucket, view, through
         self.held = len(view.values)
         self._keys = iter(list(view.values))
 
@@ -68,7 +70,7 @@ class Copier:
             stamp, origin = divmod(versions[key], VERSION_STEP)
             if stamp > through:
                 continue
-            self._entries.setdefault((self._bucket, self._seq, origin), []).append(_Entry(key, value, stamp))
+            self._entries.setdefault((self._bucket, origin), []).append(_Entry(key, value, stamp))
             self.count += 1
             self._size += key_bytes([key]) + len(value) + ENTRY_BYTES
             if self.count >= self._batch_size or self._size >= BATCH_BYTES_MAX:
@@ -78,8 +80,8 @@ class Copier:
     def take(self) -> list[tuple[int, Part]]:
         """Return the batch as items of a `WanBatch`, none when it is empty, and begin the next one."""
         items = [
-            (bucket, Part(origin, self._recipients, bucket, seq, len(entries), _columns(entries)))
-            for (bucket, seq, origin), entries in self._entries.items()
+            (bucket, Part(origin, self._recipients, bucket, BIRTH_SEQ, len(entries), _columns(entries)))
+            for (bucket, origin), entries in self._entries.items()
         ]
         self._entries = {}
         self.count = self._size = 0

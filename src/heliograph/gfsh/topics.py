@@ -19,7 +19,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Server": ("server",),
     "Statistics": ("status gateway-sender", "status gateway-receiver", "metrics"),
     "WAN": ("gateway-sender", "gateway-receiver", "gateways", "async-event-queue", "async-event-queues",
-            "async-event-queue-dispatcher", "parked-events", "wan-copy", "conflicts", "plan", "apply", "lint"),
+            "async-event-queue-dispatcher", "parked-events", "wan-copy", "conflicts", "gateway-conflict-resolver",
+            "plan", "apply", "lint"),
 }  # fmt: skip
 """Topic -> the words, one after the other, by which its commands are told."""
 

@@ -29,6 +29,7 @@ MODULES = (
     "heliograph.gfsh.commands.wan_copy",
     "heliograph.gfsh.commands.receivers",
     "heliograph.gfsh.commands.queues",
+    "heliograph.gfsh.commands.conflicts",
     "heliograph.gfsh.commands.topology",
     "heliograph.gfsh.commands.configuration",
     "heliograph.gfsh.demo.command",

@@ -524,6 +524,39 @@ class LogEnds(Message, frozen=True):
     seqs: list[int]
 
 
+class ConflictQuery(Message, frozen=True):
+    """Ask a member for the conflicts that it judged. region: "" for all; key: as it is shown. Answer: `Conflicts`."""
+
+    region: str
+    key: str | None
+    limit: int
+
+
+class ToldConflict(msgspec.Struct, frozen=True, array_like=True):
+    """One conflict. old_..., new_...: of the entry and of the event. at_ms: when it was judged, by its site's clock."""
+
+    region: str
+    key: str
+    outcome: str
+    old_ms: int
+    old_site: int
+    new_ms: int
+    new_site: int
+    at_ms: int
+
+
+class Conflicts(Message, frozen=True):
+    """The conflicts that a member judged.
+
+    counts: region -> outcome -> how many, since the member started. newest: those that it remembers, the newest first.
+    problem: why the resolver could not be loaded there, "" when it was.
+    """
+
+    counts: dict[str, dict[str, int]]
+    newest: list[ToldConflict]
+    problem: str = ""
+
+
 class GatewayQuery(Message, frozen=True):
     """Ask a member for the state of its gateway senders and receiver. Answer: `Gateways`."""
 
@@ -635,12 +668,12 @@ Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
-    | WanCopyQuery | WanCopyCancel
+    | WanCopyQuery | WanCopyCancel | ConflictQuery
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
-    | CopyState
+    | CopyState | Conflicts
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heliograph.engine.seam import Registry
 from heliograph.locator.cluster import Caller, Cluster
 from heliograph.locator.site_configuration import ConfigurationAdmin
+from heliograph.locator.site_conflicts import ConflictAdmin
 from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_parked import ParkedAdmin
@@ -35,4 +36,5 @@ class SiteAdmin:
         self.parked = ParkedAdmin(cluster)
         self.wan_copies = WanCopyAdmin(cluster)
         self.receivers = ReceiverAdmin(cluster)
+        self.conflicts = ConflictAdmin(cluster)
         self.configuration = ConfigurationAdmin(cluster)

@@ -15,6 +15,7 @@ from heliograph.engine.definitions import read_configuration
 from heliograph.errors import HeliographError
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import QueueAlteration, RegionAlteration, SenderAlteration, StoreAlteration
+from heliograph.locator.site_conflicts import ConflictAdmin
 from heliograph.locator.site_queues import QueueAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin
 from heliograph.locator.site_regions import RegionAdmin
@@ -22,6 +23,7 @@ from heliograph.locator.site_senders import SenderAdmin
 from heliograph.locator.site_stores import StoreAdmin
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -44,13 +46,14 @@ class ConfigurationAdmin:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         regions, senders, queues = RegionAdmin(cluster), SenderAdmin(cluster), QueueAdmin(cluster)
-        stores, receivers = StoreAdmin(cluster), ReceiverAdmin(cluster)
+        stores, receivers, conflicts = StoreAdmin(cluster), ReceiverAdmin(cluster), ConflictAdmin(cluster)
         self._create: dict[type[Attributes], Callable[[Any], Awaitable[Result]]] = {
             DiskStoreAttributes: stores.create,
             GatewaySenderAttributes: senders.create,
             AsyncEventQueueAttributes: queues.create,
             RegionAttributes: regions.create,
             GatewayReceiverAttributes: receivers.create,
+            GatewayConflictResolverAttributes: conflicts.create,
         }
         self._alter: dict[type[Attributes], Callable[[Any, Any], Awaitable[Result]]] = {
             DiskStoreAttributes: lambda to, new: stores.alter(to.name, StoreAlteration(**new)),
@@ -64,6 +67,7 @@ class ConfigurationAdmin:
             AsyncEventQueueAttributes: lambda gone: queues.destroy(gone.id),
             RegionAttributes: lambda gone: regions.destroy(gone.name),
             GatewayReceiverAttributes: lambda _: receivers.destroy(),
+            GatewayConflictResolverAttributes: lambda _: conflicts.destroy(),
         }
 
     async def export(self) -> Result:

@@ -14,12 +14,14 @@ from heliograph.engine.seam import Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.link import messages
 from heliograph.link.messages import Outcome
+from heliograph.member.conflicts import OPTION, ConflictJudges
 from heliograph.member.gateways import Gateways
 from heliograph.member.region import HostedRegion
 from heliograph.member.state import StateWatcher
 from heliograph.model.attributes import (
     QUEUE_PREFIX,
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
     check_colocation,
@@ -50,6 +52,7 @@ class Configuring:
         watcher: StateWatcher,
         regions: Mapping[str, HostedRegion],
         gateways: Gateways,
+        conflicts: ConflictJudges,
         take_up: TakeUp,
     ) -> None:
         self._name = name
@@ -58,6 +61,7 @@ class Configuring:
         self._watcher = watcher
         self._regions = regions
         self._gateways = gateways
+        self._conflicts = conflicts
         self._take_up = take_up
 
     async def create(self, attributes: Attributes) -> None:
@@ -111,7 +115,7 @@ class Configuring:
         elif isinstance(attributes, AsyncEventQueueAttributes):
             check_sender_store(attributes.as_sender(), state.stores)
             check_sender_servers(attributes.as_sender(), state.members.values())
-        elif not isinstance(attributes, DiskStoreAttributes):
+        elif not isinstance(attributes, DiskStoreAttributes | GatewayConflictResolverAttributes):
             check_gateway_at_site(attributes, self._site)
             if isinstance(attributes, GatewaySenderAttributes):
                 check_sender_store(attributes, state.stores)
@@ -136,7 +140,7 @@ class Configuring:
         await self._take_up(done, f"take up {request.subject}")
         if request.change == "destroyed":
             return Outcome(True, f"{request.subject} destroyed on {self._name}")
-        problem = self._gateways.problem(kind, name)
+        problem = self._conflicts.problem if kind == OPTION else self._gateways.problem(kind, name)
         if kind == "region" and name in self._regions:
             problem = self._regions[name].problem
         if problem:
@@ -148,6 +152,6 @@ class Configuring:
         if kind == "gateway-receiver" and self._gateways.port:
             return f", listening on port {self._gateways.port}"
         sender = QUEUE_PREFIX + name if kind == "async-event-queue" else name
-        if kind in ("region", "disk-store") or sender in self._gateways.running_senders():
+        if kind in ("region", "disk-store", OPTION) or sender in self._gateways.running_senders():
             return ""
         return ", not started"

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypedDict
 
+from heliograph.bucket.judging import Judge
 from heliograph.bucket.primary import (
     ID_BYTES,
     ApplyRequest,
@@ -77,6 +78,10 @@ class CopyHost(Protocol):
     backlog: Backlog
     record_bytes_max: int
     """Beyond it a record takes no further request."""
+
+    def judge(self, region: str) -> Judge:
+        """Return what a region's primaries judge events from other sites by."""
+        ...
 
     def batch_id(self) -> str:
         """Return a name for an append that no other append ever has."""
@@ -397,7 +402,10 @@ class BucketCopy:
             except FencedError:
                 continue  # somebody appended meanwhile: read it and try again
             self.view.apply(seq, record)
-            self._primary = BucketPrimary(self.view, self._host.site, Epoch(record.epoch), self._host.record_bytes_max)
+            self._primary = BucketPrimary(
+                self.view, self._host.site, Epoch(record.epoch), self._host.record_bytes_max,
+                self._host.judge(self.region),
+            )  # fmt: skip
             self.upkeep.begin(self._primary)
             self._accepting = self.loaded = True
             self._sink(self.bucket, seq, previous, record)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph import __version__
+from heliograph.bucket.judging import Judge
 from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.membership import Membership
 from heliograph.engine.nats.engine import connect_engine
@@ -28,6 +29,7 @@ from heliograph.member.backlog import Backlog
 from heliograph.member.collector import Collector
 from heliograph.member.config import MemberConfig
 from heliograph.member.configuring import Configuring
+from heliograph.member.conflicts import ConflictJudges
 from heliograph.member.expirer import Expirer
 from heliograph.member.fleeting_queues import empty_fleeting_queues, has_fleeting_queue
 from heliograph.member.gateways import GatewayHost, Gateways
@@ -95,6 +97,7 @@ class Member:
     gateways: Gateways
     _listening: Listening
     _configuring: Configuring
+    _conflicts: ConflictJudges
 
     def __init__(
         self,
@@ -180,6 +183,7 @@ class Member:
         self._registry = await patiently(lambda: engine.open_registry(REGISTRY, replicas=join.replicas))
         self._watcher = StateWatcher(self._registry, self._dirty.set, join.member_timeout_ms / 1000)
         await patiently(self._watcher.refresh)  # before anyone can ask for a region
+        self._conflicts = ConflictJudges()
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
         self._listening = Listening(self.name, self.site, self._operations.region)
         self._configuring = Configuring(
@@ -189,6 +193,7 @@ class Member:
             watcher=self._watcher,
             regions=self._regions,
             gateways=self.gateways,
+            conflicts=self._conflicts,
             take_up=self._take_up,
         )
         exits.push_async_callback(self._tasks.close)
@@ -277,6 +282,10 @@ class Member:
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine until it ends or the member stops."""
         return self._tasks.spawn(coroutine)
+
+    def judge(self, region: str) -> Judge:
+        """Return what a region's primaries judge events from other sites by."""
+        return self._conflicts.judge(region)
 
     def batch_id(self) -> str:
         """Return a name for an append that no other append ever has."""
@@ -402,6 +411,7 @@ class Member:
                 fits = placement is not None and len(placement[0].buckets) == entry.attributes.total_num_buckets
                 if placement is not None and fits and life is not None:
                     region.arrange(placement[0], life)
+        self._conflicts.arrange(state.resolver)
         await self.gateways.arrange(state, members.values())
         await self._membership.tell_news()
 
@@ -482,6 +492,7 @@ class Member:
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
             messages.DiskStoreQuery: lambda request: self._disk_stores(request.names),
             messages.LogEndsQuery: lambda query: self._log_ends(query.region),
+            messages.ConflictQuery: lambda query: self._conflicts.answer(query),
             messages.GatewayQuery: lambda _request: self.gateways.status(),
             messages.StatusQuery: lambda _request: self.status(),
         }

@@ -10,6 +10,7 @@ from heliograph.engine.seam import Registry
 from heliograph.engine.watching import Entries, Group, Watching
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     leader_of,
@@ -21,6 +22,7 @@ from heliograph.model.registry import (
     CONFIG_QUEUES,
     CONFIG_RECEIVER,
     CONFIG_REGIONS,
+    CONFIG_RESOLVER,
     CONFIG_SENDERS,
     CONFIG_STORES,
     LIFE,
@@ -44,6 +46,7 @@ class SiteState:
     senders: dict[str, GatewaySenderAttributes] = field(default_factory=dict)
     """Async event queues among them, as `QueueAttributes`."""
     receiver: GatewayReceiverAttributes | None = None
+    resolver: GatewayConflictResolverAttributes | None = None
     life: SiteLife = field(default_factory=SiteLife)
     placements: dict[str, tuple[RegionPlacement, int]] = field(default_factory=dict)
     """Region -> placement and its revision; one that is colocated with another goes by that one's."""
@@ -82,8 +85,9 @@ class StateWatcher(Watching):
         queues = _decoded(entries, CONFIG_QUEUES, AsyncEventQueueAttributes)
         senders |= {queue.id: queue for queue in map(AsyncEventQueueAttributes.as_sender, queues.values())}
         stores = _decoded(entries, CONFIG_STORES, DiskStoreAttributes)
-        receiver = entries.get(CONFIG_RECEIVER)
+        receiver, resolver = entries.get(CONFIG_RECEIVER), entries.get(CONFIG_RESOLVER)
         state = self.state
+        state.resolver = decode_entry(resolver.value, GatewayConflictResolverAttributes) if resolver else None
         state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
         state.regions, state.senders, state.stores = regions, senders, stores
 

@@ -382,6 +382,15 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
         check_socket_buffer_size(self.socket_buffer_size)
 
 
+class GatewayConflictResolverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The site's conflict resolver: a plug-in, see `gateway.conflict_resolver`. Raises UsageError."""
+
+    resolver: str
+
+    def __post_init__(self) -> None:
+        read_plugin("gateway-conflict-resolver", self.resolver)
+
+
 def check_region_store(region: RegionAttributes, stores: Container[str]) -> None:
     """Raise UsageError when a region names a disk store that does not exist."""
     if region.disk_store != DEFAULT_STORE and region.disk_store not in stores:

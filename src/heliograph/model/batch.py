@@ -91,6 +91,7 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     count: number of events, so that queues count without decoding.
     columns: the encoded `Columns`.
     argument: the encoded callback argument of all its events, empty without one.
+    resolved: a conflict resolver decided on its events: no other one is asked about them.
     """
 
     origin: int
@@ -100,6 +101,7 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     count: int
     columns: bytes
     argument: bytes = b""
+    resolved: bool = False
 
     @property
     def size(self) -> int:
@@ -132,6 +134,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     primary: the name of the member that became primary with this record; empty in an event record.
     removals: what the primary took away, before the parts.
     requests: which writes that carry an id were decided with this record; None when there is none.
+    marks: (site, bucket, sequence) of birth of events that a conflict resolver was asked about, and that are not here.
     """
 
     epoch: int
@@ -139,6 +142,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     primary: str = ""
     removals: tuple[Removal, ...] = ()
     requests: Requests | None = None
+    marks: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def count(self) -> int:

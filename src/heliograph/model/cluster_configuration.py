@@ -18,6 +18,7 @@ from heliograph.model.attributes import (
     DEFAULT_STORE,
     EXPIRATION_OPTIONS,
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -43,6 +44,7 @@ ALTERABLE: dict[type[Attributes], tuple[str, ...]] = {
         *(f"{option}{ending}" for option in EXPIRATION_OPTIONS for ending in ("", "_action")),
     ),
     GatewayReceiverAttributes: (),
+    GatewayConflictResolverAttributes: (),
 }
 """The fields that an `alter` command changes; two definitions that differ in others can't follow each other."""
 
@@ -59,6 +61,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     async_event_queues: tuple[AsyncEventQueueAttributes, ...] = ()
     regions: tuple[RegionAttributes, ...] = ()
     gateway_receiver: GatewayReceiverAttributes | None = None
+    gateway_conflict_resolver: GatewayConflictResolverAttributes | None = None
 
     def __post_init__(self) -> None:
         stores = [store for store in self.disk_stores if store != DiskStoreAttributes(name=DEFAULT_STORE)]
@@ -95,6 +98,8 @@ class ClusterConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
 
     def definitions(self) -> Iterator[Attributes]:
         """Yield all definitions in the order in which they are created."""
+        if self.gateway_conflict_resolver is not None:
+            yield self.gateway_conflict_resolver
         yield from self.disk_stores
         yield from self.gateway_senders
         yield from self.async_event_queues
@@ -157,6 +162,7 @@ def merged(have: ClusterConfiguration, want: ClusterConfiguration) -> ClusterCon
         async_event_queues=_united(have.async_event_queues, want.async_event_queues),
         regions=_united(have.regions, want.regions),
         gateway_receiver=want.gateway_receiver or have.gateway_receiver,
+        gateway_conflict_resolver=want.gateway_conflict_resolver or have.gateway_conflict_resolver,
     )
 
 

@@ -7,6 +7,7 @@ import msgspec
 from heliograph.errors import UsageError
 from heliograph.model.attributes import (
     DiskStoreAttributes,
+    GatewayConflictResolverAttributes,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
@@ -20,6 +21,7 @@ Attributes = (
     | GatewayReceiverAttributes
     | DiskStoreAttributes
     | AsyncEventQueueAttributes
+    | GatewayConflictResolverAttributes
 )
 
 _REMEDIES: dict[type[Attributes], str] = {
@@ -27,6 +29,7 @@ _REMEDIES: dict[type[Attributes], str] = {
     RegionAttributes: "alter region changes its gateway senders, destroy region drops it with its data",
     GatewaySenderAttributes: "alter gateway-sender changes its batches, destroy gateway-sender drops it with its queue",
     AsyncEventQueueAttributes: "alter async-event-queue changes its batches, destroy async-event-queue drops it",
+    GatewayConflictResolverAttributes: "destroy gateway-conflict-resolver takes it away",
     GatewayReceiverAttributes: "leave it with --if-not-exists, or destroy gateway-receiver first",
 }
 
@@ -39,6 +42,8 @@ def subject_of(attributes: Attributes) -> str:
         return f"disk-store {attributes.name}"
     if isinstance(attributes, AsyncEventQueueAttributes):
         return f"async-event-queue {attributes.id}"
+    if isinstance(attributes, GatewayConflictResolverAttributes):
+        return "gateway-conflict-resolver"
     return f"gateway-sender {attributes.id}" if isinstance(attributes, GatewaySenderAttributes) else "gateway-receiver"
 
 

@@ -94,6 +94,11 @@ def longest_key_bytes(keys: Sequence[Any]) -> int:
         return max(len(_key_bytes(key)) for key in keys)  # some are ints
 
 
+def shown_key(key: Key) -> str:
+    """Return a key as operators see it: a text as it is, bytes as Python writes them."""
+    return key if isinstance(key, str) else repr(key)
+
+
 def encode_values(values: Iterable[Any]) -> list[bytes]:
     """Encode values as msgpack.
 

@@ -11,6 +11,7 @@
 | `config.store.<name>` | `DiskStoreAttributes`; the store DEFAULT has none until it is altered |
 | `config.queue.<id>` | `AsyncEventQueueAttributes` |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
+| `config.resolver` | `GatewayConflictResolverAttributes`, for every server |
 | `life` | `SiteLife`, written by the oldest server, and by a server that leaves |
 | `generations.<region>` | empty; the revision of its last write is the newest generation drawn |
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
@@ -36,7 +37,7 @@ GENERATIONS, JOINS, LIFE, COMMANDED = "generations", "joins", "life", "commanded
 SITE_ID = "dsid"
 GROWN = "grown"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
-CONFIG_STORES, CONFIG_QUEUES = "config.store", "config.queue"
+CONFIG_STORES, CONFIG_QUEUES, CONFIG_RESOLVER = "config.store", "config.queue", "config.resolver"
 
 
 class RegionEntry(msgspec.Struct, frozen=True):
