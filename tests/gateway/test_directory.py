@@ -120,6 +120,46 @@ def test_a_moved_locator_is_news_and_contacted_at_its_new_address() -> None:
     assert directory.contacts() == [after.address]
 
 
+def test_of_one_address_the_locator_counts_that_spoke_last() -> None:
+    directory, place = home(), Address("far", 1)
+    before, after = LocatorInfo("before", 2, place, 1), LocatorInfo("after", 2, place, 2)
+    for heard in ([before, after], [after, before]):
+        directory = home()
+        news = [word for each in heard for word in directory.merge(Exchange(each, [], []))]
+        assert after in news
+        assert directory.locators() == [directory.own, after]
+        assert directory.exchange().locators == [after]
+        assert directory.contacts() == [place]
+    elsewhere = LocatorInfo("after", 2, Address("farther", 1), 3)
+    directory.merge(Exchange(elsewhere, [], []))
+    assert directory.locators() == [directory.own, elsewhere, before]  # who knows: never forgotten
+    assert len(directory.locators()) == 3
+
+
+def test_another_site_may_have_had_an_address() -> None:
+    directory, place = home(), Address("far", 1)
+    for dsid in (2, 3):
+        directory.merge(Exchange(LocatorInfo("l", dsid, place, dsid), [], []))
+    assert [word.dsid for word in directory.locators()] == [1, 2, 3]
+    assert directory.contacts() == [place]
+
+
+def test_who_cannot_see_its_site_does_not_speak_for_it() -> None:
+    blind, seeing, far = home(), Directory("home2", 1, Address("home2", 10334)), site(2)
+    for own in (blind, seeing):
+        own.say([receiver("old")], now_ms=10)
+        meet(own, far)
+    seeing.say([receiver("new")], now_ms=20)
+    meet(seeing, far)
+    blind.say(None, now_ms=30)
+    meet(blind, far)
+    assert far.receivers(1).receivers == [receiver("new")]
+    assert blind.own.said_ms == 30
+    blind.say([receiver("newest")], now_ms=15)  # its clock is behind
+    meet(blind, far)
+    assert far.receivers(1).receivers == [receiver("newest")]
+
+
 def test_configured_locators_are_contacted_though_they_never_answered() -> None:
     configured = Address("later", 1)
     assert home(configured, OWN).contacts() == [configured]

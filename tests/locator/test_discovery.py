@@ -6,11 +6,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from heliograph.engine.sim import loop
-from heliograph.engine.sim.engine import connect_engine
+from heliograph.engine.sim.engine import SimClient, connect_engine
 from heliograph.engine.sim.server import SimEngine
 from heliograph.link import messages
 from heliograph.link.hello import Hello
@@ -21,7 +22,7 @@ from heliograph.locator.patience import LOG_GAP_MAX_S, RETRY_MAX_S, RETRY_MIN_S,
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, ReceiverInfo
 from heliograph.model.registry import REGISTRY, encode_entry, member_key
-from heliograph.net.link import BaseHandler, connect_link
+from heliograph.net.link import BaseHandler, connect_link, serve_links
 from heliograph.net.sim import SimClock, SimNetwork
 
 PORT = 10334
@@ -34,17 +35,23 @@ class World:
         self.rng = rng
         self.network = SimNetwork()
         self.engines: dict[int, SimEngine] = {}
+        self.clients: dict[int, SimClient] = {}
         self.locators: dict[int, Locator] = {}
 
-    async def start(self, dsid: int, *remote: int, twin: bool = False) -> None:
-        """Start a site's locator that is told the addresses of the `remote` sites' first ones.
+    async def start(
+        self, dsid: int, *remote: int, twin: bool = False, listed: tuple[Address, ...] = (), site: int = 0
+    ) -> None:
+        """Start a site's locator that is told the addresses of the `remote` sites' first ones, and those `listed`.
 
         twin: start the second locator of its site, which is `-dsid` from then on, on the engine of the first one.
+        site: its distributed-system-id, where that is another one.
         """
         engine = self.engines.setdefault(dsid, SimEngine(self.rng))
 
+        client = self.clients[-dsid if twin else dsid] = connect_engine(engine)
+
         async def open_engine(*_: object) -> SiteEngine:
-            return SiteEngine(connect_engine(engine), lambda: ("sim",))
+            return SiteEngine(client, lambda: ("sim",))
 
         hosts = f"site{dsid}", f"site{-dsid}"
         host = hosts[twin]
@@ -53,8 +60,8 @@ class World:
             locators=tuple(Address(each, PORT) for each in hosts),
             engine="nats://theirs",
             hostname_for_clients=host,
-            distributed_system_id=dsid,
-            remote_locators=tuple(Address(f"site{other}", PORT) for other in remote),
+            distributed_system_id=site or dsid,
+            remote_locators=(*(Address(f"site{other}", PORT) for other in remote), *listed),
         )
         locator = Locator(config, self.network.host(host), SimClock(), rng=self.rng, open_engine=open_engine)
         await locator.start()
@@ -133,6 +140,108 @@ def test_a_site_is_found_by_any_of_its_locators_also_by_one_that_nobody_was_told
         await world.until(-2, 1, [1601], within_s=5)
 
     simulate(scenario)
+
+
+def test_a_locator_that_nobody_else_reaches_knows_what_the_others_of_its_site_know() -> None:
+    async def scenario(world: World) -> None:
+        world.network.cut("site2", "site-1")
+        await world.start(1, 2)
+        await world.start(1, twin=True)
+        await world.start(2)
+        await world.set_receiver(2, 1502)
+        await world.until(-1, 2, [1502], within_s=5)
+        await world.set_receiver(2, 1503)
+        await world.until(-1, 2, [1503], within_s=5)
+        await world.set_receiver(1, 1501)
+        await world.until(2, 1, [1501], within_s=5)
+
+    simulate(scenario)
+
+
+def test_a_locator_that_lost_its_engine_does_not_speak_for_its_site() -> None:
+    async def scenario(world: World) -> None:
+        await world.start(1)
+        await world.start(2, 1)
+        await world.start(2, 1, twin=True)
+        await world.set_receiver(2, 1502)
+        await world.until(1, 2, [1502], within_s=5)
+        world.clients[2].connection.cut()
+        await asyncio.sleep(5)  # then what it has seen is old
+        await world.set_receiver(2, 1503)
+        await world.until(1, 2, [1503], within_s=10)
+        for _ in range(100):
+            assert await world.receivers(1, 2) == [1503]
+            await asyncio.sleep(0.1)
+        del world.locators[2]
+
+    simulate(scenario)
+
+
+class Bare(asyncio.Protocol):
+    """What listens at a wrong address and is no heliograph: says nothing, or something else."""
+
+    said = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        if self.said:
+            self.transport.write(self.said)
+
+
+class Web(Bare):
+    said = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (Address("nobody", PORT), "connection refused"),
+        (Address("web", 80), "not heliograph"),
+        (Address("mute", 80), "did not answer"),
+        (Address("server", 40404), "server m of site 2 answers there, and no locator"),
+        (Address("alias", PORT), "locator1 itself"),
+        (
+            Address("site3", PORT),
+            "has distributed-system-id 1 as locator locator3, and is none of its site",
+        ),
+    ],
+    ids=lambda each: each.host if isinstance(each, Address) else "",
+)
+def test_a_wrong_address_is_told_and_does_no_harm(wrong: Address, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        await world.network.host("web").listen("", 80, Web)
+        await world.network.host("mute").listen("", 80, Bare)
+        await serve_links(world.network.host("server"), "", 40404, Hello("server", "m", 2), lambda _: BaseHandler())
+        await world.start(2)
+        if wrong.host == "site3":
+            await world.start(3, site=1)
+        if wrong.host == "alias":
+            world.network.alias("alias", "site1")
+        await world.start(1, 2, listed=(wrong,))
+        await world.set_receiver(2, 1502)
+        await world.until(1, 2, [1502], within_s=5)
+        await asyncio.sleep(280)
+        await world.set_receiver(2, 1503)
+        await world.until(1, 2, [1503], within_s=5)
+
+    with caplog.at_level(logging.WARNING, logger="heliograph.locator.discovery"):
+        simulate(scenario)
+    lines = [line for line in caplog.messages if f"address={wrong}" in line]
+    assert len(lines) == 5  # after 0, 10, 30, 70 and 150 s; the next one would be after 310 s
+    assert all(told in line for line in lines), lines
+
+
+def test_the_own_site_s_locators_may_be_listed_as_remote_ones(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        await world.start(1)
+        await world.start(1, twin=True, listed=(Address("site1", PORT),))
+        await world.until(-1, 1, [], within_s=5)
+        await asyncio.sleep(20)
+        assert [word.name for word in world.locators[-1]._directory.locators()] == ["locator1b"]
+
+    with caplog.at_level(logging.WARNING, logger="heliograph.locator.discovery"):
+        simulate(scenario)
+    assert len(caplog.messages) <= 1  # at most once, before it is seen in the registry
 
 
 def test_a_change_is_told_at_once() -> None:

@@ -21,6 +21,7 @@ from heliograph.errors import HeliographError
 
 RESCAN_S = 1.0
 HOLD_MARGIN_S = 2.0
+CURRENT_S = 4.0
 RENEWED = 0.75
 """Part of its time to live after which an entry that was not renewed may end: whoever lives renews it four times."""
 
@@ -54,6 +55,10 @@ class Watching:
         self._seen: dict[str, Entries] = {}
         self._looked_at: dict[str, float] = {}
         self._hold_until: dict[str, float] = {}
+
+    def is_current(self, prefix: str) -> bool:
+        """Say whether the entries of a group that end by themselves were read moments ago."""
+        return asyncio.get_running_loop().time() - self._looked_at.get(prefix, float("-inf")) < CURRENT_S
 
     async def refresh(self) -> None:
         """Read everything now. Raises UnavailableError, and what a group's `take` raises."""

@@ -8,10 +8,12 @@ about, and only stamps of the same one are ever compared, so that no two sites' 
 * a `SiteReceivers` is a site's word about its own receivers: the newest one wins as a whole.
 
 Merging words is commutative, associative and idempotent, so the order and number of exchanges do not matter. A word is
-never forgotten: a locator or site that is away keeps its place until it says something newer.
+never forgotten: a locator or site that is away keeps its place until it says something newer. Of two locators of a site
+that give the same address only the one that spoke last is told of: the other had another name before.
 
-Of the own site only the own word counts. When another locator returns an own word that is newer than the present time
-(the clock was set back, or it ran ahead before a restart), the own words go on from there, or nobody would listen.
+Of the own site only the own word counts; its other locators are told what is known of other sites like anyone. When
+another locator returns an own word that is newer than the present time (the clock was set back, or it ran ahead before
+a restart), the own words go on from there, or nobody would listen.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ class Directory:
         self._place = (dsid, name)
         self._address = address
         self._remote_locators = frozenset(remote_locators) - {address}
-        self._own_receivers: tuple[ReceiverInfo, ...] = ()
         self._neighbours: tuple[tuple[str, Address], ...] = ()
         self._said_ms = 0
+        self._own_site = SiteReceivers(dsid, 0, ())
+        self._site_heard_ms = 0
         self._locators: dict[tuple[int, str], LocatorInfo] = {}
         self._receivers: dict[int, SiteReceivers] = {}
 
@@ -52,57 +55,72 @@ class Directory:
         return LocatorInfo(name, dsid, self._address, self._said_ms)
 
     def say(
-        self, receivers: Iterable[ReceiverInfo], now_ms: int, neighbours: Iterable[tuple[str, Address]] = ()
+        self,
+        receivers: Iterable[ReceiverInfo] | None,
+        now_ms: int,
+        neighbours: Iterable[tuple[str, Address]] = (),
     ) -> None:
-        """Renew the own words: this locator lives, and these are its site's receivers and other locators now."""
+        """Renew the own words: this locator lives, and these are its site's receivers and other locators now.
+
+        receivers: None when they can't be told now; then the word about them is not renewed, so that the one of
+        another locator of the site, who can, stands.
+        """
         self._neighbours = tuple(sorted(neighbours))
-        ordered = tuple(sorted(receivers, key=_receiver_key))
-        news = ordered != self._own_receivers
-        self._said_ms = max(now_ms, self._said_ms + news)
-        self._own_receivers = ordered
+        self._said_ms = max(now_ms, self._said_ms)
+        if receivers is not None:
+            ordered = tuple(sorted(receivers, key=_receiver_key))
+            least_ms = max(self._own_site.said_ms + (ordered != self._own_site.receivers), self._site_heard_ms + 1)
+            self._own_site = SiteReceivers(self.dsid, max(now_ms, least_ms), ordered)
 
     def merge(self, heard: Exchange) -> list[LocatorInfo]:
         """Take up what another locator knows; returns the locators whose address is news, in a fixed order."""
-        known = {place: word.address for place, word in self._locators.items()}
+        known = {(word.dsid, word.name, word.address) for word in self._present()}
         for locator in (heard.sender, *heard.locators):
             self._hear_locator(locator)
         for receivers in heard.receivers:
             self._hear_receivers(receivers)
-        return [word for place, word in sorted(self._locators.items()) if known.get(place) != word.address]
+        return [word for word in self._present() if (word.dsid, word.name, word.address) not in known]
 
     def exchange(self) -> Exchange:
         """Return everything known, to be told to any locator."""
-        receivers = {**self._receivers, self.dsid: self._own_word()}
+        receivers = {**self._receivers, self.dsid: self._own_site}
         neighbours = [LocatorInfo(name, self.dsid, address, self._said_ms) for name, address in self._neighbours]
         return Exchange(
             self.own,
-            [*neighbours, *(word for _, word in sorted(self._locators.items()))],
+            [*neighbours, *self._present()],
             [word for _, word in sorted(receivers.items())],
         )
 
     def receivers(self, dsid: int) -> Receivers:
         """Answer a gateway sender that asks for the receivers of a site."""
-        word = self._own_word() if dsid == self.dsid else self._receivers.get(dsid)
+        word = self._own_site if dsid == self.dsid else self._receivers.get(dsid)
         if word is None:
             return Receivers(dsid, known=False, receivers=[])
         return Receivers(dsid, known=True, receivers=list(word.receivers))
 
     def contacts(self) -> list[Address]:
         """Return whom to contact: the configured remote locators and every locator of another site, sorted."""
-        learned = {word.address for word in self._locators.values()}
+        learned = {word.address for word in self._present()}
         return sorted((self._remote_locators | learned) - {self._address})
 
     def locators(self) -> list[LocatorInfo]:
         """Return the known locators of all sites with this one, sorted by dsid and name."""
-        return sorted((self.own, *self._locators.values()), key=lambda word: (word.dsid, word.name))
+        return sorted((self.own, *self._present()), key=lambda word: (word.dsid, word.name))
 
-    def _own_word(self) -> SiteReceivers:
-        return SiteReceivers(self.dsid, self._said_ms, self._own_receivers)
+    def _present(self) -> list[LocatorInfo]:
+        """Return the words about other sites' locators that count, by site and name: of one address the newest."""
+        newest: dict[tuple[int, Address], LocatorInfo] = {}
+        for _, word in sorted(self._locators.items()):
+            known = newest.get((word.dsid, word.address))
+            if known is None or word.said_ms >= known.said_ms:
+                newest[word.dsid, word.address] = word
+        return sorted(newest.values(), key=lambda word: (word.dsid, word.name))
 
     def _hear_locator(self, word: LocatorInfo) -> None:
         place = (word.dsid, word.name)
         if place == self._place:
-            self._outbid(word.said_ms)
+            if word.said_ms > self._said_ms:
+                self._said_ms = word.said_ms + 1
         elif word.dsid != self.dsid:
             known = self._locators.get(place)
             if known is None or (word.said_ms, word.address) > (known.said_ms, known.address):
@@ -110,15 +128,12 @@ class Directory:
 
     def _hear_receivers(self, word: SiteReceivers) -> None:
         if word.dsid == self.dsid:
-            self._outbid(word.said_ms)
+            if word != self._own_site:
+                self._site_heard_ms = max(self._site_heard_ms, word.said_ms)
             return
         known = self._receivers.get(word.dsid)
         if known is None or _receivers_rank(word) > _receivers_rank(known):
             self._receivers[word.dsid] = word
-
-    def _outbid(self, heard_ms: int) -> None:
-        if heard_ms > self._said_ms:
-            self._said_ms = heard_ms + 1
 
 
 def _receiver_key(receiver: ReceiverInfo) -> tuple[str, Address, int, str]:

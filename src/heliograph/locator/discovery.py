@@ -1,5 +1,8 @@
 """Locator to locator: tell each other again and again what is known of every site (semantics.md §11.1).
 
+So do the locators of one site: one that nobody of another site can reach, or that was given no remote-locators, knows
+what the others know.
+
 One task for each address to contact, so that an unreachable one delays nobody. It keeps a link and exchanges
 directories every `EXCHANGE_S`, and at once when the own receivers changed. Nobody is given up.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from heliograph.errors import HeliographError, PeerError, UsageError
 from heliograph.gateway.directory import Directory
@@ -29,8 +32,9 @@ _log = logging.getLogger(__name__)
 class Discovery:
     """Keeps a directory current by talking to other sites' locators.
 
-    hello: what this locator says to another one. receivers: the own site's running receivers now; neighbours: the names
-    and addresses of its other locators.
+    hello: what this locator says to another one. receivers: the own site's running receivers, None when they can't be
+    told now; neighbours: the names and addresses of its other locators. peers: the addresses that they have in this
+    locator's own configuration, by which they are reached also where what others are told is of no use inside the site.
     """
 
     def __init__(
@@ -39,8 +43,9 @@ class Discovery:
         network: Network,
         clock: Clock,
         hello: Callable[[], Hello],
-        receivers: Callable[[], list[ReceiverInfo]],
+        receivers: Callable[[], list[ReceiverInfo] | None],
         neighbours: Callable[[], list[tuple[str, Address]]],
+        peers: Iterable[Address] = (),
     ) -> None:
         self._directory = directory
         self._network = network
@@ -48,16 +53,21 @@ class Discovery:
         self._hello = hello
         self._receivers = receivers
         self._neighbours = neighbours
+        self._peers = frozenset(peers)
         self._learned = asyncio.Event()
         self._news = asyncio.Event()
 
     def answer(self, heard: Exchange) -> Exchange:
-        """Take up what another locator tells, and tell it everything. Raises UsageError when it is of this site."""
+        """Take up what another locator tells, and tell it everything.
+
+        Raises UsageError when it has this site's distributed-system-id and is none of its locators.
+        """
         self._hear(heard)
         return self._tell()
 
     def stir(self) -> None:
-        """Tell everyone at once, because the own receivers may have changed."""
+        """Tell everyone at once, because the own receivers, or the site's locators, may have changed."""
+        self._learned.set()
         self._news.set()
         self._news = asyncio.Event()
 
@@ -67,7 +77,7 @@ class Discovery:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._learned.clear()
-                wanted = self._directory.contacts()
+                wanted = self._contacts()
                 for address in sorted(contacts.keys() - set(wanted)):
                     contacts.pop(address).cancel()
                 for address in wanted:
@@ -75,16 +85,24 @@ class Discovery:
                         contacts[address] = tasks.create_task(self._contact(address))
                 await self._learned.wait()
 
+    def _contacts(self) -> list[Address]:
+        """Return whom to contact, in other sites and in this one, as soon as this one has more than one locator."""
+        neighbours = self._neighbours()
+        own = (self._peers or {address for _, address in neighbours}) if neighbours else ()
+        return sorted({*self._directory.contacts(), *own} - {self._directory.own.address})
+
     def _tell(self) -> Exchange:
         self._directory.say(self._receivers(), self._clock.now_ms(), self._neighbours())
         return self._directory.exchange()
 
     def _hear(self, heard: Exchange) -> None:
-        sender = heard.sender
-        if sender.dsid == self._directory.dsid:
+        sender, own = heard.sender, self._directory.own
+        if sender.dsid == own.dsid and sender.name == own.name:
+            raise UsageError(f"locator {own.name} itself, or one with its name and site, answers at {sender.address}")
+        if sender.dsid == own.dsid and all(sender.name != name for name, _ in self._neighbours()):
             raise UsageError(
                 f"locator {sender.name} at {sender.address} has distributed-system-id {sender.dsid} as locator "
-                f"{self._directory.own.name}: sites that know each other need different ones"
+                f"{own.name}, and is none of its site: sites that know each other need different ones"
             )
         for locator in self._directory.merge(heard):
             _log.info("locator learned name=%s site=%d address=%s", locator.name, locator.dsid, locator.address)
@@ -105,6 +123,8 @@ class Discovery:
         """Exchange directories until that fails. Raises UnavailableError, PeerError or UsageError."""
         link = await connect_link(self._network, address, self._hello(), BaseHandler(), timeout_s=CONNECT_S)
         try:
+            if link.peer.role != "locator":
+                raise PeerError(f"{link.peer} answers there, and no locator: correct remote-locators")
             while True:
                 news = self._news
                 reply = await link.call(self._tell(), timeout_s=ANSWER_S)

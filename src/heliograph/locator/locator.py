@@ -205,7 +205,13 @@ class Locator:
         config = self.config
         self._directory = Directory(self.name, config.site, self.address, config.remote_locators)
         self._discovery = Discovery(
-            self._directory, self._network, self._clock, self._hello, lambda: self._watch.receivers, self._neighbours
+            self._directory,
+            self._network,
+            self._clock,
+            self._hello,
+            lambda: self._watch.receivers,
+            self._neighbours,
+            config.peers,
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
         self.site = SiteAdmin(self._registry, self._links, config.site)

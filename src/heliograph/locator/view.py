@@ -37,8 +37,10 @@ class SiteWatch(Watching):
         self.placements: Mapping[str, RegionPlacement] = {}
 
     @property
-    def receivers(self) -> list[ReceiverInfo]:
-        """The running gateway receivers of the site."""
+    def receivers(self) -> list[ReceiverInfo] | None:
+        """The running gateway receivers of the site; None while the registry can't be read."""
+        if not self.is_current(MEMBERS):
+            return None
         return [member.receiver for member in self.members.values() if member.receiver is not None]
 
     def _take_members(self, entries: Entries) -> None:

@@ -40,6 +40,7 @@ from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
+from heliograph.member.site_locators import SiteLocators
 from heliograph.member.snapshotter import Snapshotter
 from heliograph.member.state import SiteState, StateWatcher
 from heliograph.member.stores import Stores
@@ -67,8 +68,6 @@ from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import servers_by_age
 
-LOCATOR_S = 10.0
-"""How long one locator may take to answer a starting member."""
 READY_S = 60.0
 """How long a starting member, or a change of configuration, may take to load its copies."""
 TICK_S = 0.5
@@ -133,6 +132,7 @@ class Member:
         self._destroyed: list[HostedRegion] = []
         """Regions that were destroyed while writes were in flight, until those have ended."""
         self._links = Links(self._network, self._hello)
+        self._locators = SiteLocators(self._links, config.locators, self._told_locators)
         self._operations = Operations(
             self.name,
             self._regions,
@@ -161,9 +161,7 @@ class Member:
         self._joined_ms = self.clock.now_ms()
         self._exits.push_async_callback(self._links.close, "this member stops")
         try:
-            join = await self._ask_locators(
-                messages.JoinQuery(self.name), messages.JoinView, self.config.locator_wait_time
-            )
+            join = await self._locators.join(self.name, self.config.locator_wait_time)
             self.site = join.dsid
             engine = await self._connect(join.engine_url, join.engine_tls)
             self._exits.push_async_callback(engine.close)
@@ -305,28 +303,10 @@ class Member:
     def _hello(self) -> Hello:
         return Hello(role="member", name=self.name, dsid=self.site)
 
-    async def _ask_locators(self, message: Any, kind: type, within_s: float) -> Any:
-        """Ask the site's locators in turn until one answers."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + within_s
-        while True:
-            for locator in self._locators():
-                try:
-                    return await self._links.call(locator, message, kind, timeout_s=min(max(within_s, 1.0), LOCATOR_S))
-                except HeliographError as exc:
-                    error = exc
-            if loop.time() > deadline or not error.retriable:
-                asked = ", ".join(map(str, self._locators()))
-                raise UnavailableError(
-                    f"no locator answers at {asked}: check the address and that it is started ({error})"
-                ) from error
-            await asyncio.sleep(0.2)
-
-    def _locators(self) -> list[Address]:
-        """Return the site's locators: those that were given, then those that it has besides."""
+    def _told_locators(self) -> list[Address]:
+        """Return the site's locators as its registry shows them."""
         members = self._watcher.state.members.values() if self._ready else ()
-        told = [member.address for member in members if member.kind == "locator"]
-        return list(dict.fromkeys((*self.config.locators, *told)))
+        return [member.address for member in members if member.kind == "locator"]
 
     def _members(self) -> dict[str, MemberInfo]:
         """Return the site's members, this one as it is now."""
@@ -540,7 +520,7 @@ class Member:
             members=lambda: self._members().values(),
             apply_parts=self._operations.apply_parts,
             region=self._operations.region,
-            find_receivers=lambda dsid: self._ask_locators(messages.ReceiversQuery(dsid), messages.Receivers, 1.0),
+            find_receivers=self._locators.find_receivers,
             fail=self.fail,
         )
 

@@ -450,7 +450,8 @@ class Link(asyncio.Protocol):
         self.closed = True
         self._reason = str(error)
         self._stop_timer()
-        level = logging.DEBUG if orderly else logging.WARNING if isinstance(error, PeerError) else logging.INFO
+        told = self._session.side is Side.OPENER and not self._opened.done()  # whoever opens it is, and decides
+        level = logging.DEBUG if orderly or told else logging.WARNING if isinstance(error, PeerError) else logging.INFO
         logger.log(level, "link closed side=%s link=%r reason=%r", self._session.side.value, self, self._reason)
         if not self._opened.done():
             self._opened.set_exception(error)

@@ -29,6 +29,7 @@ class SimNetwork:
     def __init__(self, *, latency_s: float = LATENCY_S) -> None:
         self._latency_s = latency_s
         self._hosts: dict[str, SimHost] = {}
+        self._aliases: dict[str, str] = {}
         self._latencies: dict[frozenset[str], float] = {}
         self._cuts: set[frozenset[str]] = set()
         self._held: list[tuple[frozenset[str], Callable[[], None]]] = []
@@ -38,6 +39,14 @@ class SimNetwork:
         if name not in self._hosts:
             self._hosts[name] = SimHost(self, name)
         return self._hosts[name]
+
+    def alias(self, name: str, host: str) -> None:
+        """Let a host be reached by one more name."""
+        self._aliases[name] = host
+
+    def called(self, name: str) -> str:
+        """Return the host that is reached by a name."""
+        return self._aliases.get(name, name)
 
     def set_latency(self, one: str, other: str, latency_s: float) -> None:
         """Let bytes take this long between two hosts, one way."""
@@ -94,6 +103,7 @@ class SimHost:
     async def open(self, host: str, port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         """Connect to a listening port of a host; a host that is cut off answers when it is not any more."""
         loop = asyncio.get_running_loop()
+        host = self._network.called(host)
         way = frozenset((self.name, host))
         reached: asyncio.Future[None] = loop.create_future()
         latency_s = self._network.latency_s(self.name, host)
