@@ -11,11 +11,12 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from heliograph.engine.sim.engine import SimClient, connect_engine
 from heliograph.engine.sim.server import SimEngine
 from heliograph.errors import UnavailableError
+from heliograph.model.tls import Port
 from heliograph.net.seam import P, Server
 from heliograph.net.sim import SimNetwork
 
@@ -81,6 +82,10 @@ class Process:
         if not self.alive:
             client.connection.cut("the process was killed")
         return client
+
+    def to(self, port: Port) -> Self:
+        """As `net.seam.Network.to`."""
+        return self
 
     async def listen(self, host: str, port: int, factory: Callable[[], asyncio.Protocol]) -> Server:
         """As `net.seam.Network.listen`."""

@@ -13,6 +13,8 @@ import msgspec
 from heliograph.admin import BASE
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.model.results import Result
+from heliograph.model.tls import NO_TLS, TlsProperties
+from heliograph.net.tls import TlsContexts
 
 CONNECT_S = 5.0
 ANSWER_S = 90.0
@@ -22,18 +24,26 @@ _decode = msgspec.json.Decoder(Result).decode
 
 
 class AdminClient:
-    """Talks to the admin API at `url` (`http://host:port`). Close it, or use it as a context manager.
+    """Talks to the admin API at `url` (`http://host:port`, or https). Close it, or use it as a context manager.
 
-    Raises UsageError when that is no such url.
+    tls: how https is done. Raises UsageError when that is no such url, or not one that goes with `tls`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: TlsProperties = NO_TLS) -> None:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"{url!r} is no url of an admin API: write http://host:port")
+        context = TlsContexts(tls).connecting("web")
+        if parts.scheme == "https" and context is None:
+            raise UsageError(f"the admin API at {self.url} speaks TLS: connect with --use-ssl and --trust-store")
+        if parts.scheme == "http" and context is not None:
+            raise UsageError(f"the admin API at {self.url} does not speak TLS, and this end does (component web)")
         self._http = httpx.Client(
-            base_url=self.url + BASE, timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S), trust_env=False
+            base_url=self.url + BASE,
+            verify=context or True,
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            trust_env=False,
         )
 
     def call(

@@ -13,6 +13,7 @@ from heliograph.admin.server import serve_http
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.locator import Locator
 from heliograph.model.ids import Address
+from heliograph.net.tls import TlsContexts
 
 _log = logging.getLogger(__name__)
 
@@ -24,10 +25,12 @@ async def running(locator: Locator) -> AsyncIterator[Locator]:
     try:
         await locator.start()
         listening = Address(config.http_service_bind_address, config.http_service_port)
-        http = await serve_http(make_app(locator.site), listening)
+        contexts = TlsContexts(config.tls)
+        http = await serve_http(make_app(locator.site), listening, lambda: contexts.listening("web"))
         try:
             host = config.advertised_http_host
-            locator.http_url = f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
+            scheme = "https" if config.tls.enables("web") else "http"
+            locator.http_url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{http.port}"
             _log.info("admin API served url=%s", locator.http_url)
             yield locator
         finally:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from heliograph.errors import UnavailableError
 from heliograph.model.ids import Address
+from heliograph.net.tls import TlsContext
+from heliograph.net.tls_layer import Handshakes, TlsLayer
 
 BACKLOG = 128
 STARTED_S = 10.0
 POLL_S = 0.01
 GRACE_S = 2
 """How long requests under way may take to finish when the server stops."""
+
+_REFUSAL_OF_PLAIN = b"""\
+HTTP/1.1 400 Bad Request\r
+Content-Type: text/plain\r
+Connection: close\r
+\r
+This port speaks TLS: use https.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -66,9 +76,10 @@ class HttpServer:
         self._socket.close()
 
 
-async def serve_http(app: Any, address: Address) -> HttpServer:
+async def serve_http(app: Any, address: Address, tls: Callable[[], TlsContext | None] = lambda: None) -> HttpServer:
     """Serve `app` at an address: host "" for every interface, port 0 for any free one.
 
+    tls: asked for every connection; it returns None always, or never.
     Raises UnavailableError when that can't be listened on.
     """
     try:
@@ -78,6 +89,9 @@ async def serve_http(app: Any, address: Address) -> HttpServer:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, ws="none", server_header=False, timeout_graceful_shutdown=GRACE_S
     )
+    if tls() is not None:
+        config.load()
+        config.http_protocol_class = cast("Any", _secured(config.http_protocol_class, tls))
     server = HttpServer(_Server(config), listening)
     try:
         await server.wait_started()
@@ -85,3 +99,17 @@ async def serve_http(app: Any, address: Address) -> HttpServer:
         await server.close()
         raise
     return server
+
+
+def _secured(
+    protocol: Callable[..., asyncio.Protocol], tls: Callable[[], TlsContext | None]
+) -> Callable[..., asyncio.Protocol]:
+    """Return what makes the protocol of a connection with TLS below it."""
+    handshakes = Handshakes()
+
+    def make(**options: Any) -> asyncio.Protocol:
+        context = cast("TlsContext", tls())
+        above = lambda: protocol(**options)  # noqa: E731
+        return TlsLayer(context, above, refuse_plain=lambda: _REFUSAL_OF_PLAIN, handshakes=handshakes)
+
+    return make

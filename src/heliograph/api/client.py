@@ -56,8 +56,8 @@ class ClientBackend:
         hello = Hello(role="client", name=f"client-{os.getpid()}")
         self._timeout_s = timeout_s
         self._rng = rng
-        self._locators = Locators(network, locators, hello)
-        self._links = Links(network, hello, keep_alive=KEEP_ALIVE)
+        self._locators = Locators(network.to("locator"), locators, hello)
+        self._links = Links(network.to("member"), hello, keep_alive=KEEP_ALIVE)
         self._identities = Identities(rng.getrandbits(64), self._locators.now_ms)
 
     def within(self, timeout_s: float) -> ClientBackend:
@@ -164,7 +164,7 @@ class Client(Opened):
             raise UsageError("connect needs the address of a locator: host[port], or several separated by commas")
         check_timeout(timeout_s)
         self.locators = addresses
-        self.backend = ClientBackend(addresses, timeout_s, network or RealNetwork(), rng or random.Random())
+        self.backend = ClientBackend(addresses, timeout_s, network or RealNetwork(settings.tls), rng or random.Random())
 
     def __repr__(self) -> str:
         return f"<heliograph.aio.Client of {', '.join(map(str, self.locators))}>"

@@ -63,8 +63,6 @@ def read_settings(process: Process, *sources: Source | None) -> Settings:
         if value is not None:
             options[meaning.field] = value
     about_tls = {name: each.value for name, each in given.items() if name.startswith(tls.PREFIX)}
-    if about_tls:
-        raise UsageError("TLS is not available yet: remove the ssl-... properties")
     try:
         return Settings(options, tls.read_tls(about_tls), about_tls)
     except UsageError as exc:

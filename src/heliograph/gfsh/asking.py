@@ -12,6 +12,7 @@ from heliograph.errors import PeerError, UnavailableError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Reply, Request
 from heliograph.model.ids import Address
+from heliograph.model.tls import NO_TLS, Port, TlsProperties
 from heliograph.net.link import call_once
 from heliograph.net.real import RealNetwork
 
@@ -21,23 +22,23 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Reply)
 
 
-def ask(address: Address, message: Request, kind: type[T]) -> T:
-    """Ask and return the answer of that kind.
+def ask(address: Address, message: Request, kind: type[T], *, tls: TlsProperties = NO_TLS, port: Port = "locator") -> T:
+    """Ask and return the answer of that kind. port: whose it is, a locator's or a member's.
 
     Raises UnavailableError when nobody answers within `ASK_TIMEOUT_S`, PeerError when it is no heliograph process.
     """
     hello = Hello(role="operator", name=f"gfsh-{os.getpid()}")
-    reply = asyncio.run(call_once(RealNetwork(), address, hello, message, timeout_s=ASK_TIMEOUT_S))
+    reply = asyncio.run(call_once(RealNetwork(tls).to(port), address, hello, message, timeout_s=ASK_TIMEOUT_S))
     if not isinstance(reply, kind):
         raise PeerError(f"{address} answered {type(reply).__name__} to {type(message).__name__}")
     return reply
 
 
-def ask_any(addresses: Sequence[Address], message: Request, kind: type[T]) -> T:
-    """Ask processes in turn until one answers. Raises what the last one failed with."""
+def ask_any(addresses: Sequence[Address], message: Request, kind: type[T], *, tls: TlsProperties = NO_TLS) -> T:
+    """Ask locators in turn until one answers. Raises what the last one failed with."""
     for address in addresses[:-1]:
         try:
-            return ask(address, message, kind)
+            return ask(address, message, kind, tls=tls)
         except (UnavailableError, PeerError) as exc:
             _log.debug("not answered address=%s error=%s", address, exc)
-    return ask(addresses[-1], message, kind)
+    return ask(addresses[-1], message, kind, tls=tls)

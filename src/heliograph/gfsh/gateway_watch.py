@@ -12,6 +12,7 @@ from heliograph.errors import UnavailableError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import GatewayQuery, Gateways, SenderStatus
 from heliograph.model.ids import Address
+from heliograph.model.tls import NO_TLS, TlsProperties
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork
 
@@ -25,10 +26,12 @@ class GatewayWatch:
     none.
     """
 
-    def __init__(self, servers: Mapping[int, Sequence[Address]], *, but_to: int | None = None) -> None:
+    def __init__(
+        self, servers: Mapping[int, Sequence[Address]], *, but_to: int | None = None, tls: TlsProperties = NO_TLS
+    ) -> None:
         self._servers = servers
         self._but_to = but_to
-        self._links = Links(RealNetwork(), Hello(role="operator", name=f"watch-{os.getpid()}"))
+        self._links = Links(RealNetwork(tls).to("member"), Hello(role="operator", name=f"watch-{os.getpid()}"))
 
     async def __aenter__(self) -> Self:
         return self

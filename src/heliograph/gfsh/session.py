@@ -10,6 +10,7 @@ from heliograph.errors import UsageError
 from heliograph.gfsh.output import Printer
 from heliograph.gfsh.variables import Variables
 from heliograph.model.ids import Address
+from heliograph.model.tls import NO_TLS
 
 if TYPE_CHECKING:
     from heliograph.admin.client import AdminClient
@@ -39,6 +40,8 @@ class Session:
         self.printer = printer
         self.connection: Connection | None = None
         self.leaving = False
+        self.tls = NO_TLS
+        """How processes are reached: as `connect` was told, or whoever was started."""
         self.variables = Variables()
         self.lines: list[str] = []
         """What was run in this session, with passwords taken out."""
@@ -56,12 +59,14 @@ class Session:
         """Turn to the admin API at `url`; the session must not be connected. Nothing is asked of it yet."""
         from heliograph.admin.client import AdminClient
 
-        self.connection = Connection(AdminClient(url), url, locator)
+        self.connection = Connection(AdminClient(url, self.tls), url, locator)
         return self.connection
 
     def aside(self) -> Session:
         """Return a session like this one that is not connected, for a look at another site."""
-        return Session(self.printer)
+        other = Session(self.printer)
+        other.tls = self.tls
+        return other
 
     def disconnect(self) -> Connection | None:
         """Give the connection up and return what it was."""

@@ -18,6 +18,8 @@ from heliograph.errors import PeerError, TooLargeError
 MAGIC = b"\x89HELIO\n"
 MAJOR = 1
 PREFACE = MAGIC + bytes([MAJOR])
+_TLS = b"\x16\x03"
+"""What a connection of TLS begins with."""
 
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 """Largest body of a frame: twice the largest append of the engine, so that whatever fits a log fits a frame."""
@@ -87,6 +89,8 @@ class FrameParser:
         return self._cut(data, 0)
 
     def _receive_preface(self, data: bytes) -> list[Frame]:
+        if data.startswith(_TLS):
+            raise PeerError("the other end speaks TLS, and this one does not: see ssl-enabled-components at both")
         if not data.startswith(MAGIC[: len(data)]):
             raise PeerError(f"not heliograph: the connection begins with {data[: len(PREFACE)]!r}")
         if len(data) < len(PREFACE):

@@ -338,3 +338,9 @@ class Session:
             self._output.append(header + body)
         else:
             self._output += (header, body)
+
+
+def farewell(error: HeliographError) -> bytes:
+    """Return all that a peer is sent whose connection ends before it can say anything: why."""
+    body = messages.encode(failure_of(error))
+    return PREFACE + frame_header(Kind.CLOSE, 0, body) + body

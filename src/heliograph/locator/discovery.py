@@ -48,7 +48,7 @@ class Discovery:
         peers: Iterable[Address] = (),
     ) -> None:
         self._directory = directory
-        self._network = network
+        self._network = network.to("locator")
         self._clock = clock
         self._hello = hello
         self._receivers = receivers

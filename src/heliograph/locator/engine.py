@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
+
+import msgspec
 
 from heliograph.engine.nats.conf import LOCATOR_USER, USER, ClusterOptions, EngineOptions, locator_password
 from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.nats.server import PrivateEngine
+from heliograph.engine.nats.server_tls import EngineServerTls
+from heliograph.engine.nats.tls import Contexts
 from heliograph.engine.seam import Engine
-from heliograph.errors import UsageError
+from heliograph.errors import UsageError, invariant
 from heliograph.link.messages import ClusterPlan, EngineNode
 from heliograph.locator.assembly import Assembly, engine_host, read_kept
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.growth import forget_alone, grow
 from heliograph.model.engine_tls import EngineTls
+from heliograph.net.tls import TlsContexts
 
 REPLICAS = 3
 """Copies of everything in an existing engine that has as many servers."""
@@ -120,27 +128,31 @@ def with_credentials(url: str, credentials: str) -> str:
 
 
 async def _open_alone(config: LocatorConfig) -> SiteEngine:
-    options = EngineOptions(engine_host(config), disk_synchronous=config.disk_synchronous)
-    private = PrivateEngine(config.engine_directory, options)
+    contexts, tls = _tls_of(config)
+    options = EngineOptions(engine_host(config), disk_synchronous=config.disk_synchronous, tls=tls)
+    private = PrivateEngine(config.engine_directory, options, contexts)
     await private.start()
     try:
-        engine = await connect_engine(private.url)
+        engine = await connect_engine(private.url, contexts=contexts)
     except BaseException:
         await private.stop()
         raise
-    url = engine_url(USER, private.password, config.advertised_host, private.port)
-    return SiteEngine(engine, lambda: (url,), private=private)
+    url = engine_url(USER, private.password, config.advertised_host, private.port, tls=tls is not None)
+    return SiteEngine(engine, lambda: (url,), private=private, tend=private.tend)
 
 
 async def _open_clustered(config: LocatorConfig, assembly: Assembly) -> SiteEngine:
     plan = await assembly.agree()
-    private = PrivateEngine(assembly.directory, cluster_options(config, assembly.node, plan))
+    contexts, tls = _tls_of(config)
+    options = replace(cluster_options(config, assembly.node, plan), tls=tls)
+    private = PrivateEngine(assembly.directory, options, contexts)
     assembly.release_ports()
     await private.start()
     replicas = len(plan.nodes)
     try:
         engine = await assembly.until(
-            "a majority of the site's engines", lambda: connect_engine(_locator_url(config, assembly))
+            "a majority of the site's engines",
+            lambda: connect_engine(_locator_url(config, assembly), contexts=contexts),
         )
         try:
             if plan.grow_from:
@@ -156,9 +168,38 @@ async def _open_clustered(config: LocatorConfig, assembly: Assembly) -> SiteEngi
 
     def urls() -> tuple[str, ...]:
         plan = assembly.plan
-        return tuple(engine_url(USER, plan.password, node.host, node.client_port) for node in plan.nodes)
+        secured = tls is not None
+        return tuple(engine_url(USER, plan.password, n.host, n.client_port, tls=secured) for n in plan.nodes)
 
-    return SiteEngine(engine, urls, lambda: replicas, private, lambda: engine.raise_replicas(replicas))
+    async def tend() -> None:
+        await engine.raise_replicas(replicas)
+        await private.tend()
+
+    return SiteEngine(engine, urls, lambda: replicas, private, tend)
+
+
+def _tls_of(config: LocatorConfig) -> tuple[Contexts | None, EngineServerTls | None]:
+    """Return how the private engine is connected to, and its own TLS. Raises UsageError."""
+    component = config.tls.component_of("engine")
+    if component is None:
+        return None, None
+    # The host is checked by members: a locator reaches its own engine at a bind address, which no certificate is for.
+    contexts = TlsContexts(msgspec.structs.replace(config.tls, endpoint_identification_enabled=False))
+    stores = config.tls.stores_of(component)
+    server = EngineServerTls(
+        stores.keystore,
+        stores.keystore_password,
+        stores.truststore,
+        asks_certificates=config.tls.require_authentication,
+        newest_only=config.tls.versions(listening=True) == ("TLSv1.3",),
+    )
+    return partial(_connecting, contexts), server
+
+
+def _connecting(contexts: TlsContexts) -> ssl.SSLContext:
+    context = contexts.connecting("engine")
+    invariant(context is not None, "an engine that spoke TLS does not any more")
+    return cast("ssl.SSLContext", context)
 
 
 def cluster_options(config: LocatorConfig, own: EngineNode, plan: ClusterPlan) -> EngineOptions:
@@ -181,13 +222,15 @@ def _locator_url(config: LocatorConfig, assembly: Assembly) -> str:
     """Return the urls for this locator itself: its own engine's, then the others'."""
     plan, own = assembly.plan, assembly.node
     password = locator_password(plan.password)
-    others = [engine_url(LOCATOR_USER, password, n.host, n.client_port) for n in plan.nodes if n.name != own.name]
-    return ",".join([engine_url(LOCATOR_USER, password, engine_host(config), own.client_port), *others])
+    tls = config.tls.component_of("engine") is not None
+    places = [(engine_host(config), own.client_port)]
+    places += [(node.host, node.client_port) for node in plan.nodes if node.name != own.name]
+    return ",".join(engine_url(LOCATOR_USER, password, host, port, tls=tls) for host, port in places)
 
 
-def engine_url(user: str, password: str, host: str, port: int) -> str:
+def engine_url(user: str, password: str, host: str, port: int, *, tls: bool = False) -> str:
     """Return the url of an engine with the credentials for it."""
-    return f"nats://{quote(user, safe='')}:{quote(password, safe='')}@{endpoint(host, port)}"
+    return f"{'tls' if tls else 'nats'}://{quote(user, safe='')}:{quote(password, safe='')}@{endpoint(host, port)}"
 
 
 def endpoint(host: str, port: int) -> str:

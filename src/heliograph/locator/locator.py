@@ -74,7 +74,7 @@ class Locator:
         self.config = config
         self.name = config.name
         self.http_url = ""
-        self._network = network or RealNetwork()
+        self._network = network or RealNetwork(config.tls)
         self._clock = clock or SystemClock()
         self._incarnation = f"{(rng or random.Random()).getrandbits(64):016x}"
         self._open_engine = open_engine
@@ -89,7 +89,8 @@ class Locator:
             },
             self._condition,
         )
-        self._links = Links(self._network, self._hello)
+        self._links = Links(self._network.to("member"), self._hello)
+        self._peer_links = Links(self._network.to("locator"), self._hello)
         self._assembly = Assembly(config, self._ask_peer)
         self._started_at = 0.0
         self._joined_ms = 0
@@ -120,10 +121,11 @@ class Locator:
             config = self.config
             # The port first: when it is taken, another locator lives, and nothing of it must be touched.
             server = await serve_links(
-                self._network, config.bind_address, config.port, self._hello, self._service.accept
+                self._network.to("locator"), config.bind_address, config.port, self._hello, self._service.accept
             )
             closing.push_async_callback(server.close)
             closing.push_async_callback(self._links.close, "the locator stops")
+            closing.push_async_callback(self._peer_links.close, "the locator stops")
             self.address = Address(config.advertised_host, server.port)
             self._engine = await self._open_engine(config, self._assembly)
             closing.push_async_callback(self._engine.close)
@@ -172,7 +174,7 @@ class Locator:
         return await self._assembly.until(f"the engines of the site, to {what}", attempt)
 
     async def _ask_peer(self, address: Address, query: messages.EngineQuery) -> messages.EngineView:
-        return await self._links.call(address, query, messages.EngineView, timeout_s=ASK_S)
+        return await self._peer_links.call(address, query, messages.EngineView, timeout_s=ASK_S)
 
     def _neighbours(self) -> list[tuple[str, Address]]:
         """Return the site's other live locators."""
@@ -300,7 +302,7 @@ class Locator:
         if not self._service.ready:
             return {"State": self._condition()}
         locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
-        details = {"HTTP Service": self.http_url, "Known Locators": ", ".join(locators)}
+        details = {"TLS": self.config.tls.shown(), "HTTP Service": self.http_url, "Known Locators": ", ".join(locators)}
         details["Copies In The Engine"] = str(self._engine.replicas())
         if self.config.forms_cluster:
             details["Engines"] = ", ".join(node.name for node in self._assembly.plan.nodes)

@@ -12,6 +12,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from heliograph import __version__
 from heliograph.bucket.judging import Judge
 from heliograph.bucket.primary import RECORD_BYTES_MAX
 from heliograph.engine.membership import Membership
-from heliograph.engine.nats.engine import connect_engine
 from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Engine, Registry
 from heliograph.errors import HeliographError, UnavailableError, UsageError
@@ -30,6 +30,7 @@ from heliograph.member.collector import Collector
 from heliograph.member.config import MemberConfig
 from heliograph.member.configuring import Configuring
 from heliograph.member.conflicts import ConflictJudges
+from heliograph.member.engine import connect_member
 from heliograph.member.expirer import Expirer
 from heliograph.member.fleeting_queues import empty_fleeting_queues, has_fleeting_queue
 from heliograph.member.gateways import GatewayHost, Gateways
@@ -105,7 +106,7 @@ class Member:
         network: Network | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
-        connect: ConnectEngine = connect_engine,
+        connect: ConnectEngine | None = None,
     ) -> None:
         self.config = config
         self.name = config.name
@@ -113,9 +114,9 @@ class Member:
         self.record_bytes_max = RECORD_BYTES_MAX
         self.backlog = Backlog()
         self.clock = clock or SystemClock()
-        self._network = network or RealNetwork()
+        self._network = network or RealNetwork(config.tls)
         self._rng = rng or random.Random()
-        self._connect = connect
+        self._connect = connect or partial(connect_member, config.tls)
         self._incarnation = f"{self._rng.getrandbits(64):016x}"
         self._batches = 0
         self._tasks = Tasks(self.fail)
@@ -131,8 +132,9 @@ class Member:
         self._regions: dict[str, HostedRegion] = {}
         self._destroyed: list[HostedRegion] = []
         """Regions that were destroyed while writes were in flight, until those have ended."""
-        self._links = Links(self._network, self._hello)
-        self._locators = SiteLocators(self._links, config.locators, self._told_locators)
+        self._links = Links(self._network.to("member"), self._hello)
+        self._locator_links = Links(self._network.to("locator"), self._hello)
+        self._locators = SiteLocators(self._locator_links, config.locators, self._told_locators)
         self._operations = Operations(
             self.name,
             self._regions,
@@ -160,6 +162,7 @@ class Member:
         self._started_at = asyncio.get_running_loop().time()
         self._joined_ms = self.clock.now_ms()
         self._exits.push_async_callback(self._links.close, "this member stops")
+        self._exits.push_async_callback(self._locator_links.close, "this member stops")
         try:
             join = await self._locators.join(self.name, self.config.locator_wait_time)
             self.site = join.dsid
@@ -198,7 +201,11 @@ class Member:
         self._placer = Placer(self.name, self._registry, self._links, self._regions, self._dirty.set)
         self._service = MemberService(self.name, self._operations, self._commands())
         self._server = await serve_links(
-            self._network, self.config.bind_address, self.config.server_port, self._hello, lambda _hello: self._service
+            self._network.to("member"),
+            self.config.bind_address,
+            self.config.server_port,
+            self._hello,
+            lambda _hello: self._service,
         )
         exits.push_async_callback(self._server.close)
         exits.callback(self._listening.close)
@@ -502,6 +509,7 @@ class Member:
                 "Regions": ", ".join(sorted(self._regions)),
                 "Locators": ", ".join(map(str, self.config.locators)),
                 "Site": str(self.site),
+                "TLS": self.config.tls.shown(),
             },
         )
 
@@ -510,7 +518,7 @@ class Member:
             self.name,
             self.site,
             hostname=self._hostname,
-            network=self._network,
+            network=self._network.to("gateway"),
             clock=self.clock,
             rng=self._rng,
             record_bytes_max=self.record_bytes_max,

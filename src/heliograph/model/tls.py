@@ -87,6 +87,10 @@ class TlsProperties(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __repr__(self) -> str:
         return f"<TLS of {', '.join(self.enabled_components) or 'nothing'}>"
 
+    def shown(self) -> str:
+        """Return the components that speak TLS as an operator reads them, "" for none."""
+        return ", ".join(component for component in COMPONENTS if self.enables(component))
+
     def enables(self, component: Component) -> bool:
         """Say whether a component speaks TLS."""
         return component in self.enabled_components or ALL in self.enabled_components

@@ -27,6 +27,7 @@ from heliograph.link.failures import error_of, failure_of
 from heliograph.link.hello import Hello, Side
 from heliograph.link.session import Session
 from heliograph.net.handler import BaseHandler, LinkHandler
+from heliograph.net.site_identity import check_site_identity
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +198,12 @@ class Link(asyncio.Protocol):
             self._resume_if_free()
 
     @property
+    def tls(self) -> str:
+        """The version of TLS and the cipher suite that were agreed on, "" on a plain link."""
+        tls = self._transport.get_extra_info("ssl_object")
+        return "" if tls is None else f"{tls.version()} {tls.cipher()[0]}"
+
+    @property
     def asked(self) -> bool:
         """Say whether the peer waits for an answer of ours."""
         return self._session.asked
@@ -294,7 +301,8 @@ class Link(asyncio.Protocol):
         """Finish: fail what waits, tell the handler."""
         self._connected = False
         if not self.closed:
-            self._end(UnavailableError(f"the connection was lost: {exc}" if exc else "the other end hung up"))
+            lost = UnavailableError(f"the connection was lost: {exc}" if exc else "the other end hung up")
+            self._end(exc if isinstance(exc, PeerError) else lost)
         self._stop_timer()
         try:
             if self.opened:
@@ -305,6 +313,7 @@ class Link(asyncio.Protocol):
     # --- what the peer said -----------------------------------------------------------------------------------------
 
     def _on_greeted(self, event: session.Greeted) -> None:
+        check_site_identity(self._transport, self._session.hello, event.peer)
         self._handler = self._owner.judge(self, event.peer)
         if self._session.side is Side.ANSWERER:
             self._session.greet()

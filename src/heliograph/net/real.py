@@ -9,9 +9,15 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from copy import copy
+from typing import cast
 
-from heliograph.errors import UnavailableError
+from heliograph.errors import PeerError, UnavailableError, invariant
+from heliograph.link.session import farewell
+from heliograph.model.tls import NO_TLS, Port, TlsProperties
 from heliograph.net.seam import P
+from heliograph.net.tls import TlsContext, TlsContexts
+from heliograph.net.tls_layer import Handshakes, TlsLayer
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
@@ -36,11 +42,26 @@ class RealServer:
 
 
 class RealNetwork:
-    """TCP over IPv4 and IPv6."""
+    """TCP over IPv4 and IPv6, with TLS where the properties say so.
+
+    Raises UsageError, naming the property, for files and names of TLS that can't be used.
+    """
+
+    def __init__(self, tls: TlsProperties = NO_TLS) -> None:
+        self._contexts = TlsContexts(tls)
+        self._port: Port | None = None
+
+    def to(self, port: Port) -> RealNetwork:
+        """Return the same network for ports of one kind."""
+        other = copy(self)
+        other._port = port
+        return other
 
     async def listen(self, host: str, port: int, factory: Callable[[], asyncio.Protocol]) -> RealServer:
         """Listen on one address: a name that has several is bound to its IPv4 address, so that there is one port."""
         loop = asyncio.get_running_loop()
+        if self._context(listening=True) is not None:
+            factory = self._secured(factory)
         try:
             found = await loop.getaddrinfo(host or ANY_IPV4, port, type=socket.SOCK_STREAM)
             family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
@@ -51,10 +72,45 @@ class RealNetwork:
 
     async def open(self, host: str, port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         """Connect to the first of the host's addresses that answers."""
+        context = self._context(listening=False)
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().create_connection(factory, host, port)
+            if context is None:
+                return await loop.create_connection(factory, host, port)
+            _, layer = await loop.create_connection(lambda: TlsLayer(context, factory, host=host), host, port)
         except OSError as exc:
             raise UnavailableError(f"can't connect to {host}[{port}]: {_reason(exc)}") from exc
+        try:
+            transport, above = await layer.ready
+        except PeerError as exc:
+            raise PeerError(f"{host}[{port}]: {exc}") from exc
+        except asyncio.CancelledError:
+            layer.give_up()
+            raise
+        return transport, cast("P", above)
+
+    def _context(self, *, listening: bool) -> TlsContext | None:
+        """Return the TLS of the kind of ports that this network is for, by the files as they are now."""
+        if self._port is None:
+            return None
+        return self._contexts.listening(self._port) if listening else self._contexts.connecting(self._port)
+
+    def _secured(self, factory: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
+        handshakes = Handshakes()
+
+        def secured() -> asyncio.Protocol:
+            context = self._context(listening=True)
+            invariant(context is not None, "a port that spoke TLS does not any more", self._port)
+            return TlsLayer(
+                cast("TlsContext", context), factory, refuse_plain=self._refusal_of_plain, handshakes=handshakes
+            )
+
+        return secured
+
+    def _refusal_of_plain(self) -> bytes:
+        """Return what a peer of the link protocol understands."""
+        component = self._contexts.properties.component_of(self._port) if self._port is not None else None
+        return farewell(PeerError(f"this port speaks TLS, and you don't: enable {component} in ssl-enabled-components"))
 
 
 class SystemClock:

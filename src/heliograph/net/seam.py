@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from heliograph.model.tls import Port
+
 P = TypeVar("P", bound=asyncio.Protocol)
 
 
@@ -29,6 +31,12 @@ class Server(Protocol):
 class Network(Protocol):
     """Stream connections, as a process on one host sees them. Bytes arrive in order or the connection is lost."""
 
+    def to(self, port: Port) -> Network:
+        """Return the same network for ports of one kind, whose TLS it takes care of: of those listened on, and of
+        those connected to.
+        """
+        ...
+
     async def listen(self, host: str, port: int, factory: Callable[[], asyncio.Protocol]) -> Server:
         """Listen on a port of this host; every connection gets a protocol of its own from `factory`.
 
@@ -38,7 +46,10 @@ class Network(Protocol):
         ...
 
     async def open(self, host: str, port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
-        """Connect to a listening port. Raises UnavailableError when that fails; the deadline is the caller's."""
+        """Connect to a listening port; the deadline is the caller's.
+
+        Raises UnavailableError when that fails, PeerError when the two ends can't agree on TLS.
+        """
         ...
 
 

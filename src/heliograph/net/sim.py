@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from heliograph.errors import UnavailableError
+from heliograph.model.tls import Port
 from heliograph.net.seam import P
 
 LATENCY_S = 0.0005
@@ -89,6 +90,10 @@ class SimHost:
         self._servers: dict[int, SimServer] = {}
         self._transports: dict[SimTransport, None] = {}
         self._free_port = FIRST_FREE_PORT
+
+    def to(self, port: Port) -> SimHost:  # noqa: ARG002
+        """Return this host: simulated processes speak plainly."""
+        return self
 
     async def listen(self, host: str, port: int, factory: Callable[[], asyncio.Protocol]) -> SimServer:
         """Listen on a port of this host. The address to bind must be "" or the host's own name."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph.engine.nats.append import HEADERS_BYTES_MAX
+from heliograph.engine.nats.server_tls import EngineServerTls
 from heliograph.engine.seam import APPEND_BYTES_MAX
 
 USER = "heliograph"
@@ -38,13 +39,14 @@ class EngineOptions:
     """How to run a private engine.
 
     port: 0 takes the port of the directory's previous engine if it is free, or any free one.
-    disk_synchronous: sync every append to disk before it is answered.
+    disk_synchronous: sync every append to disk before it is answered. tls: of clients and of engines among themselves.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     disk_synchronous: bool = False
     cluster: ClusterOptions | None = None
+    tls: EngineServerTls | None = None
 
 
 def configuration(directory: Path, options: EngineOptions, port: int, password: str) -> str:
@@ -57,7 +59,10 @@ max_payload: {APPEND_BYTES_MAX + HEADERS_BYTES_MAX}
 authorization {{ {_users(password, cluster)} }}
 jetstream {{ store_dir: {json.dumps(str(directory / "jetstream"))}{sync} }}
 """
-    return text if cluster is None else text + _cluster(cluster)
+    if options.tls is not None:
+        text += f"{options.tls.block(directory)}\n"
+    routes_tls = "" if options.tls is None else options.tls.block(directory, routes=True)
+    return text if cluster is None else text + _cluster(cluster, routes_tls)
 
 
 def locator_password(password: str) -> str:
@@ -73,7 +78,7 @@ def _users(password: str, cluster: ClusterOptions | None) -> str:
     return f"users: [{locator}]" if cluster.closed else f"users: [{locator}, {{ {member} }}]"
 
 
-def _cluster(cluster: ClusterOptions) -> str:
+def _cluster(cluster: ClusterOptions, tls: str) -> str:
     routes = ", ".join(json.dumps(f"nats-route://{USER}:{cluster.password}@{route}") for route in cluster.routes)
     advertised = f"client_advertise: {json.dumps(cluster.advertised)}\n" if cluster.advertised else ""
     return f"""\
@@ -83,5 +88,6 @@ cluster {{
   listen: {json.dumps(f"{cluster.host}:{cluster.port}")}
   authorization {{ user: {USER}, password: {json.dumps(cluster.password)} }}
   routes: [{routes}]
+  {tls}
 }}
 """

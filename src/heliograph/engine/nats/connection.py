@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from heliograph.engine.nats import protocol
 from heliograph.engine.nats.session import Handler, Server, Session, open_session
+from heliograph.engine.nats.tls import Contexts
 from heliograph.errors import HeliographError, UnavailableError
 
 CONNECT_TIMEOUT_S = 5.0
@@ -24,7 +25,7 @@ PING_INTERVAL_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def open_connection(servers: Sequence[Server], tls: ssl.SSLContext | None = None) -> Connection:
+async def open_connection(servers: Sequence[Server], tls: Contexts = ssl.create_default_context) -> Connection:
     """Connect to the first server that takes us. Raises UsageError or UnavailableError when none does."""
     connection = Connection(servers, tls)
     await connection.open()
@@ -37,7 +38,7 @@ class Connection:
     The servers that a server told of are tried after those that it was given: a cluster may have grown.
     """
 
-    def __init__(self, servers: Sequence[Server], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, servers: Sequence[Server], tls: Contexts = ssl.create_default_context) -> None:
         self._servers = servers
         self._tls = tls
         self._told: tuple[Server, ...] = ()

@@ -24,7 +24,7 @@ from heliograph.engine.nats.failures import translated
 from heliograph.engine.nats.log import STREAM, NatsLog, stream_config
 from heliograph.engine.nats.registry import NatsRegistry, bucket_config
 from heliograph.engine.nats.session import Server, parse_servers
-from heliograph.engine.nats.tls import client_context
+from heliograph.engine.nats.tls import Contexts, client_context
 from heliograph.engine.nats.transfer import Extent, check_copies, copy_stream
 from heliograph.engine.seam import APPEND_BYTES_MAX
 from heliograph.errors import UsageError
@@ -41,20 +41,22 @@ OURS = "heliograph"
 _log = logging.getLogger(__name__)
 
 
-async def connect_engine(url: str, tls: EngineTls | None = None) -> NatsEngine:
+async def connect_engine(url: str, tls: EngineTls | None = None, *, contexts: Contexts | None = None) -> NatsEngine:
     """Connect to `nats://[user:password@]host:port[,...]` and check that it is a JetStream engine we can use.
 
-    tls: what TLS rests on, for servers that require it and for `tls://` URLs.
+    tls: what TLS rests on, for servers that require it and for `tls://` URLs; where it is None, `contexts` has it.
 
     Raises UsageError (bad URL, credentials refused, older than 2.11, no JetStream) or UnavailableError.
     """
     servers = parse_servers(url, f"heliograph-{secrets.token_hex(4)}")
-    context = client_context(tls or EngineTls())
-    appends = await open_connection(servers, context)
+    if tls is not None or contexts is None:
+        context = client_context(tls or EngineTls())
+        contexts = lambda: context  # noqa: E731
+    appends = await open_connection(servers, contexts)
     try:
-        deliveries = await open_connection(servers, context)
+        deliveries = await open_connection(servers, contexts)
         try:
-            client = await _connect_client(servers, context)
+            client = await _connect_client(servers, contexts)
         except BaseException:
             await deliveries.close()
             raise
@@ -74,6 +76,12 @@ class _Client(Client):
     """nats-py's client, which sends no credentials in plain text to a server that should have asked for TLS."""
 
     must_be_tls = False
+    contexts: Contexts = staticmethod(ssl.create_default_context)
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """What the next connection is made with."""
+        return self.contexts()
 
     def _connect_command(self) -> bytes:
         if self.must_be_tls and not self._server_info.get("tls_required"):
@@ -81,7 +89,7 @@ class _Client(Client):
         return super()._connect_command()
 
 
-async def _connect_client(servers: list[Server], tls: ssl.SSLContext) -> Client:
+async def _connect_client(servers: list[Server], contexts: Contexts) -> Client:
     identity = servers[0].identity
 
     async def on_error(error: Exception) -> None:
@@ -89,6 +97,7 @@ async def _connect_client(servers: list[Server], tls: ssl.SSLContext) -> Client:
 
     client = _Client()
     client.must_be_tls = servers[0].tls
+    client.contexts = contexts
     with translated("connect"):
         await client.connect(
             [f"{'tls' if server.tls else 'nats'}://{server.netloc}" for server in servers],
@@ -96,7 +105,7 @@ async def _connect_client(servers: list[Server], tls: ssl.SSLContext) -> Client:
             password=identity.password or None,
             token=identity.token or None,
             name=identity.name,
-            tls=tls,
+            tls=contexts(),
             error_cb=on_error,
             connect_timeout=int(REQUEST_TIMEOUT_S),
             dont_randomize=True,

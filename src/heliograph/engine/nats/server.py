@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import signal
+import ssl
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from heliograph.engine.nats.lifetime import (
     write_private,
 )
 from heliograph.engine.nats.session import parse_servers
+from heliograph.engine.nats.tls import Contexts
 from heliograph.errors import UnavailableError
 
 READY_TIMEOUT_S = 30.0
@@ -47,12 +49,15 @@ _log = logging.getLogger(__name__)
 class PrivateEngine:
     """Owns one `nats-server`. Use `start` and `stop` once each, from one event loop.
 
+    contexts: how it is connected to, where its options have TLS.
     The engine dies with the thread that called `start` (the kernel watches that one), so its loop must live as long.
     """
 
-    def __init__(self, directory: Path, options: EngineOptions = _DEFAULTS) -> None:
+    def __init__(self, directory: Path, options: EngineOptions = _DEFAULTS, contexts: Contexts | None = None) -> None:
         self._directory = directory.absolute()
         self._options = options
+        self._contexts = contexts
+        self._stamp: object = None
         self._state = EngineState(password="", port=0)
         self._process: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
@@ -60,7 +65,11 @@ class PrivateEngine:
     @property
     def url(self) -> str:
         """Where clients connect to, with the credentials: keep it out of logs."""
-        return f"nats://{USER}:{self._state.password}@{self._options.host}:{self._state.port}"
+        return f"{self._scheme}://{USER}:{self._state.password}@{self._options.host}:{self._state.port}"
+
+    @property
+    def _scheme(self) -> str:
+        return "nats" if self._options.tls is None else "tls"
 
     @property
     def password(self) -> str:
@@ -138,7 +147,28 @@ class PrivateEngine:
         write_private(state, msgspec.json.encode(self._state))
         self._write_configuration()
 
+    async def tend(self) -> None:
+        """Have the engine use certificates that were renewed. Raises UsageError where they can't be used."""
+        if self._options.tls is not None and await asyncio.to_thread(self._renewed):
+            await asyncio.to_thread(self._options.tls.write_copies, self._directory)
+            if self._process is not None and self._process.returncode is None:
+                self._process.send_signal(signal.SIGHUP)
+            _log.info("engine certificates renewed directory=%s", self._directory)
+
+    def _renewed(self) -> bool:
+        """Say whether the operator's files are others than at the last look."""
+        if self._options.tls is None:
+            return False
+        try:
+            stamp = self._options.tls.stamp()
+        except OSError as exc:
+            stamp = ((exc.errno or 0, 0),)
+        before, self._stamp = self._stamp, stamp
+        return before != stamp
+
     def _write_configuration(self) -> None:
+        if self._options.tls is not None and self._renewed():
+            self._options.tls.write_copies(self._directory)
         conf = configuration(self._directory, self._options, self._state.port, self._state.password)
         write_private(self._directory / _CONF, conf.encode())
 
@@ -170,10 +200,12 @@ class PrivateEngine:
         """Connect. Raises UnavailableError."""
         cluster = self._options.cluster
         if cluster is None:
-            await (await connect_engine(self.url)).close()
+            await (await connect_engine(self.url, contexts=self._contexts)).close()
         else:
-            url = f"nats://{LOCATOR_USER}:{locator_password(cluster.password)}@{self._options.host}:{self._state.port}"
-            await (await open_connection(parse_servers(url, "starting"))).close()
+            login = f"{LOCATOR_USER}:{locator_password(cluster.password)}"
+            url = f"{self._scheme}://{login}@{self._options.host}:{self._state.port}"
+            contexts = self._contexts or ssl.create_default_context
+            await (await open_connection(parse_servers(url, "starting"), contexts)).close()
 
     async def _supervise(self, binary: Path) -> None:
         loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from heliograph.engine.nats import protocol
 from heliograph.engine.nats.protocol import Control, Identity, Message, ServerInfo
-from heliograph.engine.nats.tls import why_not_trusted
+from heliograph.engine.nats.tls import Contexts, why_not_trusted
 from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
 
 PORT_DEFAULT = 4222
@@ -85,7 +85,7 @@ def parse_servers(url: str, client: str) -> list[Server]:
 
 
 async def open_session(
-    server: Server, handlers: dict[int, Handler], *, timeout_s: float, tls: ssl.SSLContext | None = None
+    server: Server, handlers: dict[int, Handler], *, timeout_s: float, tls: Contexts = ssl.create_default_context
 ) -> Session:
     """Connect to a server. tls: for servers that require it.
 
@@ -100,7 +100,7 @@ async def open_session(
             )
             await session.greeted
             if session.info.tls_required or server.tls:
-                await session.secure(transport, tls or ssl.create_default_context())
+                await session.secure(transport, tls())
             session.introduce()
             await session.ready
     except ssl.SSLCertVerificationError as exc:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+from collections.abc import Callable
+from typing import TypeAlias
 
 from heliograph.errors import UsageError
 from heliograph.model.engine_tls import EngineTls
+
+Contexts: TypeAlias = Callable[[], ssl.SSLContext]
+"""Asked for every connection that is made: certificates may have been renewed."""
 
 
 def client_context(tls: EngineTls) -> ssl.SSLContext:

@@ -8,7 +8,7 @@ import click
 
 from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.gfsh.grammar import ADDRESSES, command
-from heliograph.gfsh.property_files import property_files, read_property_files
+from heliograph.gfsh.property_files import property_files, read_property_files, tls_options
 from heliograph.gfsh.session import Session
 from heliograph.model.ids import Address
 from heliograph.model.results import Result, Table
@@ -27,12 +27,14 @@ DEFAULT_LOCATOR = Address("localhost", 10334)
 )
 @click.option("--url", help="The site's admin API itself (http://host:port) instead of a locator.")
 @property_files
+@tls_options
 @click.pass_obj
 def connect(session: Session, /, locators: tuple[Address, ...] | None, url: str | None, **options: Any) -> Result:
     """Connect to a site."""
     if session.connection is not None:
         return Result(info=[f"Already connected to: {session.connection}"])
     settings, _ = read_property_files("client", options)
+    session.tls = settings.tls
     if url is None and locators is None:
         locators = settings.options.get("locators")
     if url is not None:
@@ -54,7 +56,7 @@ def connect_to(session: Session, *locators: Address) -> Result:
     failures: list[tuple[Address, HeliographError]] = []
     for locator in locators:
         try:
-            view = ask(locator, SiteQuery(), SiteView)
+            view = ask(locator, SiteQuery(), SiteView, tls=session.tls)
         except HeliographError as exc:
             failures.append((locator, exc))
             continue

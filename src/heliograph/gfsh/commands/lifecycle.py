@@ -19,6 +19,7 @@ from heliograph.locator.config import LocatorConfig
 from heliograph.model.ids import Address, parse_addresses
 from heliograph.model.members import MemberKind
 from heliograph.model.results import Result
+from heliograph.model.tls import NO_TLS, TlsProperties
 
 if TYPE_CHECKING:
     from heliograph.api.cache_config import CacheOptions
@@ -74,7 +75,8 @@ def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **
     settings, options = read_property_files("locator", options)
     fields = {**settings.options, **_with_java(options, java)}
     config = LocatorConfig(**_placed("locator", fields), tls=settings.tls)
-    state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config))
+    state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config), settings.tls)
+    _go_by(session, settings.tls)
     if not connects or session.connection is not None:
         return block
     try:
@@ -112,13 +114,21 @@ def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> 
     fields.setdefault("server_port", _port_of(fields))
     locators = fields.get("locators") or (() if "start_locator" in fields else _connected_locator(session))
     if locators:
-        fields = _joining({**fields, "locators": locators})
+        fields = _joining({**fields, "locators": locators}, settings.tls)
     name = fields.pop("name")
     # By name, over the pipe: what the files say besides has been merged, and may hold passwords.
     secured = {"security_properties_file": dict(settings.passed_on)} if settings.passed_on else {}
     options = {option: _text(value) for option, value in fields.items()} | secured
     read_options(name, cast("CacheOptions", options))
-    return _start("server", name, fields["directory"], options)[1]
+    _, block = _start("server", name, fields["directory"], options, settings.tls)
+    _go_by(session, settings.tls)
+    return block
+
+
+def _go_by(session: Session, tls: TlsProperties) -> None:
+    """Reach processes as the one that was just started does, unless `connect` has said how."""
+    if session.connection is None and tls != NO_TLS:
+        session.tls = tls
 
 
 def _port_of(fields: dict[str, Any]) -> int:
@@ -146,7 +156,7 @@ def _connected_locator(session: Session) -> tuple[Address, ...]:
     return (session.connection.locator,)
 
 
-def _joining(fields: dict[str, Any]) -> dict[str, Any]:
+def _joining(fields: dict[str, Any], tls: TlsProperties) -> dict[str, Any]:
     """Check and drop what a server that joins a site has from the site's locator. Raises UsageError."""
     for option in ("start_locator", "remote_locators", "http_service_port", "http_service_bind_address"):
         if option in fields:
@@ -154,12 +164,12 @@ def _joining(fields: dict[str, Any]) -> dict[str, Any]:
                 f"--{option.replace('_', '-')} is for a locator, and this server joins a site that has one"
             )
     dsid = fields.pop("distributed_system_id", None)
-    if dsid is not None and dsid != (site := _site_of(fields["locators"], fields.get("locator_wait_time"))):
+    if dsid is not None and dsid != (site := _site_of(fields["locators"], fields.get("locator_wait_time"), tls)):
         raise UsageError(f"--distributed-system-id={dsid}: the site of {_text(fields['locators'])} is {site}")
     return fields
 
 
-def _site_of(locators: tuple[Address, ...], wait_s: int | None) -> int:
+def _site_of(locators: tuple[Address, ...], wait_s: int | None, tls: TlsProperties) -> int:
     """Ask what site it is, as soon as a locator answers. Raises UnavailableError when none does in time."""
     from heliograph.gfsh.asking import ask_any
     from heliograph.link.messages import SiteQuery, SiteView
@@ -168,20 +178,23 @@ def _site_of(locators: tuple[Address, ...], wait_s: int | None) -> int:
     deadline = time.monotonic() + (LOCATOR_WAIT_S if wait_s is None else wait_s)
     while True:
         try:
-            return ask_any(locators, SiteQuery(), SiteView).dsid
+            return ask_any(locators, SiteQuery(), SiteView, tls=tls).dsid
         except UnavailableError:
             if time.monotonic() > deadline:
                 raise
         time.sleep(LOCATOR_LOOK_S)
 
 
-def _start(kind: MemberKind, name: str, directory: str, options: dict[str, Any]) -> tuple[ProcessState, Result]:
+def _start(
+    kind: MemberKind, name: str, directory: str, options: dict[str, Any], tls: TlsProperties
+) -> tuple[ProcessState, Result]:
     from heliograph.gfsh import launch, state_block
     from heliograph.gfsh.asking import ask
     from heliograph.link.messages import Status, StatusQuery
 
     state = launch.start(kind, name, Path(directory), options)
-    return state, state_block.online(ask(_address(state), StatusQuery(), Status))
+    status = ask(_address(state), StatusQuery(), Status, tls=tls, port="locator" if kind == "locator" else "member")
+    return state, state_block.online(status)
 
 
 def _address(state: ProcessState) -> Address:

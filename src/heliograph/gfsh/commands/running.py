@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from heliograph.config.reading import read_settings
 from heliograph.errors import PeerError, UnavailableError, UsageError
 from heliograph.gfsh.grammar import command
 from heliograph.gfsh.session import NOT_CONNECTED, Session
 from heliograph.model.members import MemberKind
 from heliograph.model.results import Result
+from heliograph.model.tls import Port, TlsProperties
 
 if TYPE_CHECKING:
     from heliograph.gfsh.processes import ProcessState
@@ -47,20 +49,24 @@ def _status(kind: MemberKind) -> click.Command:
     @command(f"status {kind}")
     @_name
     @_directory
+    @click.option("--security-properties-file", "file", help="How it is reached by TLS, unless `connect` has said so.")
     @click.pass_obj
-    def status(session: Session, name: str, directory: str) -> Result:
+    def status(session: Session, name: str, directory: str, file: str | None) -> Result:
         from heliograph.gfsh import state_block
+
+        if file is not None:
+            session.tls = read_settings("client", file).tls
 
         place = _directory_of(name, directory)
         if place is None:
             return state_block.online(_status_from_site(session, kind, name))
-        return _local_status(place, _state(place, kind, name))
+        return _local_status(place, _state(place, kind, name), session.tls)
 
     status.help = f"Show the state of a {kind}; it fails unless the {kind} answers."
     return status
 
 
-def _local_status(place: Path, state: ProcessState) -> Result:
+def _local_status(place: Path, state: ProcessState, tls: TlsProperties) -> Result:
     from heliograph.gfsh import state_block
     from heliograph.gfsh.asking import ask
     from heliograph.gfsh.processes import process_of
@@ -71,9 +77,13 @@ def _local_status(place: Path, state: ProcessState) -> Result:
     if state.address is None:
         return state_block.not_online(str(place), state, "starting")
     try:
-        return state_block.online(ask(state.address, StatusQuery(), Status))
+        return state_block.online(ask(state.address, StatusQuery(), Status, tls=tls, port=_port(state.kind)))
     except (UnavailableError, PeerError) as exc:
         return state_block.not_online(str(place), state, f"not responding ({exc})")
+
+
+def _port(kind: MemberKind) -> Port:
+    return "locator" if kind == "locator" else "member"
 
 
 def _directory_of(name: str, directory: str) -> Path | None:
@@ -109,9 +119,9 @@ def _status_from_site(session: Session, kind: MemberKind, name: str) -> Status:
         raise UsageError(
             f"there is no directory ./{name}: give --dir, or connect by --locator to look for it in a site"
         )
-    for member in ask(session.connection.locator, SiteQuery(), SiteView).members:
+    for member in ask(session.connection.locator, SiteQuery(), SiteView, tls=session.tls).members:
         if member.name == name and member.kind == kind:
-            return ask(member.address, StatusQuery(), Status)
+            return ask(member.address, StatusQuery(), Status, tls=session.tls, port=_port(kind))
     raise UsageError(f"the site has no {kind} {name}")
 
 
