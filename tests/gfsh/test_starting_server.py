@@ -26,7 +26,7 @@ def test_a_wrong_site_is_named_even_if_the_locator_comes_later(
 ) -> None:
     asked: list[Sequence[Address]] = []
 
-    def ask_any(addresses: Sequence[Address], *_: Any) -> SiteView:
+    def ask_any(addresses: Sequence[Address], *_: Any, **_tls: Any) -> SiteView:
         asked.append(addresses)
         if len(asked) < 3:
             raise UnavailableError("nobody there")
@@ -40,7 +40,7 @@ def test_a_wrong_site_is_named_even_if_the_locator_comes_later(
 
 
 def test_it_waits_no_longer_than_it_is_told_to(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask_any(*_: Any) -> SiteView:
+    def ask_any(*_: Any, **_tls: Any) -> SiteView:
         raise UnavailableError("nobody there")
 
     monkeypatch.setattr("heliograph.gfsh.asking.ask_any", ask_any)

@@ -87,10 +87,15 @@ def test_garbage_gives_peer_error_or_waits(data: bytes, cut: int) -> None:
     assert PREFACE.startswith(data[: len(PREFACE)])
 
 
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00", b"\0", MAGIC[:3] + b"X"])
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", b"\0", MAGIC[:3] + b"X"])
 def test_another_protocol_is_named_at_the_first_wrong_byte(data: bytes) -> None:
     with pytest.raises(PeerError, match="not heliograph"):
         FrameParser().receive(data)
+
+
+def test_a_peer_that_speaks_tls_is_named() -> None:
+    with pytest.raises(PeerError, match="the other end speaks TLS, and this one does not"):
+        FrameParser().receive(b"\x16\x03\x01\x02\x00")
 
 
 def test_wrong_byte_after_a_split_preface() -> None:

@@ -38,7 +38,7 @@ FILES = TlsStores(keystore="k.pem", truststore="t.pem")
             "ssl-keystore-password: no effect without ssl-keystore",
         ),
         ({"enabled_components": ("web",), "stores": FILES, "protocols": ("TLSv1.1",)}, "TLSv1.1 is not safe any more"),
-        ({"enabled_components": ("web",), "stores": FILES, "protocols": ("TLS9",)}, "ssl-protocols: there is no 'TLS9'"),
+        ({"enabled_components": ("web",), "stores": FILES, "protocols": ("TLS9",)}, "there is no 'TLS9'"),
     ],
 )  # fmt: skip
 def test_what_breaks_a_rule_is_named(fields: dict[str, Any], message: str) -> None:

@@ -321,6 +321,8 @@ class Link(asyncio.Protocol):
         self.features = self._session.features
         self._stop_timer()
         self._timer = self._loop.call_later(self._keep_alive.interval_s, self._on_interval)
+        if event.peer.role in ("sender", "receiver") and self.tls:
+            logger.info("link secured link=%r tls=%r", self, self.tls)
         self._opened.set_result(None)
 
     def _on_requested(self, event: session.Requested) -> None:
