@@ -7,15 +7,17 @@ import pytest
 
 from heliograph.engine.queues import empty_queue
 from heliograph.errors import ClockSkewError, RegionNotFoundError, UsageError
+from heliograph.member.receiver import GatewayReceiver
 from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_dispatcher import Dispatcher
 from heliograph.member.sender_feed import Feed
+from heliograph.model.attributes import GatewayReceiverAttributes
 from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.model.registry import Cursor, cursor_key, encode_entry
 from tests.gateway.builders import HERE, THERE, columns_of, record_of
-from tests.member.wan import BUCKETS, OTHER_STORE, SENDER, World, simulate
+from tests.member.wan import BUCKETS, OTHER_STORE, SENDER, RemoteHost, World, simulate
 
 
 def activate_all(sender: GatewaySender, region: str = "r", epoch: int = 1) -> None:
@@ -408,6 +410,60 @@ def test_load_balancing_opens_the_links_anew() -> None:
         await world.receiver("farther")
         await sender.command("load-balance")
         await world.until(lambda: len(sender.status().receiver.split(",")) == 2)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_lanes_follow_receivers_that_come_and_go(parallel: bool) -> None:
+    """1, 2, 3, 4 receivers, then fewer; a serial sender is at one of them."""
+
+    async def scenario(world: World) -> None:
+        sender = await world.sender(dispatcher_threads=BUCKETS, parallel=parallel)
+        if parallel:
+            activate_all(sender)
+        else:
+            sender.may_hold(True)
+
+        def links() -> list[int]:
+            infos = [receiver.info() for receiver in world.receivers]
+            return [info.links for info in infos if info is not None]
+
+        def even() -> bool:
+            most, fewest = (max(links()), min(links())) if parallel else (BUCKETS, max(links()))
+            return sum(links()) == BUCKETS and most - fewest <= parallel
+
+        for count in range(4):
+            await world.receiver(f"far{count}")
+            await sender.command("load-balance")
+            await world.until(even)
+        for receiver in world.receivers[:3]:
+            await receiver.stop()
+            await world.until(lambda: sum(links()) == BUCKETS)
+            await sender.command("load-balance")
+            await world.until(even)
+        await world.append("r", 0, "k")
+        await settled(world, sender)
+
+    simulate(scenario)
+
+
+def test_a_receiver_of_another_site_is_not_taken_for_one() -> None:
+    """As where an address has another owner by now: what is meant for one site must not get into the log of another."""
+
+    async def scenario(world: World) -> None:
+        stray = RemoteHost(world, "stray")
+        stray.dsid = 3
+        world.receivers.append(GatewayReceiver(GatewayReceiverAttributes(), stray))
+        await world.receivers[0].start()
+        activate_all(sender := await world.sender())
+        await world.append("r", 0, "k")
+        await world.until(lambda: "receiver stray of site 3 answers at stray[" in sender.status().error)
+        await asyncio.sleep(30)
+        assert world.arrived("r", 0) == []
+        await world.receiver()
+        await settled(world, sender)
+        assert world.arrived("r", 0) == ["k"]
 
     simulate(scenario)
 

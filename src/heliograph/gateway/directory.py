@@ -136,10 +136,10 @@ class Directory:
             self._receivers[word.dsid] = word
 
 
-def _receiver_key(receiver: ReceiverInfo) -> tuple[str, Address, int, str]:
-    return (receiver.member, receiver.address, receiver.port, receiver.bind_address)
+def _receiver_key(receiver: ReceiverInfo) -> tuple[str, Address, int, str, int]:
+    return (receiver.member, receiver.address, receiver.port, receiver.bind_address, receiver.links)
 
 
-def _receivers_rank(word: SiteReceivers) -> tuple[int, list[tuple[str, Address, int, str]]]:
+def _receivers_rank(word: SiteReceivers) -> tuple[int, list[tuple[str, Address, int, str, int]]]:
     """Order words of one site by time; equal times are told apart by content, so that every locator picks the same."""
     return (word.said_ms, [_receiver_key(receiver) for receiver in word.receivers])

@@ -445,6 +445,7 @@ class GatewayReceiver(BaseHandler):
             address=Address(attributes.hostname_for_senders or bound or self._host.hostname, self._server.port),
             port=self._server.port,
             bind_address=attributes.bind_address,
+            links=sum(link.opened for link in self._server.links),
         )
 
     def status(self) -> ReceiverStatus:

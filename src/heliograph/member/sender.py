@@ -25,10 +25,11 @@ from heliograph.link.messages import Redriven, Rejected, SenderAction, SenderSta
 from heliograph.member.gateway_plugins import PluginFailures, Plugins, same_plugins
 from heliograph.member.lease import LeaseKeeper
 from heliograph.member.listener_dispatcher import ListenerDispatcher
+from heliograph.member.receiver_finder import ReceiverFinder
 from heliograph.member.sender_alarms import SenderAlarms
 from heliograph.member.sender_buckets import Assignment, BucketKey, ShippedBuckets
 from heliograph.member.sender_commands import commanded, keep_command
-from heliograph.member.sender_dispatcher import Dispatcher, ReceiverFinder
+from heliograph.member.sender_dispatcher import Dispatcher
 from heliograph.member.sender_host import SenderHost
 from heliograph.member.sender_ordered import OrderedBuckets
 from heliograph.member.sender_parking import SenderParking
@@ -59,7 +60,7 @@ class GatewaySender:
         self.running = False
         self.paused = False
         self._host = host
-        self._finder = ReceiverFinder(host, attributes.remote_distributed_system_id)
+        self._finder = ReceiverFinder(host, attributes.remote_distributed_system_id, together=not attributes.parallel)
         self._counters = QueueCounters()
         self._alarms = SenderAlarms(attributes.id, host.clock)
         self._failures = PluginFailures(f"sender={attributes.id}")
@@ -189,11 +190,12 @@ class GatewaySender:
         for dispatcher in self._dispatchers:
             dispatcher.pump_soon()
 
-    def rebalance(self) -> None:
-        """Open every link anew, spread over the receivers that there are now."""
-        self._finder.forget()
-        for dispatcher in self._dispatchers:
-            dispatcher.disconnect("load balancing")
+    async def rebalance(self) -> None:
+        """Open links anew that are not spread well over the receivers that there are now. Raises UnavailableError."""
+        if isinstance(self.attributes, QueueAttributes):
+            return  # its far end is here
+        for lane in await self._finder.moves():
+            self._dispatchers[lane].disconnect("load balancing")
 
     async def command(self, action: SenderAction) -> None:
         """Do an operator's command and keep it over restarts. Raises UsageError when it does not fit the state
@@ -228,7 +230,7 @@ class GatewaySender:
                 raise UsageError(f"{name} is not paused on {self._host.name}")
             self.resume()
         else:
-            self.rebalance()
+            await self.rebalance()
 
     def _make_dispatchers(self) -> list[Dispatcher] | list[ListenerDispatcher]:
         lanes = self._make_lanes()
@@ -391,8 +393,10 @@ class GatewaySender:
         """Send parked events again, all of them when none is named. Raises UsageError, UnavailableError, PeerError."""
         if not self.running:
             raise UsageError(f"gateway sender {self.attributes.id} is not running on {self._host.name}")
-        receiver = self._host.rng.choice(await self._finder.find())
-        return await self._parking.redrive(events, receiver.address, self._hello(), self._plugins.transport)
+        hello = self._hello()
+        return await self._parking.redrive(
+            events, lambda handler: self._finder.link_any(hello, handler), self._plugins.transport
+        )
 
     def far_end(self) -> FarEnd:
         """Return how links beside the queue reach the remote site."""

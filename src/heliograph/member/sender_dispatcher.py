@@ -11,25 +11,21 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
-from zlib import crc32
 
-from heliograph.errors import HeliographError, UnavailableError, UsageError
+from heliograph.errors import HeliographError, UsageError
 from heliograph.gateway.filters import PluginFailedError
 from heliograph.gateway.lanes import NOTHING_PARKED, Lane, Outgoing
 from heliograph.gateway.queue import BucketQueue
 from heliograph.gateway.retry import Backoff
 from heliograph.gateway.transport import TransportFilters
 from heliograph.link.hello import Hello
-from heliograph.link.messages import Receivers, Rejected, encode
+from heliograph.link.messages import Rejected, encode
+from heliograph.member.receiver_finder import ReceiverFinder
 from heliograph.member.sender_host import SenderHost, monotonic_ms
 from heliograph.model.ids import Address
-from heliograph.model.members import ReceiverInfo
-from heliograph.net.link import KEEP_ALIVE, BaseHandler, KeepAlive, Link, connect_link
+from heliograph.net.link import KEEP_ALIVE, BaseHandler, KeepAlive, Link
 
-CONNECT_S = 3.0
 RECONNECT_FIRST_MS, RECONNECT_LIMIT_MS = 100, 2_000
-RECEIVERS_FRESH_S = 0.5
-"""All dispatchers of a sender share an answer of the locators that is no older."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,41 +50,10 @@ class DispatcherOwner(Protocol):
         ...
 
 
-class ReceiverFinder:
-    """Finds the receivers of the remote site through this site's locators, one question at a time."""
-
-    def __init__(self, host: SenderHost, dsid: int) -> None:
-        self._host = host
-        self._dsid = dsid
-        self._answer: Receivers | None = None
-        self._answered_at = 0.0
-        self._asking = asyncio.Lock()
-
-    def forget(self) -> None:
-        """Ask anew the next time."""
-        self._answer = None
-
-    async def find(self) -> list[ReceiverInfo]:
-        """Return the receivers, at least one. Raises UnavailableError saying what is missing."""
-        async with self._asking:
-            now = asyncio.get_running_loop().time()
-            if self._answer is None or now - self._answered_at > RECEIVERS_FRESH_S:
-                self._answer = await self._host.find_receivers(self._dsid)
-                self._answered_at = now
-        if self._answer.receivers:
-            return self._answer.receivers
-        if self._answer.known:
-            raise UnavailableError(f"site {self._dsid} has no running gateway receiver")
-        raise UnavailableError(
-            f"nothing is known of site {self._dsid}: no locator of it has answered (check remote-locators)"
-        )
-
-
 class Dispatcher(BaseHandler):
     """See the module.
 
-    number: spreads a sender's dispatchers over the receivers, as its member's name spreads the members; after a failure
-    to connect the next receiver is tried.
+    number: of its lane, by which `finder` knows it.
     """
 
     def __init__(
@@ -112,7 +77,7 @@ class Dispatcher(BaseHandler):
         self._finder = finder
         self._owner = owner
         self._transport = transport
-        self._choice = crc32(hello.name.encode()) + number
+        self._number = number
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
         self._receiver: Address | None = None
@@ -174,6 +139,7 @@ class Dispatcher(BaseHandler):
                 link = await self._connect()
                 if link is not None:
                     await link.wait_closed()
+                    self._finder.left(self._number)
                 await asyncio.sleep(self._backoff.next_ms(self._host.rng.random()) / 1000)
         finally:
             if self._timer is not None:
@@ -182,34 +148,26 @@ class Dispatcher(BaseHandler):
             if link is not None:
                 link.close("the gateway sender stops")
                 await link.wait_closed()
+            self._finder.left(self._number)
 
     async def _connect(self) -> Link | None:
         """Open a link to the next receiver; None when that failed, which `error` then tells."""
         try:
-            receivers = await self._finder.find()
-            receiver = receivers[self._choice % len(receivers)]
-            link = await connect_link(
-                self._host.network,
-                receiver.address,
-                self._hello,
-                self,
-                timeout_s=CONNECT_S,
-                keep_alive=self._keep_alive,
-                buffer_bytes=self._buffer_bytes,
+            link, address = await self._finder.link(
+                self._number, self._hello, self, keep_alive=self._keep_alive, buffer_bytes=self._buffer_bytes
             )
         except HeliographError as exc:
             if str(exc) != self._connect_error:
                 _log.warning("not linked sender=%s reason=%s", self._hello.name, exc)
             self._connect_error = str(exc)
-            self._choice += 1
             return None
         if self.lane.idle:
             link.close("nothing to ship")
         if link.closed:
             return link
-        _log.info("linked sender=%s receiver=%s", self._hello.name, receiver.address)
+        _log.info("linked sender=%s receiver=%s member=%s", self._hello.name, address, link.peer.name)
         self._link = link
-        self._receiver = receiver.address
+        self._receiver = address
         self._connect_error = ""
         self.pump_soon()
         return link

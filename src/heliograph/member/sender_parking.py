@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from heliograph.engine.parked import list_parked, note_redriven, read_parked, remove_parked, write_parked
 from heliograph.errors import HeliographError, UnavailableError
@@ -19,19 +19,17 @@ from heliograph.gateway.filters import PluginFailedError
 from heliograph.gateway.parking import Attempt, check_room
 from heliograph.gateway.retry import Backoff
 from heliograph.gateway.transport import TransportFilters
-from heliograph.link.hello import Hello
 from heliograph.link.messages import Redriven, Rejected, WanBatch, encode
 from heliograph.member.sender_host import SenderHost
-from heliograph.model.ids import Address
 from heliograph.model.parked import ParkedEvent, ParkedInfo, ToPark
-from heliograph.net.link import BaseHandler, Link, connect_link
+from heliograph.net.link import BaseHandler, Link, LinkHandler
 
 LOOK_S, LOOK_SHARE = 10.0, 0.1
 """While more is parked, what is parked is counted anew that often (other members park, and operators take away), but
 never for more than this share of the time: 10,000 events take some seconds.
 """
 RETRY_FIRST_MS, RETRY_LIMIT_MS = 50, 2_000
-CONNECT_S, REDRIVE_S = 3.0, 20.0
+REDRIVE_S = 20.0
 """How long a command to redrive may take; it is given again for the rest."""
 CHUNK_EVENTS, CHUNK_BYTES = 500, 1024 * 1024
 
@@ -93,11 +91,14 @@ class SenderParking:
     # --- sending them again
 
     async def redrive(
-        self, events: Sequence[str], receiver: Address, hello: Hello, transport: TransportFilters
+        self,
+        events: Sequence[str],
+        connect: Callable[[LinkHandler], Awaitable[Link]],
+        transport: TransportFilters,
     ) -> Redriven:
         """Send parked events again, all of them when none is named, and forget those that are taken.
 
-        Raises UnavailableError when nothing was sent.
+        connect: opens a link to a gateway receiver. Raises what it raises, when nothing was sent.
         """
         registry, sender = self._host.registry, self._sender
         parked = (await list_parked(registry, sender)).get(sender, {})
@@ -105,7 +106,7 @@ class SenderParking:
         wanted = {event: parked[event] for event in events or parked if event in parked}
         left |= dict.fromkeys(wanted, f"not sent within {REDRIVE_S:g} s: redrive it again")
         answers = _Answers()
-        link = await connect_link(self._host.network, receiver, hello, answers, timeout_s=CONNECT_S)
+        link = await connect(answers)
         delivered = 0
         try:
             async with asyncio.timeout(REDRIVE_S):

@@ -17,11 +17,10 @@ from heliograph.gateway.transport import TransportFilters
 from heliograph.link.failures import error_of
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Failure, Rejected, WanBatch, encode
-from heliograph.member.sender_dispatcher import ReceiverFinder
+from heliograph.member.receiver_finder import ReceiverFinder
 from heliograph.member.sender_host import SenderHost
-from heliograph.net.link import BaseHandler, Link, connect_link
+from heliograph.net.link import BaseHandler, Link
 
-CONNECT_S = 3.0
 RETRY_FIRST_MS, RETRY_LIMIT_MS = 100, 2_000
 PATIENCE_S = 20.0
 
@@ -41,7 +40,6 @@ class Courier(BaseHandler):
         self._host = host
         self._end = end
         self._loop = asyncio.get_running_loop()
-        self._choice = host.rng.randrange(1 << 16)
         self._link: Link | None = None
         self._linking = asyncio.Lock()
         self._sent = 0
@@ -84,14 +82,9 @@ class Courier(BaseHandler):
         async with self._linking:
             if self._link is not None and not self._link.closed:
                 return self._link
-            receivers = await self._end.finder.find()
-            receiver = receivers[self._choice % len(receivers)]
-            self._choice += 1  # the next one after a failure
-            link = self._link = await connect_link(
-                self._host.network, receiver.address, self._end.hello, self, timeout_s=CONNECT_S
-            )
+            link = self._link = await self._end.finder.link_any(self._end.hello, self)
         if link.closed:
-            raise UnavailableError(f"{receiver.address} closed the link")
+            raise UnavailableError(f"{link.peer} closed the link")
         return link
 
     async def close(self) -> None:

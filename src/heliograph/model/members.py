@@ -15,12 +15,14 @@ class ReceiverInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A running gateway receiver as its site advertises it.
 
     address: where senders connect (`hostname-for-senders` when given); port: where it listens.
+    links: of gateway senders that it has, moments ago.
     """
 
     member: str
     address: Address
     port: int
     bind_address: str = ""
+    links: int = 0
 
 
 class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
