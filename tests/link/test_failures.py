@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from heliograph.errors import FencedError, HeliographError, InvariantViolation, RegionNotFoundError, UnavailableError
-from heliograph.link.failures import error_of, failure_of
-from heliograph.link.messages import Failure
+from heliograph.link.failures import REASON_MAX, decode_failure, error_of, failure_of
+from heliograph.link.messages import Failure, encode
 
 
 @pytest.mark.parametrize("kind", [FencedError, RegionNotFoundError, UnavailableError, HeliographError])
@@ -22,3 +22,8 @@ def test_an_unknown_name_is_a_plain_error() -> None:
 def test_a_bug_of_the_other_process_is_no_bug_of_this_one() -> None:
     assert type(error_of(failure_of(InvariantViolation("why")))) is HeliographError
     assert str(error_of(failure_of(KeyError("k")))) == "internal error: KeyError: 'k'"
+
+
+def test_a_reason_without_end_is_cut() -> None:
+    failure = decode_failure(encode(Failure("PeerError", "x" * 1_000_000)))
+    assert failure == Failure("PeerError", "x" * REASON_MAX + "...")

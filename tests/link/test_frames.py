@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -27,8 +28,15 @@ def wire(*frames: Frame) -> bytes:
     return PREFACE + b"".join(frame_header(kind, number, body) + body for kind, number, body in frames)
 
 
-def parse(chunks: list[bytes]) -> list[Frame]:
+def trusting() -> FrameParser:
+    """Return a parser of what a peer that is known sends."""
     parser = FrameParser()
+    parser.trust()
+    return parser
+
+
+def parse(chunks: list[bytes]) -> list[Frame]:
+    parser = trusting()
     return [frame for chunk in chunks for frame in parser.receive(chunk)]
 
 
@@ -53,7 +61,7 @@ def test_byte_by_byte() -> None:
 
 def test_trailing_bytes_wait_for_the_rest() -> None:
     data = wire(*FRAMES)
-    parser = FrameParser()
+    parser = trusting()
     assert parser.receive(data + data[len(PREFACE) : len(PREFACE) + 5]) == FRAMES
     assert parser.receive(data[len(PREFACE) + 5 : len(PREFACE) + 18]) == [HELLO]
 
@@ -107,17 +115,41 @@ def test_wrong_byte_after_a_split_preface() -> None:
 
 def test_another_major_is_named() -> None:
     parser = FrameParser()
-    with pytest.raises(PeerError, match="speaks link protocol 2, this end 1"):
+    with pytest.raises(PeerError, match="speaks link protocol 2, this end 1: upgrade this end"):
         parser.receive(MAGIC + b"\x02")
     assert parser.prefaced
+    with pytest.raises(PeerError, match="speaks link protocol 0, this end 1: upgrade the other end"):
+        FrameParser().receive(MAGIC + b"\x00")
 
 
-def test_the_first_frame_must_be_small() -> None:
+def test_frames_must_be_small_until_the_peer_is_known() -> None:
     body = bytes(HELLO_BYTES_MAX + 1)
+    large = frame_header(Kind.BATCH, 1, body)
     with pytest.raises(PeerError, match="4097 bytes is too large: at most 4096"):
-        parse([PREFACE, frame_header(Kind.HELLO, 0, body)])
-    assert parse([wire((Kind.HELLO, 0, bytes(HELLO_BYTES_MAX)))])
-    assert len(parse([wire(HELLO, (Kind.BATCH, 1, body))])) == 2
+        FrameParser().receive(PREFACE + frame_header(Kind.HELLO, 0, body))
+    parser = FrameParser()
+    assert len(parser.receive(wire((Kind.HELLO, 0, bytes(HELLO_BYTES_MAX))))) == 1
+    with pytest.raises(PeerError, match="4097 bytes is too large: at most 4096"):
+        parser.receive(large)
+    parser = FrameParser()
+    assert parser.receive(wire(HELLO)) == [HELLO]
+    parser.trust()
+    assert len(parser.receive(large + body)) == 1
+
+
+def test_a_frame_in_crumbs_costs_little_more_than_its_bytes() -> None:
+    """One object for every two bytes would cost twenty times as much."""
+    size = 1024 * 1024
+    parser = trusting()
+    parser.receive(wire(HELLO) + frame_header(Kind.BATCH, 1, bytes(size)))
+    crumb = b"ab"
+    tracemalloc.start()
+    for _ in range(size // 2 - 1):
+        parser.receive(crumb)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2 * size
+    assert parser.receive(crumb) == [(Kind.BATCH, 1, crumb * (size // 2))]
 
 
 def test_oversize_is_refused_from_its_header_alone() -> None:

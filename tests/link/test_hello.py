@@ -31,6 +31,15 @@ def test_malformed(data: bytes) -> None:
         decode_hello(data)
 
 
+@pytest.mark.parametrize(
+    "field",
+    [{"name": "a" * 256}, {"name": "a\nreason='forged'"}, {"role": "client\x1b[2J"}, {"dsid": -2}, {"dsid": 256}],
+)
+def test_what_would_be_logged_is_short_text_of_one_line(field: dict[str, object]) -> None:
+    with pytest.raises(PeerError, match=r"malformed hello: [ -~]{1,320}\Z"):
+        decode_hello(msgspec.msgpack.encode({"role": "client", "name": "app"} | field))
+
+
 def test_versions_that_overlap_agree() -> None:
     newer = msgspec.structs.replace(RECEIVER, version=9, oldest=1)
     check_compatible(SENDER, newer)
@@ -39,9 +48,11 @@ def test_versions_that_overlap_agree() -> None:
 
 def test_a_peer_that_needs_a_newer_one_is_refused_by_either_end() -> None:
     newer = msgspec.structs.replace(RECEIVER, version=9, oldest=5)
-    with pytest.raises(PeerError, match=r"receiver server1 of site 2 needs version 5 .* sender s2 of site 1 speaks 1"):
+    with pytest.raises(
+        PeerError, match=r"receiver server1 of site 2 needs version 5 .* sender s2 of site 1 speaks 1: upgrade sender"
+    ):
         check_compatible(SENDER, newer)
-    with pytest.raises(PeerError, match=r"sender s2 of site 1 speaks version 1 .* needs 5 or newer"):
+    with pytest.raises(PeerError, match=r"sender s2 of site 1 speaks version 1 .* needs 5 or newer: upgrade sender"):
         check_compatible(newer, SENDER)
 
 

@@ -14,6 +14,8 @@ _BY_NAME = {
     for name, value in vars(errors).items()
     if isinstance(value, type) and issubclass(value, HeliographError)
 }
+REASON_MAX = 4096
+"""Characters of a reason that are kept: it is shown, and written to logs."""
 _decode = msgspec.msgpack.Decoder(Failure).decode
 
 
@@ -34,4 +36,7 @@ def error_of(failure: Failure) -> HeliographError:
 
 def decode_failure(data: bytes) -> Failure:
     """Decode the body of a refusal or close frame. Raises PeerError when it is malformed."""
-    return decode(_decode, data, "reason")
+    failure = decode(_decode, data, "reason")
+    if len(failure.message) > REASON_MAX:
+        return Failure(failure.error, f"{failure.message[:REASON_MAX]}...")
+    return failure

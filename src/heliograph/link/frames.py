@@ -24,7 +24,10 @@ _TLS = b"\x16\x03"
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 """Largest body of a frame: twice the largest append of the engine, so that whatever fits a log fits a frame."""
 HELLO_BYTES_MAX = 4096
-"""Largest body of a connection's first frame: a stranger can't make us hold more than this."""
+"""Largest body of a frame until the hellos are said and accepted: a stranger can't make us hold more than this."""
+SMALL_CHUNK_BYTES = 4096
+GATHERED_BYTES = 64 * 1024
+"""Chunks of an incomplete frame that are smaller than the one are gathered in pieces of up to the other."""
 
 
 class Kind(IntEnum):
@@ -60,17 +63,22 @@ def frame_header(kind: int, frame_id: int, body: bytes) -> bytes:
 class FrameParser:
     """Cuts what one end of a connection sent into frames, however the bytes were chunked on their way.
 
-    Linear in the bytes received: an incomplete frame is kept as a list of chunks and joined once, when it is complete.
+    Linear in the bytes received, and in memory: an incomplete frame is kept as a list of chunks, small ones together,
+    and joined once, when it is complete.
     A PeerError is final: frames of the same chunk that preceded the violation are lost with the connection.
     """
 
     def __init__(self) -> None:
         self.prefaced = False
         """The peer's preface was received, so it speaks this protocol."""
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | bytearray] = []
         self._held = 0
         self._needed = len(PREFACE)
         self._body_max = HELLO_BYTES_MAX
+
+    def trust(self) -> None:
+        """Take frames of up to `FRAME_BYTES_MAX` from now on: the peer is known."""
+        self._body_max = FRAME_BYTES_MAX
 
     def receive(self, data: bytes) -> list[Frame]:
         """Take the next bytes and return the frames that they complete, in order.
@@ -78,8 +86,7 @@ class FrameParser:
         Raises PeerError when they don't begin as a heliograph connection does, or announce too large a frame.
         """
         if self._chunks:
-            self._chunks.append(data)
-            self._held += len(data)
+            self._add(data)
             if self._held < self._needed and self.prefaced:
                 return []
             data = b"".join(self._chunks)
@@ -99,7 +106,8 @@ class FrameParser:
         self.prefaced = True
         major = data[len(MAGIC)]
         if major != MAJOR:
-            raise PeerError(f"the other end speaks link protocol {major}, this end {MAJOR}: run releases that agree")
+            older = "this end" if major > MAJOR else "the other end"
+            raise PeerError(f"the other end speaks link protocol {major}, this end {MAJOR}: upgrade {older}")
         return self._cut(data, len(PREFACE))
 
     def _cut(self, data: bytes, start: int) -> list[Frame]:
@@ -116,9 +124,19 @@ class FrameParser:
                 break
             start = body + size
             frames.append((kind, frame_id, data[body:start]))
-            self._body_max = FRAME_BYTES_MAX
         self._keep(data[start:] if start < end else b"", needed)
         return frames
+
+    def _add(self, data: bytes) -> None:
+        """Add to an incomplete frame; a chunk of a few bytes costs no object of its own."""
+        self._held += len(data)
+        last = self._chunks[-1]
+        if len(data) >= SMALL_CHUNK_BYTES:
+            self._chunks.append(data)
+        elif isinstance(last, bytearray) and len(last) < GATHERED_BYTES:
+            last += data
+        else:
+            self._chunks.append(bytearray(data))
 
     def _keep(self, rest: bytes, needed: int) -> None:
         if rest:

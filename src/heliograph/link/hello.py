@@ -12,6 +12,7 @@ import msgspec
 
 from heliograph.errors import PeerError
 from heliograph.model.decoding import decode
+from heliograph.model.ids import SITE_ID_MAX
 
 VERSION = 1
 """The newest version of the messages that this release speaks."""
@@ -21,6 +22,9 @@ PARKING = "parking"
 """A batch may be acknowledged in part: the sender keeps what the receiver can't take."""
 FEATURES: tuple[str, ...] = (PARKING,)
 """Optional abilities offered; "zstd" is a name set aside for compressed batches."""
+
+TEXT_MAX = 255
+"""Characters of a role or a name."""
 
 NO_SITE = -1
 """dsid of who belongs to no site: a client, an operator's command."""
@@ -59,8 +63,17 @@ _decode = msgspec.msgpack.Decoder(Hello).decode
 
 
 def decode_hello(data: bytes) -> Hello:
-    """Decode a hello. Raises PeerError when it is malformed."""
-    return decode(_decode, data, "hello")
+    """Decode a hello. Raises PeerError when it is malformed.
+
+    Role and name are written to logs as they are, so they have to be short text of one line.
+    """
+    hello = decode(_decode, data, "hello")
+    for text in (hello.role, hello.name):
+        if len(text) > TEXT_MAX or not text.isprintable():
+            raise PeerError(f"malformed hello: {text[:TEXT_MAX]!r} is longer than {TEXT_MAX}, or not printable")
+    if not NO_SITE <= hello.dsid <= SITE_ID_MAX:
+        raise PeerError(f"malformed hello: there is no distributed-system-id {hello.dsid}")
+    return hello
 
 
 def check_compatible(ours: Hello, theirs: Hello) -> None:
@@ -70,11 +83,13 @@ def check_compatible(ours: Hello, theirs: Hello) -> None:
     """
     if theirs.oldest > ours.version:
         raise PeerError(
-            f"{theirs} needs version {theirs.oldest} or newer of the messages, {ours} speaks {ours.version}: upgrade it"
+            f"{theirs} needs version {theirs.oldest} or newer of the messages, {ours} speaks {ours.version}: "
+            f"upgrade {ours}"
         )
     if theirs.version < ours.oldest:
         raise PeerError(
-            f"{theirs} speaks version {theirs.version} of the messages, {ours} needs {ours.oldest} or newer: upgrade it"
+            f"{theirs} speaks version {theirs.version} of the messages, {ours} needs {ours.oldest} or newer: "
+            f"upgrade {theirs}"
         )
     if {ours.role, theirs.role} == {"sender", "receiver"} and ours.dsid == theirs.dsid:
         raise PeerError(

@@ -307,6 +307,8 @@ class Session:
 
     def _enter(self, state: State) -> None:
         self.state = state
+        if state is State.OPEN:
+            self._parser.trust()
         moves = MOVES[self.side, state]
         self._sendable = frozenset(kind for way, kind in moves if way is SENT and self._role_allows(way, kind))
         self._receivable: dict[int, _Receive] = {

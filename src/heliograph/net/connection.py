@@ -33,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 PING_INTERVAL_S = 5.0
 SILENCE_MAX_S = 15.0
-HELLO_TIMEOUT_S = 2.0
-"""A connection that was accepted must have said its hello by then."""
+HELLO_TIMEOUT_S = 1.0
+"""A connection that was accepted must have said its whole hello by then, however it comes; who opens one says it at
+once.
+"""
 CLOSE_TIMEOUT_S = 2.0
 """How long a closed link may take to get its last bytes out."""
 LOOK_MIN_S = 0.001
@@ -71,6 +73,14 @@ class LinkOwner(Protocol):
         """Return the handler for a peer that said its hello. Raises PeerError or UsageError to refuse it."""
         ...
 
+    def welcome(self, link: Link) -> None:
+        """The peer's hello was accepted. Raises UnavailableError to turn it away all the same."""
+        ...
+
+    def refuse(self, link: Link, error: HeliographError) -> None:
+        """A connection that was answered ends before its peer was let in: to be logged, as it may be one of many."""
+        ...
+
     def release(self, link: Link) -> None:
         """The link is gone and so are all of its tasks."""
         ...
@@ -92,6 +102,7 @@ class Link(asyncio.Protocol):
         self, side: Side, hello: Hello, owner: LinkOwner, keep_alive: KeepAlive, buffer_bytes: int = 0
     ) -> None:
         self.peer_address = ""
+        self.peer_host = ""
         self.writable = True
         self.closed = False
         self.timed_out = False
@@ -245,6 +256,7 @@ class Link(asyncio.Protocol):
                 connected.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes)
         self._heard_at = self._loop.time()
         peername = transport.get_extra_info("peername")
+        self.peer_host = str(peername[0]) if peername else ""
         self.peer_address = f"{peername[0]}[{peername[1]}]" if peername else ""
         if self._session.side is Side.OPENER:
             self._session.greet()
@@ -314,7 +326,9 @@ class Link(asyncio.Protocol):
 
     def _on_greeted(self, event: session.Greeted) -> None:
         check_site_identity(self._transport, self._session.hello, event.peer)
-        self._handler = self._owner.judge(self, event.peer)
+        handler = self._owner.judge(self, event.peer)
+        self._owner.welcome(self)
+        self._handler = handler
         if self._session.side is Side.ANSWERER:
             self._session.greet()
         self.peer = event.peer
@@ -461,9 +475,13 @@ class Link(asyncio.Protocol):
         self.closed = True
         self._reason = str(error)
         self._stop_timer()
-        told = self._session.side is Side.OPENER and not self._opened.done()  # whoever opens it is, and decides
-        level = logging.DEBUG if orderly or told else logging.WARNING if isinstance(error, PeerError) else logging.INFO
-        logger.log(level, "link closed side=%s link=%r reason=%r", self._session.side.value, self, self._reason)
+        if self._opened.done() or self._session.side is Side.OPENER:
+            told = not self._opened.done()  # whoever opens it is, and decides
+            bad = logging.WARNING if isinstance(error, PeerError) else logging.INFO
+            level = logging.DEBUG if orderly or told else bad
+            logger.log(level, "link closed side=%s link=%r reason=%r", self._session.side.value, self, self._reason)
+        else:
+            self._owner.refuse(self, error)
         if not self._opened.done():
             self._opened.set_exception(error)
             self._opened.exception()  # marks it as seen: an answering end has nobody who waits for it

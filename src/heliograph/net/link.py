@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from heliograph.errors import UnavailableError
+from heliograph.errors import HeliographError, PeerError, UnavailableError
 from heliograph.link import messages
 from heliograph.link.hello import Hello, Side
+from heliograph.link.strangers import RefusalLog, Strangers
 from heliograph.model.ids import Address
 from heliograph.net.connection import KEEP_ALIVE, KeepAlive, Link
 from heliograph.net.handler import BaseHandler, LinkHandler
@@ -34,7 +35,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LINKS_MAX = 4096
-"""Connections that one server holds at a time; one more is turned away with a reason."""
+"""Links that one server holds at a time; one more is turned away with a reason. Strangers are counted apart."""
 
 
 class _Opening:
@@ -48,6 +49,12 @@ class _Opening:
 
     def judge(self, link: Link, peer: Hello) -> LinkHandler:  # noqa: ARG002
         return self._handler
+
+    def welcome(self, link: Link) -> None:
+        pass  # as wanted
+
+    def refuse(self, link: Link, error: HeliographError) -> None:
+        pass  # only of links that are answered
 
     def release(self, link: Link) -> None:
         pass  # its user keeps it
@@ -112,11 +119,14 @@ class LinkServer:
         """In the order in which they were made."""
         self.failed = 0
         """Connections that ended before they were links: turned away, refused, or no heliograph."""
+        self._peers: set[Link] = set()
         self._hello = hello
         self._accept = accept
         self._keep_alive = keep_alive
         self._links_max = links_max
         self._buffer_bytes = buffer_bytes
+        self._strangers = Strangers[Link]()
+        self._refusals = RefusalLog()
         self._server: Server
         self._closing = False
 
@@ -149,11 +159,17 @@ class LinkServer:
 
     def admit(self, link: Link) -> None:
         """Count a new connection, or turn it away with UnavailableError."""
+        self._check_room()
+        self.links[link] = None
+        pushed_out = self._strangers.add(link, link.peer_host)
+        if pushed_out is not None:
+            pushed_out.close("no hello yet, and too many others came that have not said theirs either")
+
+    def _check_room(self) -> None:
         if self._closing:
             raise UnavailableError(f"{self._hello()} is stopping")
-        if len(self.links) >= self._links_max:
+        if len(self._peers) >= self._links_max:
             raise UnavailableError(f"{self._hello()} holds {self._links_max} connections already")
-        self.links[link] = None
 
     def judge(self, link: Link, peer: Hello) -> LinkHandler:
         """Let the server's owner decide on a peer."""
@@ -161,9 +177,26 @@ class LinkServer:
         logger.debug("link accepted peer=%s address=%s", peer, link.peer_address)
         return handler
 
+    def welcome(self, link: Link) -> None:
+        """Count a stranger as a peer. Raises UnavailableError when there is no room any more."""
+        self._check_room()
+        self._strangers.remove(link, link.peer_host)
+        self._peers.add(link)
+
+    def refuse(self, link: Link, error: HeliographError) -> None:
+        """Log that a connection was refused, unless many were."""
+        self._strangers.remove(link, link.peer_host)
+        now_ms = int(asyncio.get_running_loop().time() * 1000)
+        unlogged = self._refusals.note(link.peer_host, now_ms)
+        if unlogged is not None:
+            more = f" unlogged={unlogged}" if unlogged else ""
+            level = logging.WARNING if isinstance(error, PeerError) else logging.INFO
+            logger.log(level, "connection refused link=%r reason=%r%s", link, str(error), more)
+
     def release(self, link: Link) -> None:
         """Forget a link that is gone."""
         self.links.pop(link, None)
+        self._peers.discard(link)
         self.failed += not link.opened
 
 
