@@ -17,6 +17,7 @@ from heliograph import admin
 from heliograph.admin.app import make_app
 from heliograph.errors import DiskStoreFullError
 from heliograph.link.messages import Apply, Rebalance, WanCopy
+from heliograph.locator.cluster import Cluster
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.results import Result
 from tests.locator.fakes import FakeRegistry, FakeServers, join, member, unreachable
@@ -52,7 +53,7 @@ class Http:
 def http() -> Iterator[Http]:
     registry, servers = FakeRegistry(), FakeServers()
     asyncio.run(join(registry, member("locator", kind="locator"), member("s1", joined_ms=2)))
-    with TestClient(make_app(SiteAdmin(registry, servers, 1))) as client:
+    with TestClient(make_app(SiteAdmin(Cluster(registry, servers, 1)))) as client:
         yield Http(client, servers)
 
 

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from heliograph.bucket.conflicts import NEWEST_MAX, REFUSE, Conflict, ConflictLog, Outcome, Resolution, site_of
 from heliograph.bucket.judging import Judge
 from heliograph.bucket.primary import ApplyRequest, BucketPrimary, ChangeRequest, PutRequest
+from heliograph.bucket.removing import CollectRequest
 from heliograph.bucket.snapshot import open_snapshot, slices
 from heliograph.bucket.view import BucketView
+from heliograph.errors import BadEventError
 from heliograph.gateway.loops import outgoing
 from heliograph.model.batch import Part, Record, decode_columns, decode_record, encode_record
+from heliograph.model.clock import stamp_of_ms
 from heliograph.model.ids import Epoch, Seq
 from heliograph.model.keys import NO_VALUE
 
@@ -288,3 +291,50 @@ def test_all_sites_come_to_hold_the_same_whatever_their_resolvers_do(
             for part in record.parts:
                 versions = decode_columns(part.columns).versions(part.origin)
                 assert all(site_of(version) == part.origin for version in versions)
+
+
+# --- tombstones that went though older events may still come
+
+
+def collected(*, stable_ms: int) -> tuple[Site, Site]:
+    """Site 1 removed `k` at NOW_MS and has collected that; site 2 wrote it before, and has not sent it yet."""
+    one, two = Site(1), Site(2)
+    two.put("k", b"2", NOW_MS - 9)
+    one.put("k", b"1", NOW_MS - 9)
+    one.put("k", b"", NOW_MS)
+    one.primary.submit(CollectRequest("collect", Seq(len(one.log)), stamp_of_ms(stable_ms)))
+    one.flush()
+    assert not one.view.versions
+    return one, two
+
+
+def test_a_tombstone_that_went_too_early_leaves_a_fence() -> None:
+    one, two = collected(stable_ms=NOW_MS - 5)
+    assert one.view.fence == stamp_of_ms(NOW_MS)
+    for snapshot in (True, False):
+        one.restart(snapshot=snapshot)
+        assert one.view.fence == stamp_of_ms(NOW_MS)
+    (part,) = two.parts_for(1, range(1, 2))
+    request = ApplyRequest("apply", (part,), 10)
+    one.primary.submit(request)
+    draft = one.primary.draft(NOW_MS)
+    assert draft is not None
+    ((_, error),) = draft.outcomes
+    assert isinstance(error, BadEventError)
+    assert "key 'k' was born at site 2" in str(error)
+    assert (one.view.values, draft.record) == ({}, None)
+
+
+def test_what_is_newer_than_the_fence_or_of_an_entry_that_is_there_is_judged_as_ever() -> None:
+    one, two = collected(stable_ms=NOW_MS - 5)
+    one.put("k", b"again", NOW_MS + 1)
+    two.send(one)
+    assert one.view.values == {"k": b"again"}
+    two.put("new", b"2", NOW_MS + 2)
+    two.send(one)
+    assert one.view.values == {"k": b"again", "new": b"2"}
+
+
+def test_a_tombstone_that_nobody_needs_leaves_none() -> None:
+    one, _ = collected(stable_ms=NOW_MS + 1)
+    assert one.view.fence == 0

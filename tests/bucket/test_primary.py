@@ -344,7 +344,7 @@ def test_a_record_takes_away_or_holds_events_and_neither_kind_holds_up_the_other
 
 def test_a_collection_of_nothing_appends_nothing():
     bucket = Bucket()
-    bucket.primary.submit(CollectRequest("collect", Seq(9)))
+    bucket.primary.submit(CollectRequest("collect", Seq(9), 1 << 64))
     assert (bucket.flush(), bucket.log) == ({"collect": None}, [])
 
 
@@ -554,7 +554,7 @@ def test_decisions_are_those_of_the_naive_model(script):
             bucket.primary.submit(
                 {
                     "clear": ClearRequest(0),
-                    "collect": CollectRequest(0, what),
+                    "collect": CollectRequest(0, what, 1 << 64),
                     "invalidate": InvalidateRequest(0, what),
                 }[kind]
             )

@@ -21,6 +21,7 @@ from heliograph.bucket.removing import (
 )
 from heliograph.bucket.view import BucketView
 from heliograph.model.batch import CLEARED, COLLECTED, Removal
+from heliograph.model.clock import version_of
 from heliograph.model.ids import NO_SEQ, Seq
 
 KEPT_MS = 1_600
@@ -50,10 +51,12 @@ def test_a_life_is_begun_once_and_tombstones_are_collected_when_there_are_any() 
     assert decide(clears, view, None, 0)[0] == (Removal(CLEARED, [], 3),)
     view.life = 3
     assert decide(clears, view, None, 0)[0] == ()
-    collects = [CollectRequest(1, Seq(5)), CollectRequest(2, Seq(7))]
+    collects = [CollectRequest(1, Seq(5), 1 << 64), CollectRequest(2, Seq(7), 1 << 64)]
     assert decide(collects, view, None, 0) == ((), [(collects[0], None), (collects[1], None)])
-    view.tombstones = {"k": Seq(7)}
+    view.tombstones, view.versions = {"k": Seq(7)}, {"k": version_of(9, 1)}
     assert decide(collects, view, None, 0)[0] == (Removal(COLLECTED, [], 7),)
+    early = [CollectRequest(1, Seq(7), 9), CollectRequest(2, Seq(7), 10)]
+    assert decide(early, view, None, 0)[0] == (Removal(COLLECTED, [], 7, 9),), "it leaves a fence"
     assert decide(collects[:1], view, None, 0)[0] == ()
     assert decide([ExpireRequest(1)], view, None, 0)[0] == (), "nothing expires in a region without expiration"
 

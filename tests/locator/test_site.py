@@ -12,7 +12,7 @@ import pytest
 from heliograph.errors import ConflictError, RegionNotFoundError, UnavailableError, UsageError
 from heliograph.link import messages
 from heliograph.link.messages import ReceiverStatus, SenderStatus
-from heliograph.locator.cluster import STORED, Targets
+from heliograph.locator.cluster import STORED, Cluster, Targets
 from heliograph.locator.requests import RegionAlteration, SenderAlteration, StoreAlteration
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import (
@@ -53,7 +53,7 @@ class Site:
     def __init__(self, dsid: int = 1) -> None:
         self.registry = FakeRegistry()
         self.servers = FakeServers()
-        self.admin = SiteAdmin(self.registry, self.servers, dsid)
+        self.admin = SiteAdmin(Cluster(self.registry, self.servers, dsid))
 
     async def with_customer(self) -> None:
         await self.admin.senders.create(SERIAL)

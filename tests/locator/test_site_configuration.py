@@ -10,6 +10,7 @@ import pytest
 
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.link.messages import Apply
+from heliograph.locator.cluster import Cluster
 from heliograph.locator.site import SiteAdmin
 from heliograph.locator.site_configuration import CONFIGURATION
 from heliograph.model.attributes import DiskStoreAttributes, GatewayReceiverAttributes
@@ -23,7 +24,7 @@ class Site:
     def __init__(self) -> None:
         self.registry = FakeRegistry()
         self.servers = FakeServers()
-        self.admin = SiteAdmin(self.registry, self.servers, 1).configuration
+        self.admin = SiteAdmin(Cluster(self.registry, self.servers, 1)).configuration
 
     async def exported(self) -> ClusterConfiguration:
         result = await self.admin.export()

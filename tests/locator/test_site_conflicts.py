@@ -9,6 +9,7 @@ import pytest
 
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.link.messages import Conflicts, ToldConflict
+from heliograph.locator.cluster import Cluster
 from heliograph.locator.site import SiteAdmin
 from heliograph.locator.site_conflicts import ConflictAdmin
 from heliograph.model.attributes import GatewayConflictResolverAttributes
@@ -21,7 +22,7 @@ def run(scenario: Callable[[ConflictAdmin, FakeServers], Awaitable[None]]) -> No
     async def body() -> None:
         registry, servers = FakeRegistry(), FakeServers()
         await join(registry, member("s1", joined_ms=2), member("s2", joined_ms=3))
-        await scenario(SiteAdmin(registry, servers, 1).conflicts, servers)
+        await scenario(SiteAdmin(Cluster(registry, servers, 1)).conflicts, servers)
 
     asyncio.run(body())
 

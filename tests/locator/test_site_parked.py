@@ -12,6 +12,7 @@ from heliograph.engine.parked import list_parked, write_parked
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.gateway.parking import Attempt, events_to_park
 from heliograph.link.messages import Gateways, Redrive, Redriven, Rejected, SenderStatus, WanBatch
+from heliograph.locator.cluster import Cluster
 from heliograph.locator.requests import ParkedChoice
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.attributes import GatewaySenderAttributes
@@ -25,7 +26,7 @@ ALL = ParkedChoice(all=True)
 class Site:
     def __init__(self) -> None:
         self.registry, self.servers = FakeRegistry(), FakeServers()
-        self.admin = SiteAdmin(self.registry, self.servers, 1)
+        self.admin = SiteAdmin(Cluster(self.registry, self.servers, 1))
         self.ids: list[str] = []
 
     async def start(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from heliograph.engine.seam import Registry
@@ -12,11 +13,12 @@ from heliograph.member.collector import Collector
 from heliograph.member.copy import BucketCopy
 from heliograph.member.region import HostedRegion
 from heliograph.member.waiters import OneWrite
-from heliograph.model.registry import Cursor, cursor_key, encode_entry
+from heliograph.model.registry import ROUNDS, Cursor, Stability, cursor_key, encode_entry
 from tests.member.copies import REGION, Host, Members, put, simulate, until
 from tests.member.test_region import placed, region_at, two_regions
 
 KEPT_S, LOOK_S = 60.0, 3.0
+ALONE = Stability()
 LATE_S = KEPT_S / 16 + 2 * LOOK_S
 
 
@@ -26,8 +28,9 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "LOOK_S", LOOK_S)
 
 
-async def collecting(host: Host, region: HostedRegion) -> Registry:
+async def collecting(host: Host, region: HostedRegion, stability: Stability = ALONE) -> Registry:
     registry = await host.client.open_registry("site")
+    await registry.put(ROUNDS, encode_entry(stability))
     host.spawn(Collector(registry, lambda: [region]).run())
     return registry
 
@@ -136,5 +139,52 @@ def test_collecting_goes_on_when_the_engine_was_away() -> None:
         await asyncio.sleep(2 * KEPT_S)
         members.engine.start()
         await until(lambda: not copy.view.versions)
+
+    simulate(scenario)
+
+
+def test_a_tombstone_stays_until_no_older_event_can_come_or_it_is_too_old_and_leaves_a_fence() -> None:
+    async def scenario(members: Members) -> None:
+        host = await members.join("a")
+        region = region_at(host)
+        region.arrange(placed("a"))
+        await until(lambda: region.settled)
+        stability = Stability(alone=False, tombstone_max_age_s=300)
+        registry = await collecting(host, region, stability)
+        copy = region.copies[0]
+        for key in ("a", "b"):
+            await put(copy, key)
+        await remove(copy, "a")
+        removed_ms = copy.view.stamp_max >> 16
+        await asyncio.sleep(KEPT_S + LATE_S)
+        await remove(copy, "b")
+        assert set(copy.view.versions) == {"a", "b"}
+        at_removal = msgspec.structs.replace(stability, stable_ms=removed_ms)
+        await registry.put(ROUNDS, encode_entry(at_removal))
+        await asyncio.sleep(2 * LOOK_S)
+        assert set(copy.view.versions) == {"a", "b"}
+        await registry.put(ROUNDS, encode_entry(msgspec.structs.replace(stability, stable_ms=removed_ms + 1)))
+        await asyncio.sleep(2 * LOOK_S)
+        assert set(copy.view.versions) == {"b"}
+        assert copy.view.fence == 0
+        await asyncio.sleep(300 + 300 / 16 + LOOK_S)
+        assert not copy.view.versions
+        assert copy.view.fence == copy.view.stamp_max
+
+    simulate(scenario)
+
+
+def test_without_a_word_of_the_locator_nothing_is_collected() -> None:
+    async def scenario(members: Members) -> None:
+        host = await members.join("a")
+        region = region_at(host)
+        region.arrange(placed("a"))
+        await until(lambda: region.settled)
+        registry = await collecting(host, region)
+        await registry.delete(ROUNDS)
+        await put(region.copies[0], "a")
+        await remove(region.copies[0], "a")
+        await asyncio.sleep(KEPT_S + LATE_S)
+        assert set(region.copies[0].view.versions) == {"a"}
 
     simulate(scenario)

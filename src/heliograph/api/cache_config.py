@@ -30,6 +30,8 @@ LOCATOR_OPTIONS = (
     "engine_key_file",
     "engine_replicas",
     "member_timeout_ms",
+    "tombstone_timeout",
+    "tombstone_max_age",
     "disk_synchronous",
 )
 
@@ -73,6 +75,8 @@ class CacheOptions(TypedDict, total=False):
     engine_key_file: str
     engine_replicas: int
     member_timeout_ms: int
+    tombstone_timeout: int
+    tombstone_max_age: int
     disk_synchronous: bool
 
 

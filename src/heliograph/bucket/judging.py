@@ -20,10 +20,10 @@ import msgspec
 
 from heliograph.bucket.conflicts import REFUSE, Conflict, ConflictLog, Outcome, Resolve, outcome_of, site_of
 from heliograph.bucket.view import BucketView
-from heliograph.errors import ClockSkewError
+from heliograph.errors import BadEventError, ClockSkewError
 from heliograph.model.batch import DESTROY, UPDATE, Columns, Part, check_part, decode_columns, encode_columns
-from heliograph.model.clock import ms_of_stamp, next_stamp, version_of
-from heliograph.model.keys import NO_VALUE, Key
+from heliograph.model.clock import SITE_BITS, ms_of_stamp, next_stamp, version_of
+from heliograph.model.keys import NO_VALUE, Key, shown_key
 
 CLOCK_SKEW_MS_MAX = 60_000
 """`max-clock-skew`: how far ahead of this site's clock another site's stamps may be (architecture §3)."""
@@ -73,7 +73,22 @@ class Judging:
                 f"events born at site {part.origin} are {ahead_ms} ms ahead of the clock of site {self._site} "
                 f"(max-clock-skew is {CLOCK_SKEW_MS_MAX} ms): set the clock of site {part.origin} right"
             )
-        return columns, columns.newest(part.origin)
+        newest = columns.newest(part.origin)
+        if self._view.fence:
+            self._check_fence(part, newest)
+        return columns, newest
+
+    def _check_fence(self, part: Part, newest: dict[Key, int]) -> None:
+        """Raise BadEventError for an event of which it is not known any more whether its entry was removed since."""
+        fence, known = self._view.fence, self._view.versions
+        for key, version in newest.items():
+            stamp = version >> SITE_BITS
+            if stamp <= fence and key not in known:
+                raise BadEventError(
+                    f"an event of key {shown_key(key)!r} was born at site {part.origin} at {ms_of_stamp(stamp)} ms, "
+                    f"and site {self._site} has dropped tombstones up to {ms_of_stamp(fence)} ms (tombstone-max-age): "
+                    "the entry may have been removed since; put it anew if it is to stay, else drop the event"
+                )
 
     def judge(self, part: Part, columns: Columns, newest: dict[Key, int]) -> None:
         """Accept of a part what wins, and write what a resolver decides otherwise."""

@@ -368,6 +368,9 @@ class _Drafting:
         except ClockSkewError as exc:
             self._outcomes.append((request, exc))
             return
+        except BadEventError as exc:
+            self._outcomes.append((request, exc))
+            return
         except PeerError as exc:
             self._outcomes.append((request, BadEventError(str(exc))))
             return

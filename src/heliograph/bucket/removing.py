@@ -68,9 +68,13 @@ class ExpireRequest(RemovalRequest, frozen=True):
 
 
 class CollectRequest(RemovalRequest, frozen=True):
-    """Collect the tombstones that the log left up to and including a sequence."""
+    """Collect the tombstones that the log left up to and including a sequence.
+
+    stable: no event with a smaller stamp can come any more; tombstones that are newer leave a fence (see `Removal`).
+    """
 
     through: Seq
+    stable: int
 
 
 Removed: TypeAlias = tuple[tuple[Removal, ...], list[tuple[RemovalRequest, Outcome]]]
@@ -105,9 +109,12 @@ def decide(
     elif isinstance(first, ExpireRequest):
         removals = expirations.due(now_ms) if expirations is not None else ()
     else:
-        through = max(request.through for request in requests if isinstance(request, CollectRequest))
+        collecting = [request for request in requests if isinstance(request, CollectRequest)]
+        through = max(request.through for request in collecting)
+        stable = min(request.stable for request in collecting)
         if view.has_tombstones(through):
-            removals = (Removal(COLLECTED, [], through),)
+            newest = view.newest_tombstone(through)
+            removals = (Removal(COLLECTED, [], through, newest if newest >= stable else 0),)
     return removals, [(request, None) for request in requests]
 
 

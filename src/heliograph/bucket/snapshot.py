@@ -41,6 +41,7 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
     life: int
     requests: Image
     marks: list[tuple[int, int, int]] = []
+    fence: int = 0
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):
@@ -69,7 +70,7 @@ def slices(view: BucketView) -> Iterator[bytes]:
     removed = {key: seq for key, seq in view.tombstones.items() if key not in view.values}
     requests = view.requests.image()
     marks = [(site, bucket, seq) for (site, bucket), seq in view.marks.items()]
-    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life, requests, marks)
+    head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life, requests, marks, view.fence)
 
     def pieces() -> Iterator[bytes]:
         yield _framed(head)
@@ -99,7 +100,7 @@ def open_snapshot(data: bytes) -> BucketView:
     head = decode(_decode_head, next(parts, b""), "snapshot")
     view = BucketView()
     view.seq, view.epoch, view.primary, view.stamp_max = Seq(head.seq), Epoch(head.epoch), head.primary, head.stamp_max
-    view.life = head.life
+    view.life, view.fence = head.life, head.fence
     view.marks = {(site, bucket): seq for site, bucket, seq in head.marks}
     removed: list[tuple[Key, int]] = []
     try:

@@ -23,6 +23,7 @@ from heliograph.model.batch import (
     Removal,
     decode_columns,
 )
+from heliograph.model.clock import SITE_BITS
 from heliograph.model.ids import NO_SEQ, Epoch, Seq
 from heliograph.model.keys import NO_VALUE, Key, key_bytes
 
@@ -37,6 +38,7 @@ class BucketView:
 
     __slots__ = (
         "epoch",
+        "fence",
         "life",
         "marks",
         "primary",
@@ -58,6 +60,8 @@ class BucketView:
         self.primary = ""
         self.stamp_max = 0
         self.life = 0
+        self.fence = 0
+        """The newest stamp of the tombstones that were collected though an older event may still come; 0 for none."""
         self.marks: dict[tuple[int, int], int] = {}
         """Site and bucket of birth -> how far the events born there were judged, see `bucket.judging`."""
         self.requests = RequestMemory()
@@ -126,6 +130,27 @@ class BucketView:
         """Say whether the log left tombstones up to and including a sequence."""
         return next(iter(self.tombstones.values()), through + 1) <= through
 
+    def removed_before(self, through: int, stamp: int) -> Seq:
+        """Return the last sequence, `through` at most, up to which all tombstones are of events older than a stamp."""
+        before = NO_SEQ
+        for key, seq in self.tombstones.items():
+            if seq > through:
+                break
+            if key not in self.values and self.versions[key] >> SITE_BITS >= stamp:
+                return before
+            before = Seq(seq)
+        return Seq(through)
+
+    def newest_tombstone(self, through: int) -> int:
+        """Return the newest stamp of the tombstones left by the log up to and including a sequence; 0 without any."""
+        newest = 0
+        for key, seq in self.tombstones.items():
+            if seq > through:
+                break
+            if key not in self.values:
+                newest = max(newest, self.versions[key] >> SITE_BITS)
+        return newest
+
     def _remove(self, removal: Removal) -> None:
         values = self.values
         if self.replaced is not None:
@@ -140,6 +165,7 @@ class BucketView:
             self.life = max(self.life, removal.number)
         elif removal.kind == COLLECTED:
             self._collect(removal.number)
+            self.fence = max(self.fence, removal.fence)
 
     def _bury(self, keys: Iterable[Key]) -> None:
         """Note that keys lose their values with the last record applied."""

@@ -5,7 +5,8 @@ whoever starts late, moves or returns is found. What is known is a set of *words
 about, and only stamps of the same one are ever compared, so that no two sites' clocks need to agree:
 
 * a `LocatorInfo` is a locator's word about itself: the newest one on a (dsid, name) wins;
-* a `SiteReceivers` is a site's word about its own receivers: the newest one wins as a whole.
+* a `SiteReceivers` is a site's word about its own receivers: the newest one wins as a whole;
+* a `SiteRound` is a site's word about how far it is with `gateway.rounds`: the greatest number wins.
 
 Merging words is commutative, associative and idempotent, so the order and number of exchanges do not matter. A word is
 never forgotten: a locator or site that is away keeps its place until it says something newer. Of two locators of a site
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from heliograph.link.messages import Exchange, LocatorInfo, Receivers, SiteReceivers
+from heliograph.link.messages import Exchange, LocatorInfo, Receivers, SiteReceivers, SiteRound
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 
@@ -42,6 +43,7 @@ class Directory:
         self._site_heard_ms = 0
         self._locators: dict[tuple[int, str], LocatorInfo] = {}
         self._receivers: dict[int, SiteReceivers] = {}
+        self._rounds: dict[int, SiteRound] = {}
 
     @property
     def dsid(self) -> int:
@@ -79,6 +81,8 @@ class Directory:
             self._hear_locator(locator)
         for receivers in heard.receivers:
             self._hear_receivers(receivers)
+        for word in heard.rounds:
+            self.say_round(word)
         return [word for word in self._present() if (word.dsid, word.name, word.address) not in known]
 
     def exchange(self) -> Exchange:
@@ -89,7 +93,18 @@ class Directory:
             self.own,
             [*neighbours, *self._present()],
             [word for _, word in sorted(receivers.items())],
+            [word for _, word in sorted(self._rounds.items())],
         )
+
+    def say_round(self, word: SiteRound) -> None:
+        """Note how far a site is, the own one too, whose other locators may have brought it further."""
+        known = self._rounds.get(word.dsid)
+        if known is None or word.completed > known.completed:
+            self._rounds[word.dsid] = word
+
+    def rounds(self) -> dict[int, SiteRound | None]:
+        """Return how far every known site is, None where it has not said; the own one among them."""
+        return {dsid: self._rounds.get(dsid) for dsid in {self.dsid, *(dsid for dsid, _ in self._locators)}}
 
     def receivers(self, dsid: int) -> Receivers:
         """Answer a gateway sender that asks for the receivers of a site."""

@@ -286,6 +286,18 @@ class SiteReceivers(msgspec.Struct, frozen=True, array_like=True):
     receivers: tuple[ReceiverInfo, ...]
 
 
+class SiteRound(msgspec.Struct, frozen=True, array_like=True):
+    """How far a site is with the rounds of `gateway.rounds`; of one site the greatest number counts.
+
+    completed: the number of the newest round that it has completed. times: what its clock showed (ms) when it began the
+    newest rounds, that one last; 0 and what is missing are not known.
+    """
+
+    dsid: int
+    completed: int
+    times: tuple[int, ...]
+
+
 class EngineNode(msgspec.Struct, frozen=True, array_like=True):
     """The engine of one locator of a site that has several.
 
@@ -339,6 +351,7 @@ class Exchange(Message, frozen=True):
     sender: LocatorInfo
     locators: list[LocatorInfo]
     receivers: list[SiteReceivers]
+    rounds: list[SiteRound] = []
 
 
 # --- a locator, or an operator's command, to one member -----------------------------------------------------------

@@ -15,6 +15,7 @@ from heliograph.model.tls import NO_TLS, TlsProperties
 LOCATOR_PORT = 10334
 HTTP_PORT = 7070
 LOOPBACK_NAMES = frozenset({"localhost", LOOPBACK, "::1"})
+TOMBSTONE_TIMEOUT_S, TOMBSTONE_MAX_AGE_S, TOMBSTONE_S_MAX = 600, 7 * 24 * 3600, 2**31 - 1
 CLUSTER_SIZE = 3
 """Engines that form a cluster: the fewest of which one may be lost."""
 
@@ -35,6 +36,8 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     engine_ca_file, engine_certificate_file, engine_key_file: PEM files for TLS.
     engine_replicas: copies of everything, 1, 3 or 5; None: 3 where the engine has so many servers, else 1.
     member_timeout_ms: a member that gives no sign of life for so long is gone.
+    tombstone_timeout: seconds that what a removal leaves is kept at least; None: 600.
+    tombstone_max_age: seconds after which it is no longer kept for a site that is silent or behind; None: seven days.
     disk_synchronous: have the private engine sync every append to disk before it answers.
     tls: the ssl-* properties.
     """
@@ -56,6 +59,8 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     engine_key_file: str = ""
     engine_replicas: int | None = None
     member_timeout_ms: int = 5000
+    tombstone_timeout: int | None = None
+    tombstone_max_age: int | None = None
     disk_synchronous: bool = False
     tls: TlsProperties = NO_TLS
 
@@ -76,8 +81,17 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             )
         self._check_engine()
         self.tls.check_listening("locator", "web", "engine")
+        self._check_tombstones()
         if self.member_timeout_ms < 1000:
             raise UsageError(f"member-timeout {self.member_timeout_ms}: use 1000 ms or more")
+
+    def _check_tombstones(self) -> None:
+        timeout = TOMBSTONE_TIMEOUT_S if self.tombstone_timeout is None else self.tombstone_timeout
+        age = TOMBSTONE_MAX_AGE_S if self.tombstone_max_age is None else self.tombstone_max_age
+        if not 1 <= timeout <= TOMBSTONE_S_MAX:
+            raise UsageError(f"tombstone-timeout {timeout}: use 1 to {TOMBSTONE_S_MAX} seconds")
+        if not timeout <= age <= TOMBSTONE_S_MAX:
+            raise UsageError(f"tombstone-max-age {age}: use {timeout} (tombstone-timeout) to {TOMBSTONE_S_MAX} seconds")
 
     @property
     def site(self) -> SiteId:

@@ -20,9 +20,11 @@ from heliograph.gateway.directory import Directory
 from heliograph.link import messages
 from heliograph.link.hello import NO_SITE, Hello
 from heliograph.locator.assembly import ASK_S, Assembly
+from heliograph.locator.cluster import Cluster
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.discovery import Discovery
 from heliograph.locator.engine import OpenEngine, SiteEngine, open_site_engine
+from heliograph.locator.rounds import RoundKeeper
 from heliograph.locator.service import LocatorService
 from heliograph.locator.site import SiteAdmin
 from heliograph.locator.view import SiteWatch
@@ -216,7 +218,9 @@ class Locator:
             config.peers,
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
-        self.site = SiteAdmin(self._registry, self._links, config.site)
+        cluster = Cluster(self._registry, self._links, config.site)
+        self.site = SiteAdmin(cluster)
+        self._rounds = RoundKeeper(cluster, self._directory, self._clock, config)
         self._name_lost = asyncio.get_running_loop().create_future()
         self._membership = Membership(
             self._registry, self._describe, self._ttl_s, self._name_lost.set_result, self._replaces
@@ -228,6 +232,7 @@ class Locator:
             tasks.create_task(self._membership.give_signs_of_life())
             tasks.create_task(self._give_way())
             tasks.create_task(self._discovery.run())
+            tasks.create_task(self._rounds.run())
             if self._engine.tend is not None:
                 tasks.create_task(self._tend(self._engine.tend))
 
@@ -303,6 +308,7 @@ class Locator:
             return {"State": self._condition()}
         locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
         details = {"TLS": self.config.tls.shown(), "HTTP Service": self.http_url, "Known Locators": ", ".join(locators)}
+        details |= self._rounds.details()
         details["Copies In The Engine"] = str(self._engine.replicas())
         if self.config.forms_cluster:
             details["Engines"] = ", ".join(node.name for node in self._assembly.plan.nodes)

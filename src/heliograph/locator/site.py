@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.engine.seam import Registry
-from heliograph.locator.cluster import Caller, Cluster
+from heliograph.locator.cluster import Cluster
 from heliograph.locator.site_configuration import ConfigurationAdmin
 from heliograph.locator.site_conflicts import ConflictAdmin
 from heliograph.locator.site_data import EntryAdmin
@@ -19,13 +18,9 @@ from heliograph.locator.site_wan_copy import WanCopyAdmin
 
 
 class SiteAdmin:
-    """Administers one site. Every operation returns a `Result`; what it refuses to begin, it raises.
+    """Administers one site. Every operation returns a `Result`; what it refuses to begin, it raises."""
 
-    dsid: the site's distributed-system-id, `NO_SITE_ID` when it was given none.
-    """
-
-    def __init__(self, registry: Registry, caller: Caller, dsid: int) -> None:
-        cluster = Cluster(registry, caller, dsid)
+    def __init__(self, cluster: Cluster) -> None:
         self.members = MemberAdmin(cluster)
         self.regions = RegionAdmin(cluster)
         self.stores = StoreAdmin(cluster)

@@ -243,7 +243,7 @@ class Gateways:
             for sender in region.attributes.sender_ids
             if sender in self._senders and self._senders[sender].attributes.parallel
         }
-        for sender, region_name, bucket in self._active - wanted.keys():
+        for sender, region_name, bucket in sorted(self._active - wanted.keys()):
             self._senders[sender].deactivate(region_name, bucket)
         for (sender, region_name, bucket), epoch in wanted.items():
             # Again each time: a sender that had to let go of a bucket tries it anew, for others nothing changes.

@@ -78,14 +78,14 @@ class Upkeep:
             self._submit(ExpireRequest(chore))
             self._expiring = chore
 
-    def collect(self, through: Seq) -> None:
+    def collect(self, through: Seq, stable: int) -> None:
         """Collect the tombstones that the log left up to and including a sequence, as the primary.
 
-        Raises OverloadedError.
+        stable: as of `CollectRequest`. Raises OverloadedError.
         """
         if not _under_way(self._collecting):
             chore = Chore()
-            self._submit(CollectRequest(chore, through))
+            self._submit(CollectRequest(chore, through, stable))
             self._collecting = chore
 
     # --- reads, which keep entries from becoming idle

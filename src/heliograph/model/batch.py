@@ -119,11 +119,13 @@ class Removal(msgspec.Struct, array_like=True, frozen=True):
     COLLECTED = the tombstones go.
     number: of CLEARED the life of the region that begins with it, 0 when the same one goes on; of COLLECTED the
     sequence up to which tombstones were left by the log.
+    fence: of COLLECTED the newest stamp of the tombstones that went though an older event may still come; 0 for none.
     """
 
     kind: int
     keys: list[Any] = []
     number: int = 0
+    fence: int = 0
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True):

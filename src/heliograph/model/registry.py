@@ -13,6 +13,7 @@
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
 | `config.resolver` | `GatewayConflictResolverAttributes`, for every server |
 | `life` | `SiteLife`, written by the oldest server, and by a server that leaves |
+| `rounds` | `Stability`, written by the locators; how long tombstones are kept |
 | `generations.<region>` | empty; the revision of its last write is the newest generation drawn |
 | `placement.<region>` | `RegionPlacement`, written by the oldest server |
 | `leases.sender.<id>` | `Lease` of a serial gateway sender, with a time to live |
@@ -35,9 +36,27 @@ REGISTRY = "site"
 MEMBERS, CONFIG, PLACEMENT, LEASES, CURSORS = "members", "config", "placement", "leases", "cursors"
 GENERATIONS, JOINS, LIFE, COMMANDED = "generations", "joins", "life", "commanded"
 SITE_ID = "dsid"
+ROUNDS = "rounds"
 GROWN = "grown"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
 CONFIG_STORES, CONFIG_QUEUES, CONFIG_RESOLVER = "config.store", "config.queue", "config.resolver"
+
+
+class Stability(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the site is with `gateway.rounds`, and what follows for its tombstones.
+
+    completed, times: as of `SiteRound`. alone: no other site is known. stable_ms: no event that was born before can
+    come any more. behind: the sites that are waited for.
+    tombstone_timeout_s, tombstone_max_age_s: as of `LocatorConfig`; None for the defaults.
+    """
+
+    completed: int = 0
+    times: tuple[int, ...] = ()
+    alone: bool = True
+    stable_ms: int = 0
+    behind: tuple[int, ...] = ()
+    tombstone_timeout_s: int | None = None
+    tombstone_max_age_s: int | None = None
 
 
 class RegionEntry(msgspec.Struct, frozen=True):
