@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
-from heliograph.engine.parked import list_parked, remove_parked
+from heliograph.engine.parked import list_parked, remove_parked, write_parked
 from heliograph.engine.seam import Registry
 from heliograph.engine.sim.engine import SimRegistry
 from heliograph.errors import ClockSkewError, UnavailableError, UsageError
 from heliograph.gateway import parking
+from heliograph.gateway.loops import outgoing
+from heliograph.gateway.parking import Attempt, events_to_park
 from heliograph.link import hello
+from heliograph.link.messages import Rejected, WanBatch
 from heliograph.member import sender_parking
 from heliograph.member.sender import GatewaySender
-from heliograph.model.keys import KEY_BYTES_MAX
+from heliograph.model.keys import KEY_BYTES_MAX, bucket_of
 from heliograph.model.parked import PARKED, PARKED_EVENTS, ParkedInfo
-from tests.gateway.builders import part_of, record_of
+from tests.gateway.builders import THERE, part_of, record_of
 from tests.member.wan import BUCKETS, SENDER, World, simulate
 
 KEYS = [str(number) for number in range(20)]
@@ -398,5 +401,25 @@ def test_large_events_are_redriven_in_several_batches() -> None:
         assert (await sender.redrive([])).delivered == 100
         assert receiver.status().counters["processBatchRequests"] - batches == 4
         assert sorted(world.arrived("r", 0), key=str) == sorted(keys)
+
+    simulate(scenario)
+
+
+def test_events_that_left_a_region_with_other_buckets_are_redriven_into_the_buckets_of_their_keys() -> None:
+    """The region was destroyed and created anew with another number of buckets since some were parked."""
+
+    async def scenario(world: World) -> None:
+        activate_all(sender := await world.sender())
+        await world.receiver()
+        left = [("a", BUCKETS), ("b", 16), ("c", 16), ("d", BUCKETS)]
+        for number, (key, buckets) in enumerate(left):
+            bucket = bucket_of(key, buckets)
+            batch = WanBatch("r", buckets, [(bucket, outgoing(part_of(key), bucket, 1, (THERE,)))])
+            parked = events_to_park(batch, [Rejected(0, (0,), "bad")], Attempt("one", number, f"{number}"))
+            await write_parked(world.local.registry, SENDER, parked)
+        assert (await sender.redrive([])).delivered == len(left)
+        for key, _ in left:
+            assert key in world.arrived("r", bucket_of(key, BUCKETS))
+        assert not await world.parked()
 
     simulate(scenario)

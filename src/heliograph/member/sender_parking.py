@@ -110,10 +110,13 @@ class SenderParking:
         delivered = 0
         try:
             async with asyncio.timeout(REDRIVE_S):
-                for number, chunk in enumerate(_chunks(wanted), 1):
-                    taken, turned_down = await self._send(link, answers, number, chunk, transport)
-                    delivered += await remove_parked(registry, sender, taken)
-                    left = {event: error for event, error in {**left, **turned_down}.items() if event not in taken}
+                for chunk in _chunks(wanted):
+                    found = await read_parked(registry, sender, chunk)
+                    left |= dict.fromkeys(chunk.keys() - found.keys(), "it is not parked any more")
+                    for alike in _alike(found):
+                        taken, turned_down = await self._send(link, answers, alike, transport)
+                        delivered += await remove_parked(registry, sender, taken)
+                        left = {event: error for event, error in {**left, **turned_down}.items() if event not in taken}
         except TimeoutError:
             pass  # `left` says so
         except HeliographError as exc:
@@ -128,24 +131,16 @@ class SenderParking:
         return Redriven(delivered, list(left.items()))
 
     async def _send(
-        self,
-        link: Link,
-        answers: _Answers,
-        number: int,
-        chunk: Mapping[str, ParkedInfo],
-        transport: TransportFilters,
+        self, link: Link, answers: _Answers, alike: Mapping[str, ParkedEvent], transport: TransportFilters
     ) -> tuple[list[str], dict[str, str]]:
         """Send some events; returns those that are over there now, and why others are not."""
         registry, sender = self._host.registry, self._sender
-        found = await read_parked(registry, sender, chunk)
-        ids = list(found)
-        if not ids:
-            return [], dict.fromkeys(chunk, "it is not parked any more")
+        ids = list(alike)
         try:
-            body = transport.encode(encode(_batch(list(found.values()))))
+            body = transport.encode(encode(_batch(list(alike.values()))))
         except PluginFailedError as exc:
             return [], dict.fromkeys(ids, str(exc))
-        answer = await answers.send(link, number, body)
+        answer = await answers.send(link, body)
         if isinstance(answer, str):
             return [], dict.fromkeys(ids, answer)
         turned_down = {ids[each.item]: each.error for each in answer if 0 <= each.item < len(ids)}
@@ -158,14 +153,16 @@ class _Answers(BaseHandler):
     """What a receiver answers to batches that are sent one after the other."""
 
     def __init__(self) -> None:
+        self._sent = 0
         self._waiting: asyncio.Future[Sequence[Rejected] | str] | None = None
 
-    async def send(self, link: Link, batch_id: int, body: bytes) -> Sequence[Rejected] | str:
+    async def send(self, link: Link, body: bytes) -> Sequence[Rejected] | str:
         """Send a batch and wait for the answer: what is rejected of it, or why it is refused."""
         if link.closed:
             raise UnavailableError(f"the link to {link.peer} was lost")
         self._waiting = asyncio.get_running_loop().create_future()
-        link.send_batch(batch_id, body)
+        self._sent += 1
+        link.send_batch(self._sent, body)
         return await self._waiting
 
     def _answer(self, answer: Sequence[Rejected] | str) -> None:
@@ -186,7 +183,7 @@ class _Answers(BaseHandler):
 
 
 def _chunks(wanted: Mapping[str, ParkedInfo]) -> Iterator[dict[str, ParkedInfo]]:
-    """Cut events into what is read and sent at once: of one region, the oldest first."""
+    """Cut events into what is read at once: of one region, the oldest first."""
     ordered = sorted(wanted.items(), key=lambda each: (each[1].region, each[1].parked_ms, each[0]))
     chunk: dict[str, ParkedInfo] = {}
     size = 0
@@ -200,6 +197,14 @@ def _chunks(wanted: Mapping[str, ParkedInfo]) -> Iterator[dict[str, ParkedInfo]]
         size += info.size
     if chunk:
         yield chunk
+
+
+def _alike(found: Mapping[str, ParkedEvent]) -> list[dict[str, ParkedEvent]]:
+    """Part events of one region by what a batch says once: the region may have been created anew with other buckets."""
+    groups: dict[tuple[int, str], dict[str, ParkedEvent]] = {}
+    for event, parked in found.items():
+        groups.setdefault((parked.buckets, parked.resolver), {})[event] = parked
+    return list(groups.values())
 
 
 def _batch(events: Sequence[ParkedEvent]) -> WanBatch:
