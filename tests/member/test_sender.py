@@ -969,6 +969,30 @@ def test_a_region_created_anew_under_a_serial_sender_is_shipped_from_its_beginni
     simulate(scenario)
 
 
+def test_a_region_created_anew_in_another_store_is_shipped_from_its_beginning() -> None:
+    """Its cursor was gone before the sender heard of the end of the old region, whose log was longer than the new one."""
+
+    async def scenario(world: World) -> None:
+        await world.receiver()
+        activate_all(sender := await world.sender())
+        old = [f"old{number}" for number in range(20)]
+        for key in old:
+            await world.append("r", 0, key)
+        await settled(world, sender)
+        await world.local.registry.delete(cursor_key(SENDER, "r", 0, 0))
+        await world.append("r", 0, "last")
+        await world.until(lambda: len(sender._buckets._shipped) == BUCKETS - 1)  # type: ignore[union-attr]
+        for bucket in range(BUCKETS):
+            sender.deactivate("r", bucket)
+        world.recreate("r")
+        world.stores["r"] = OTHER_STORE
+        activate_all(sender)
+        await world.append("r", 0, "new")
+        await world.until(lambda: world.first_arrived("r", 0) == [*old, "last", "new"])
+
+    simulate(scenario)
+
+
 # --- what its sockets are given
 
 

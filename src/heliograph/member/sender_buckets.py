@@ -97,8 +97,10 @@ class ShippedBuckets:
         self._feeds: dict[Log, Feed] = {}
         """Of every disk store that a region's buckets are in."""
         self._assigned: dict[BucketKey, Assignment] = {}
-        self._reached: dict[BucketKey, Seq] = {}
-        """Floors of buckets whose cursor vanished: who ships them again begins there, not at the beginning."""
+        self._reached: dict[tuple[BucketKey, int], Seq] = {}
+        """Floors of buckets whose cursor vanished, with their regions' generation: who ships them again begins there, not
+        at the beginning. A region of the same name that is created anew begins with its log.
+        """
         self._opening: dict[BucketKey, asyncio.Task[None]] = {}
         self._shipped: dict[BucketKey, Shipped] = {}
         self._slots = asyncio.Semaphore(AT_ONCE_MAX)
@@ -193,7 +195,7 @@ class ShippedBuckets:
         try:
             async with self._slots:
                 log, subject = self._host.log_of(region), self._host.subject(region, bucket)
-                begin = self._reached.get(key, NO_SEQ)
+                begin = self._reached.get((key, assignment.generation), NO_SEQ)
                 cursor = await self._persistently(
                     lambda: self._cursors.open(
                         region, assignment.generation, bucket, epoch=assignment.epoch, begin=begin
@@ -332,7 +334,7 @@ class ShippedBuckets:
         except FencedError as exc:
             if self._shipped.get(key) is shipped:
                 if isinstance(exc, CursorGoneError):
-                    self._reached[key] = shipped.queue.floor
+                    self._reached[key, self._assigned[key].generation] = shipped.queue.floor
                 self._on_fenced(key, exc)
         except HeliographError as exc:
             # The cursor stays behind, which costs repeats but loses nothing, and is tried again.
