@@ -93,6 +93,19 @@ def test_what_changes_while_it_is_copied() -> None:
     assert copier.take() == []
 
 
+def test_a_bucket_goes_on_with_what_is_known_of_it_last() -> None:
+    copier = Copier(1, RECIPIENTS)
+    copier.begin(0, view_of({"a": (1, HERE, True), "b": (1, HERE, True), "c": (1, HERE, True)}), ANY_STAMP)
+    assert copier.more
+    assert copier.fill()
+    copier.take()
+    copier.go_on(view_of({"b": (2, HERE, False), "c": (2, HERE, True), "d": (2, HERE, True)}))
+    assert copier.fill()
+    [(_, part)] = copier.take()
+    assert (decode_columns(part.columns).keys, decode_columns(part.columns).stamp_max()) == (["c"], 2)
+    assert not copier.more
+
+
 def test_a_batch_is_what_a_receiver_takes() -> None:
     copier = Copier(10, RECIPIENTS)
     copier.begin(3, view_of({"a": (5, HERE, True), "b": (6, THERE, True)}), ANY_STAMP)

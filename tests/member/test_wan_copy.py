@@ -5,7 +5,9 @@ from __future__ import annotations
 from heliograph.errors import BadEventError
 from heliograph.link.messages import CopyState, CopyStatus, Done
 from heliograph.locator.site_wan_copy import _result as copies_result
+from heliograph.member.wan_copy import VIEW_FRESH_S
 from heliograph.model.batch import Part, decode_columns
+from heliograph.model.keys import bucket_of
 from tests.scenarios.copying import BUCKETS, PARTITION, begin, messages, seeded
 from tests.scenarios.sites import LATE, Site, scenario, until
 
@@ -43,6 +45,39 @@ async def test_it_never_overwrites_what_is_newer(ny: Site, ln: Site) -> None:
     again = await (await begin(ny)).end()
     assert again.status == "OK"
     assert (await ln.sizes("r")) == [90]
+
+
+@scenario(ny=1, ln=1)
+async def test_what_is_removed_while_it_waits_for_its_rate_is_not_copied(ny: Site, ln: Site) -> None:
+    """A batch that waited with its entries could arrive when their tombstones over there are gone."""
+    await seeded(ny, ln, parallel=True, entries=40)
+    copy = await begin(ny, max_rate=1, batch_size=20)
+    await copy.until_copied(20)
+    copied = (await ln.contents("r")).keys()
+    removed = [key for key in range(40) if key not in copied][:5]
+    await ny.remove("r", removed)
+    assert messages(await copy.end()) == ["Entries copied: 35"]
+    assert await ln.contents("r") == await ny.contents("r")
+
+
+@scenario(ny=2, ln=1)
+async def test_a_bucket_read_from_the_engine_is_read_again_while_it_is_copied_slowly(ny: Site, ln: Site) -> None:
+    await ln.receives("r", kind=PARTITION, total_num_buckets=BUCKETS)
+    await ny.create_sender("s", to=ln, manual_start=True)
+    await ny.create_region("r", PARTITION, senders="s", total_num_buckets=BUCKETS)
+    await ny.start_sender("s", "a")  # which is primary by that
+    await until(lambda: ny.primary("s") != "")
+    elsewhere = set(range(BUCKETS)) - ny["a"].member._regions["r"].copies.keys()
+    keys = [key for key in range(3_000) if bucket_of(key, BUCKETS) == min(elsewhere)][:150]
+    await ny.put_all("r", keys)
+    await ny.until_drained("s")
+    copy = await begin(ny, max_rate=1, batch_size=10)
+    await copy.until_copied(10)
+    await ny.remove("r", keys)
+    ended = messages(await copy.end())
+    [copied] = [int(text.removeprefix("Entries copied: ")) for text in ended if text.startswith("Entries")]
+    assert 10 <= copied <= VIEW_FRESH_S + 20
+    assert await ln.sizes("r") == [0]
 
 
 @scenario(ny=1, ln=1)

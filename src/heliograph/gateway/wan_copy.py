@@ -10,6 +10,7 @@ than all that the bucket held when the copy began is left out: the sender's queu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import length_hint
 from typing import NamedTuple
 
 from heliograph.bucket.view import BucketView
@@ -59,6 +60,15 @@ class Copier:
         self._bucket, self._view, self._through = bucket, view, through
         self.held = len(view.values)
         self._keys = iter(list(view.values))
+
+    @property
+    def more(self) -> bool:
+        """Say whether the bucket has entries that were not looked at."""
+        return length_hint(self._keys) > 0
+
+    def go_on(self, view: BucketView) -> None:
+        """Go on with the bucket that was begun, whose newest view this is."""
+        self._view = view
 
     def fill(self) -> bool:
         """Put entries into the batch; returns False when the bucket has no more, True when the batch is full."""

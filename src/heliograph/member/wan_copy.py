@@ -42,6 +42,8 @@ WINDOW = 4
 """Batches of a copy that are under way at once."""
 READS_MAX = 5
 """How often the reading of a bucket begins anew because its log is cut meanwhile."""
+VIEW_FRESH_S = 60.0
+"""How long what was read of a bucket is good for: what was removed since comes back where its tombstone is gone."""
 LOOK_S = 1.0
 """Between two looks, while a copy waits for its rate, at whether its region and sender are still there."""
 ALL = "*"
@@ -58,6 +60,8 @@ class _Copy:
         self.sender = sender
         self.status: CopyStatus = "running"
         self.message = ""
+        self.began_at = 0.0
+        self.sent = 0
         self.copied = 0
         self.total = 0
         self.rejected = 0
@@ -183,22 +187,17 @@ class WanCopies:
 
     async def _copy_all(self, copy: _Copy) -> None:
         loop = asyncio.get_running_loop()
-        began_at, sent = loop.time(), 0
+        copy.began_at = loop.time()
         courier = Courier(self._host, copy.sender.far_end())
         under_way: deque[asyncio.Task[None]] = deque()
         try:
             async with aclosing(self._batches(copy)) as batches:
                 async for items in batches:
-                    leaves_at = loop.time() + pause_s(sent, loop.time() - began_at, copy.request.max_rate)
-                    while (left_s := leaves_at - loop.time()) > LOOK_S:
-                        await asyncio.sleep(LOOK_S)
-                        self._check(copy)
-                    await asyncio.sleep(left_s)
                     self._check(copy)
+                    copy.sent += sum(part.count for _, part in items)
+                    under_way.append(loop.create_task(self._bring(copy, courier, items)))
                     if len(under_way) >= WINDOW:
                         await under_way.popleft()
-                    sent += sum(part.count for _, part in items)
-                    under_way.append(loop.create_task(self._bring(copy, courier, items)))
             while under_way:
                 await under_way.popleft()
         finally:
@@ -224,6 +223,14 @@ class WanCopies:
         if self._senders.get(sender) is not copy.sender or not copy.sender.running:
             raise UsageError(f"Sender {sender} is not running")
 
+    async def _pace(self, copy: _Copy) -> None:
+        """Wait until the next batch may leave."""
+        loop = asyncio.get_running_loop()
+        leaves_at = loop.time() + pause_s(copy.sent, loop.time() - copy.began_at, copy.request.max_rate)
+        while (left_s := leaves_at - loop.time()) > 0:
+            await asyncio.sleep(min(left_s, LOOK_S))
+            self._check(copy)
+
     async def _batches(self, copy: _Copy) -> AsyncGenerator[list[tuple[int, Part]], None]:
         """Yield batches of what the buckets held when the copy began, as it is when a batch is made."""
         region, request = copy.region, copy.request
@@ -240,9 +247,13 @@ class WanCopies:
             copier.begin(bucket, await reader.view(bucket), newest.get(bucket, ANY_STAMP))
             if bucket not in newest:
                 copy.total += copier.held
-            while copier.fill():
-                yield copier.take()
-                await asyncio.sleep(0)
+            while copier.more:
+                if not copier.count:
+                    await self._pace(copy)  # now, so that a batch leaves with its entries as they are then
+                    copier.go_on(await reader.view(bucket))
+                if copier.fill():
+                    yield copier.take()
+                    await asyncio.sleep(0)
         if copier.count:
             yield copier.take()
 
@@ -263,12 +274,21 @@ class _Reader:
     def __init__(self, region: HostedRegion) -> None:
         self._region = region
         self._snapshots: dict[int, Seq] | None = None
+        self._known: tuple[int, BucketView] | None = None
+        """The bucket that was read last, and what it held `_known_at`."""
+        self._known_at = 0.0
 
     async def view(self, bucket: int) -> BucketView:
-        """Return a bucket's view. Raises UnavailableError, LogCutError, PeerError."""
+        """Return a bucket's view as it is now, or was lately. Raises UnavailableError, LogCutError, PeerError."""
         copy = self._region.copies.get(bucket)
         if copy is not None and copy.readable:
             return copy.view
+        now = asyncio.get_running_loop().time()
+        if self._known is None or self._known[0] != bucket or now - self._known_at > VIEW_FRESH_S:
+            self._known, self._known_at = (bucket, await self._read_now(bucket)), now
+        return self._known[1]
+
+    async def _read_now(self, bucket: int) -> BucketView:
         for _ in range(READS_MAX):
             view = await self._read(bucket)
             if view is not None:
