@@ -16,6 +16,7 @@ from heliograph.model.batch import Part, Record
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.model.registry import Cursor, cursor_key, encode_entry
+from heliograph.net.link import BaseHandler
 from tests.gateway.builders import HERE, THERE, columns_of, record_of
 from tests.member.wan import BUCKETS, OTHER_STORE, SENDER, RemoteHost, World, simulate
 
@@ -970,7 +971,7 @@ def test_a_region_created_anew_under_a_serial_sender_is_shipped_from_its_beginni
 
 
 def test_a_region_created_anew_in_another_store_is_shipped_from_its_beginning() -> None:
-    """Its cursor was gone before the sender heard of the end of the old region, whose log was longer than the new one."""
+    """Its cursor was gone before the sender heard of the end of the old region, whose log was longer."""
 
     async def scenario(world: World) -> None:
         await world.receiver()
@@ -1028,9 +1029,15 @@ def test_a_read_timeout_that_is_too_short_is_raised_and_told(caplog: pytest.LogC
     async def scenario(world: World) -> None:
         sender = await world.sender(socket_read_timeout=100, socket_buffer_size=65_536)
         assert sender.attributes.read_timeout_ms == 30_000
-        dispatchers = [each for each in sender._dispatchers if isinstance(each, Dispatcher)]
-        assert [each._keep_alive.silence_s for each in dispatchers] == [30.0, 30.0]
-        assert [each._buffer_bytes for each in dispatchers] == [65_536, 65_536]
+        await world.receiver()
+        activate_all(sender)
+        await world.until(lambda: all(each.receiver is not None for each in sender._dispatchers))
+        lanes = [each._link for each in sender._dispatchers if isinstance(each, Dispatcher) and each._link is not None]
+        beside = await sender._finder.link_any(sender._hello(), BaseHandler())  # as copies and redriven events go
+        assert len(lanes) == 2
+        for link in (*lanes, beside):
+            assert (link._keep_alive.silence_s, link._buffer_bytes) == (30.0, 65_536)
+        beside.close("done")
         assert "socket-read-timeout raised sender=s given_ms=100 used_ms=30000" in caplog.text
 
     simulate(scenario)

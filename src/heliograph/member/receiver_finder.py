@@ -23,12 +23,22 @@ RECEIVERS_FRESH_S = 0.5
 class ReceiverFinder:
     """Finds the receivers of a site, one question at a time, and spreads a sender's lanes over them.
 
-    together: all lanes go to one receiver.
+    together: all lanes go to one receiver. keep_alive, buffer_bytes: of all links.
     """
 
-    def __init__(self, host: SenderHost, dsid: int, *, together: bool = False) -> None:
+    def __init__(
+        self,
+        host: SenderHost,
+        dsid: int,
+        *,
+        together: bool = False,
+        keep_alive: KeepAlive = KEEP_ALIVE,
+        buffer_bytes: int = 0,
+    ) -> None:
         self._host = host
         self._dsid = dsid
+        self._keep_alive = keep_alive
+        self._buffer_bytes = buffer_bytes
         self._balance = Balance(together=together, draw=host.rng.random)
         self._answer: Receivers | None = None
         self._answered_at = 0.0
@@ -54,15 +64,7 @@ class ReceiverFinder:
                 self._answered_at = now
             return self._answer
 
-    async def link(
-        self,
-        lane: int,
-        hello: Hello,
-        handler: LinkHandler,
-        *,
-        keep_alive: KeepAlive = KEEP_ALIVE,
-        buffer_bytes: int = 0,
-    ) -> tuple[Link, Address]:
+    async def link(self, lane: int, hello: Hello, handler: LinkHandler) -> tuple[Link, Address]:
         """Link a lane to the receiver that suits the balance, until `left` is called for it.
 
         Raises as `find`; and as `connect_link` and PeerError when what answers is no receiver of the site: then it is
@@ -71,7 +73,7 @@ class ReceiverFinder:
         receivers = await self.find()
         address = self._balance.choose(lane, receivers, self._loop.time())
         try:
-            return await self._link(address, hello, handler, keep_alive, buffer_bytes), address
+            return await self._link(address, hello, handler), address
         except HeliographError:
             self._balance.failed(lane, self._loop.time())
             raise
@@ -99,22 +101,20 @@ class ReceiverFinder:
         errors: list[HeliographError] = []
         for address in addresses:
             try:
-                return await self._link(address, hello, handler, KEEP_ALIVE, 0)
+                return await self._link(address, hello, handler)
             except HeliographError as exc:
                 errors.append(exc)
         raise next((each for each in errors if each.retriable), errors[0])
 
-    async def _link(
-        self, address: Address, hello: Hello, handler: LinkHandler, keep_alive: KeepAlive, buffer_bytes: int
-    ) -> Link:
+    async def _link(self, address: Address, hello: Hello, handler: LinkHandler) -> Link:
         link = await connect_link(
             self._host.network,
             address,
             hello,
             handler,
             timeout_s=CONNECT_S,
-            keep_alive=keep_alive,
-            buffer_bytes=buffer_bytes,
+            keep_alive=self._keep_alive,
+            buffer_bytes=self._buffer_bytes,
         )
         peer = link.peer
         if peer.role == "receiver" and peer.dsid == self._dsid:

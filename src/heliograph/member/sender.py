@@ -60,7 +60,7 @@ class GatewaySender:
         self.running = False
         self.paused = False
         self._host = host
-        self._finder = ReceiverFinder(host, attributes.remote_distributed_system_id, together=not attributes.parallel)
+        self._finder = _finder_of(attributes, host)
         self._counters = QueueCounters()
         self._alarms = SenderAlarms(attributes.id, host.clock)
         self._failures = PluginFailures(f"sender={attributes.id}")
@@ -260,8 +260,6 @@ class GatewaySender:
                 finder=self._finder,
                 owner=self,
                 transport=plugins.transport,
-                keep_alive=keep_alive_of(timeout_ms) if timeout_ms else KEEP_ALIVE,
-                buffer_bytes=self.attributes.socket_buffer_size,
             )
             for number, lane in enumerate(lanes)
         ]
@@ -506,6 +504,18 @@ class GatewaySender:
         for dispatcher in self._dispatchers:
             lanes.add(dispatcher.lane.counters)
         return lanes
+
+
+def _finder_of(attributes: GatewaySenderAttributes, host: SenderHost) -> ReceiverFinder:
+    """Return how a sender comes to its remote site, by lanes and beside them."""
+    timeout_ms = attributes.read_timeout_ms
+    return ReceiverFinder(
+        host,
+        attributes.remote_distributed_system_id,
+        together=not attributes.parallel,
+        keep_alive=keep_alive_of(timeout_ms) if timeout_ms else KEEP_ALIVE,
+        buffer_bytes=attributes.socket_buffer_size,
+    )
 
 
 def _state_at_first(attributes: GatewaySenderAttributes) -> SenderState:

@@ -23,7 +23,7 @@ from heliograph.link.messages import Rejected, encode
 from heliograph.member.receiver_finder import ReceiverFinder
 from heliograph.member.sender_host import SenderHost, monotonic_ms
 from heliograph.model.ids import Address
-from heliograph.net.link import KEEP_ALIVE, BaseHandler, KeepAlive, Link
+from heliograph.net.link import BaseHandler, Link
 
 RECONNECT_FIRST_MS, RECONNECT_LIMIT_MS = 100, 2_000
 
@@ -66,12 +66,8 @@ class Dispatcher(BaseHandler):
         finder: ReceiverFinder,
         owner: DispatcherOwner,
         transport: TransportFilters,
-        keep_alive: KeepAlive = KEEP_ALIVE,
-        buffer_bytes: int = 0,
     ) -> None:
         self.lane = lane
-        self._keep_alive = keep_alive
-        self._buffer_bytes = buffer_bytes
         self._host = host
         self._hello = hello
         self._finder = finder
@@ -153,9 +149,7 @@ class Dispatcher(BaseHandler):
     async def _connect(self) -> Link | None:
         """Open a link to the next receiver; None when that failed, which `error` then tells."""
         try:
-            link, address = await self._finder.link(
-                self._number, self._hello, self, keep_alive=self._keep_alive, buffer_bytes=self._buffer_bytes
-            )
+            link, address = await self._finder.link(self._number, self._hello, self)
         except HeliographError as exc:
             if str(exc) != self._connect_error:
                 _log.warning("not linked sender=%s reason=%s", self._hello.name, exc)
