@@ -8,7 +8,10 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from heliograph.bucket.primary import RECORD_BYTES_MAX
+from heliograph.errors import UnavailableError
 from heliograph.link.messages import Done, Outcome, ReceiverCommand, SenderCommand
 from heliograph.member.copy import BucketCopy
 from heliograph.member.gateways import GatewayHost, Gateways
@@ -22,11 +25,13 @@ from heliograph.model.attributes import (
     RegionAttributes,
 )
 from heliograph.model.batch import Part
+from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import lease_key
 from heliograph.model.routing import Routing
-from tests.gateway.builders import THERE
+from tests.gateway.builders import ELSEWHERE, THERE
 from tests.locator.fakes import member
 from tests.member.wan import SENDER, Host, World, simulate
+from tests.scenarios.plugins import LISTENERS, listening
 
 
 class Copies(HostedRegion):
@@ -147,6 +152,62 @@ def test_a_member_has_only_the_senders_that_are_its_own() -> None:
         state.senders["mine"] = others
         await gateways.arrange(state, [info])
         assert gateways.running_senders() == ("everyone", "group")
+        await gateways.close()
+
+    simulate(scenario)
+
+
+def test_a_sender_that_was_destroyed_and_created_anew_leads_to_its_new_site() -> None:
+    """The member was busy meanwhile, and sees both at once."""
+
+    async def scenario(world: World) -> None:
+        def to(site: int, **options: int) -> SiteState:
+            attributes = GatewaySenderAttributes(id=SENDER, remote_distributed_system_id=site, **options)  # type: ignore[arg-type]
+            return SiteState(senders={SENDER: attributes})
+
+        gateways = await gateways_at(world.local, to(THERE))
+        first = gateways._senders[SENDER]
+        await gateways.arrange(to(THERE, batch_size=7, alert_threshold=9), ())
+        assert gateways._senders[SENDER] is first
+        await gateways.arrange(to(ELSEWHERE), ())
+        assert not first.running
+        second = gateways._senders[SENDER]
+        second.may_hold(True)
+        await world.until(lambda: second.primary)
+        assert [status.remote_dsid for status in gateways.status().senders] == [ELSEWHERE]
+        assert second._finder._dsid == ELSEWHERE
+        await gateways.close()
+
+    simulate(scenario)
+
+
+def test_a_queue_that_was_destroyed_and_created_anew_has_its_new_listener() -> None:
+    async def scenario(world: World) -> None:
+        def with_listener(name: str, **options: int) -> SiteState:
+            queue = AsyncEventQueueAttributes(id="q", listener=listening(name), **options).as_sender()  # type: ignore[arg-type]
+            return SiteState(senders={queue.id: queue})
+
+        gateways = await gateways_at(world.local, with_listener("one"))
+        [one] = LISTENERS["one"]
+        await gateways.arrange(with_listener("two"), ())
+        assert one.closed
+        [two] = LISTENERS["two"]
+        assert not two.closed
+        await gateways.close()
+
+    simulate(scenario)
+
+
+def test_plug_ins_of_a_sender_that_can_not_be_taken_up_yet_are_closed() -> None:
+    async def scenario(world: World) -> None:
+        queue = AsyncEventQueueAttributes(id="q", listener=listening("early")).as_sender()
+        gateways = await gateways_at(world.local, SiteState())
+        world.engine.stop()
+        with pytest.raises(UnavailableError):
+            await gateways.arrange(SiteState(senders={queue.id: queue}), ())
+        world.engine.start()
+        await gateways.arrange(SiteState(senders={queue.id: queue}), ())
+        assert [each.closed for each in LISTENERS["early"]] == [True, False]
         await gateways.close()
 
     simulate(scenario)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from heliograph.errors import UsageError
+from heliograph.locator.requests import QueueAlteration, SenderAlteration
 from heliograph.model.attributes import (
+    ALTERABLE,
     REGION_TYPES,
     GatewayReceiverAttributes,
     GatewaySenderAttributes,
@@ -15,6 +17,7 @@ from heliograph.model.attributes import (
 )
 from heliograph.model.definitions import Attributes, check_gateway_at_site, differences, exists_already, subject_of
 from heliograph.model.ids import NO_SITE_ID
+from heliograph.model.queues import QueueAttributes
 
 
 def region(**options: Any) -> RegionAttributes:
@@ -230,3 +233,10 @@ def test_what_exists_already(there: Attributes | None, here: Attributes, said: s
 
 def test_an_expiration_action_is_the_same_in_any_case() -> None:
     assert region(entry_idle_time_expiration_action="DESTROY") == region(entry_idle_time_expiration_action="destroy")
+
+
+def test_what_commands_may_alter_of_a_sender_is_alterable() -> None:
+    assert {*SenderAlteration.__struct_fields__} <= ALTERABLE
+    altered = {"max_queue_memory": "maximum_queue_memory", "pause_event_processing": "paused"}
+    assert {altered.get(field, field) for field in QueueAlteration.__struct_fields__} <= ALTERABLE
+    assert {*QueueAttributes.__struct_fields__} >= ALTERABLE

@@ -174,7 +174,8 @@ class Gateways:
     async def _arrange_senders(self, wanted: dict[str, GatewaySenderAttributes]) -> None:
         for name in list(self._senders):
             sender = self._senders[name]
-            if name not in wanted:
+            # One that was destroyed and created anew at once may be seen as another definition only.
+            if name not in wanted or not sender.attributes.becomes(wanted[name]):
                 del self._senders[name]
                 self._forget(name)
                 await sender.close()
@@ -195,7 +196,11 @@ class Gateways:
         sender = self._senders.get(wanted.id)
         if sender is None:
             sender = GatewaySender(wanted, self._host)
-            await sender.take_up()
+            try:
+                await sender.take_up()
+            except HeliographError:
+                await sender.close()  # it is made anew, and its plug-ins are loaded again
+                raise
             self._senders[wanted.id] = sender
         elif sender.attributes != wanted:
             await sender.alter(wanted)

@@ -98,8 +98,8 @@ class ShippedBuckets:
         """Of every disk store that a region's buckets are in."""
         self._assigned: dict[BucketKey, Assignment] = {}
         self._reached: dict[tuple[BucketKey, int], Seq] = {}
-        """Floors of buckets whose cursor vanished, with their regions' generation: who ships them again begins there, not
-        at the beginning. A region of the same name that is created anew begins with its log.
+        """Floors of buckets whose cursor vanished, by bucket and its region's generation: who ships them again begins
+        there, not at the beginning. A region of the same name that is created anew begins with its log.
         """
         self._opening: dict[BucketKey, asyncio.Task[None]] = {}
         self._shipped: dict[BucketKey, Shipped] = {}

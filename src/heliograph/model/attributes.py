@@ -235,6 +235,19 @@ def check_socket_buffer_size(size: int) -> None:
 
 
 OrderPolicy = Literal["key", "partition", "thread"]
+ALTERABLE = frozenset(
+    {
+        "batch_size",
+        "batch_time_interval",
+        "alert_threshold",
+        "gateway_event_filters",
+        "maximum_queue_memory",
+        "members",
+        "groups",
+        "paused",
+    }
+)
+"""What commands may change of a gateway sender, or of an async event queue as such; else it is created anew."""
 
 
 class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -276,6 +289,11 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     gateway_event_filters: tuple[str, ...] = ()
     gateway_event_substitution_filter: str = ""
     gateway_transport_filters: tuple[str, ...] = ()
+
+    def becomes(self, other: GatewaySenderAttributes) -> bool:
+        """Say whether a sender can go on as another definition of its id says; else that one is of another sender."""
+        lasting = {*self.__struct_fields__} - ALTERABLE
+        return all(getattr(self, field) == getattr(other, field, None) for field in lasting)
 
     @property
     def keeps_threads_order(self) -> bool:
