@@ -6,6 +6,11 @@ import signal
 import threading
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that does much else is slow, which is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 SEEDS = {
     "campaign_seed": ("--seeds", 16, "simulated sites"),

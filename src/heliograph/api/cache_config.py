@@ -30,6 +30,7 @@ LOCATOR_OPTIONS = (
     "engine_key_file",
     "engine_replicas",
     "member_timeout_ms",
+    "max_clock_skew",
     "tombstone_timeout",
     "tombstone_max_age",
     "disk_synchronous",
@@ -75,6 +76,7 @@ class CacheOptions(TypedDict, total=False):
     engine_key_file: str
     engine_replicas: int
     member_timeout_ms: int
+    max_clock_skew: int
     tombstone_timeout: int
     tombstone_max_age: int
     disk_synchronous: bool

@@ -25,8 +25,7 @@ from heliograph.model.batch import DESTROY, UPDATE, Columns, Part, check_part, d
 from heliograph.model.clock import SITE_BITS, ms_of_stamp, next_stamp, version_of
 from heliograph.model.keys import NO_VALUE, Key, shown_key
 
-CLOCK_SKEW_MS_MAX = 60_000
-"""`max-clock-skew`: how far ahead of this site's clock another site's stamps may be (architecture §3)."""
+CLOCK_SKEW_MS = 60_000
 
 Merge: TypeAlias = tuple[Columns, dict[Key, int]]
 """Accepted events and the versions that they leave."""
@@ -35,11 +34,15 @@ Mark: TypeAlias = tuple[int, int, int]
 
 
 class Judge:
-    """What the primaries of a region judge by. resolve: asks the resolver; None without one."""
+    """What the primaries of a region judge by. resolve: asks the resolver; None without one.
 
-    __slots__ = ("log", "region", "resolve")
+    clock_skew_ms: how far ahead of this site's clock another site's stamps may be (`max-clock-skew`, architecture §3).
+    """
 
-    def __init__(self, region: str, log: ConflictLog) -> None:
+    __slots__ = ("clock_skew_ms", "log", "region", "resolve")
+
+    def __init__(self, region: str, log: ConflictLog, clock_skew_ms: int = CLOCK_SKEW_MS) -> None:
+        self.clock_skew_ms = clock_skew_ms
         self.region = region
         self.log = log
         self.resolve: Resolve | None = None
@@ -68,10 +71,11 @@ class Judging:
         columns = decode_columns(part.columns)
         check_part(part, columns)
         ahead_ms = ms_of_stamp(columns.stamp_max()) - self._now_ms
-        if ahead_ms > CLOCK_SKEW_MS_MAX:
+        allowed_ms = self._judge.clock_skew_ms
+        if ahead_ms > allowed_ms:
             raise ClockSkewError(
                 f"events born at site {part.origin} are {ahead_ms} ms ahead of the clock of site {self._site} "
-                f"(max-clock-skew is {CLOCK_SKEW_MS_MAX} ms): set the clock of site {part.origin} right"
+                f"(max-clock-skew is {allowed_ms} ms): set the clock of site {part.origin} right"
             )
         newest = columns.newest(part.origin)
         if self._view.fence:

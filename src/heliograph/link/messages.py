@@ -243,6 +243,7 @@ class JoinView(Message, frozen=True):
     """The site's identity and its private engine; given to members only.
 
     engine_url: of every engine of the site, separated by commas, with the credentials. engine_tls: for TLS towards it.
+    max_clock_skew_ms: how far ahead the clock of another site may be.
     """
 
     dsid: int
@@ -250,6 +251,7 @@ class JoinView(Message, frozen=True):
     replicas: int
     member_timeout_ms: int
     engine_tls: EngineTls | None = None
+    max_clock_skew_ms: int = 60_000
 
     def __repr__(self) -> str:
         return f"JoinView(dsid={self.dsid}, replicas={self.replicas}, member_timeout_ms={self.member_timeout_ms})"
@@ -604,13 +606,14 @@ class SenderStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway receiver's state at one member."""
+    """A gateway receiver's state at one member. refusing: whose batches it refuses now, and why."""
 
     member: str
     port: int
     status: Literal["Running", "Not Running"]
     senders: tuple[str, ...]
     counters: dict[str, int] = {}
+    refusing: tuple[str, ...] = ()
 
 
 class Gateways(Message, frozen=True):

@@ -36,6 +36,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     engine_ca_file, engine_certificate_file, engine_key_file: PEM files for TLS.
     engine_replicas: copies of everything, 1, 3 or 5; None: 3 where the engine has so many servers, else 1.
     member_timeout_ms: a member that gives no sign of life for so long is gone.
+    max_clock_skew: ms that the clock of another site may be ahead of this one's, before what it sends is refused.
     tombstone_timeout: seconds that what a removal leaves is kept at least; None: 600.
     tombstone_max_age: seconds after which it is no longer kept for a site that is silent or behind; None: seven days.
     disk_synchronous: have the private engine sync every append to disk before it answers.
@@ -59,6 +60,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     engine_key_file: str = ""
     engine_replicas: int | None = None
     member_timeout_ms: int = 5000
+    max_clock_skew: int = 60_000
     tombstone_timeout: int | None = None
     tombstone_max_age: int | None = None
     disk_synchronous: bool = False
@@ -82,6 +84,8 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         self._check_engine()
         self.tls.check_listening("locator", "web", "engine")
         self._check_tombstones()
+        if self.max_clock_skew < 100:
+            raise UsageError(f"max-clock-skew {self.max_clock_skew}: use 100 ms or more, clocks are never quite equal")
         if self.member_timeout_ms < 1000:
             raise UsageError(f"member-timeout {self.member_timeout_ms}: use 1000 ms or more")
 

@@ -317,8 +317,9 @@ class Locator:
     def _join(self, query: messages.JoinQuery) -> messages.JoinView:
         engine = self._engine
         return messages.JoinView(
-            self.config.site, engine.url_for(query.name), engine.replicas(), self.config.member_timeout_ms, engine.tls
-        )
+            self.config.site, engine.url_for(query.name), engine.replicas(), self.config.member_timeout_ms, engine.tls,
+            self.config.max_clock_skew,
+        )  # fmt: skip
 
     def _hello(self) -> Hello:
         site = self.config.distributed_system_id

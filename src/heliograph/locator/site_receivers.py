@@ -82,6 +82,7 @@ class ReceiverAdmin:
             raise UsageError("senders-only and receivers-only exclude each other: give one of them")
         senders: list[Row] = []
         receivers: list[Row] = []
+        refusing: list[Row] = []
         silent: list[Row] = []
         for name, answer in await self._cluster.query(await self._cluster.servers(targets), GatewayQuery(), Gateways):
             if isinstance(answer, HeliographError):
@@ -103,11 +104,14 @@ class ReceiverAdmin:
                 connected = receiver.senders
                 events = str(receiver.counters.get("eventsReceived", 0))
                 receivers.append((name, str(receiver.port), str(len(connected)), ", ".join(connected), events))
+                refusing += [(name, each) for each in receiver.refusing]
         tables = []
         if senders and not receivers_only:
             tables.append(Table(SENDER_COLUMNS, sorted(senders), "GatewaySender Section"))
         if receivers and not senders_only:
             tables.append(Table(RECEIVER_COLUMNS, receivers, "GatewayReceiver Section"))
+        if refusing and not senders_only:
+            tables.append(Table(("Member", "Refuses"), refusing, "Refused Batches Section"))
         if silent:
             tables.append(Table(("Member", "Error"), silent, "Not Available Section"))
         return Result(tables=tables, info=[] if tables else ["GatewaySenders or GatewayReceivers are not available."])

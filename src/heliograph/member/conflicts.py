@@ -26,11 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 class ConflictJudges:
-    """What the primaries of every region here judge by."""
+    """What the primaries of every region here judge by. clock_skew_ms: as of `Judge`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_skew_ms: int) -> None:
         self.problem = ""
         """Why the resolver could not be loaded."""
+        self._clock_skew_ms = clock_skew_ms
         self._log = ConflictLog()
         self._judges: dict[str, Judge] = {}
         self._attributes: GatewayConflictResolverAttributes | None = None
@@ -41,7 +42,7 @@ class ConflictJudges:
         """Return what the primaries of a region judge by, from now on and whatever resolver there will be."""
         judge = self._judges.get(region)
         if judge is None:
-            judge = self._judges[region] = Judge(region, self._log)
+            judge = self._judges[region] = Judge(region, self._log, self._clock_skew_ms)
             self._set(judge)
         return judge
 

@@ -184,7 +184,7 @@ class Member:
         self._registry = await patiently(lambda: engine.open_registry(REGISTRY, replicas=join.replicas))
         self._watcher = StateWatcher(self._registry, self._dirty.set, join.member_timeout_ms / 1000)
         await patiently(self._watcher.refresh)  # before anyone can ask for a region
-        self._conflicts = ConflictJudges()
+        self._conflicts = ConflictJudges(join.max_clock_skew_ms)
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
         self._listening = Listening(self.name, self.site, self._operations.region)
         self._configuring = Configuring(

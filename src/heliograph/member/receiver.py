@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -115,6 +115,8 @@ class _Work:
     batches: int = 0
     size: int = 0
     refusal: str = ""
+    refusing: dict[str, str] = field(default_factory=dict)
+    """Region -> why its newest batch was refused."""
     order: InOrder[_Run] = field(default_factory=InOrder)
 
 
@@ -391,6 +393,10 @@ class GatewayReceiver(BaseHandler):
         if work is not None:  # else the link is gone
             work.batches -= 1
             work.size -= batch.size
+            if batch.failure is not None:
+                work.refusing[batch.body.region] = str(batch.failure)
+            elif work.refusing:
+                work.refusing.pop(batch.body.region, None)
         if self._held:
             self._read_again()
 
@@ -458,7 +464,15 @@ class GatewayReceiver(BaseHandler):
             status="Running" if self._server is not None else "Not Running",
             senders=senders,
             counters=self._counted(len(links), len(senders)),
+            refusing=tuple(self._refusing()),
         )
+
+    def _refusing(self) -> Iterator[str]:
+        """Say whose batches are refused now, and why; once for all links of a sender."""
+        told = {
+            (link.peer.name, region, why) for link, work in self._works.items() for region, why in work.refusing.items()
+        }
+        yield from (f"{region} of {sender}: {why}" for sender, region, why in sorted(told))
 
     def _counted(self, links: int, senders: int) -> dict[str, int]:
         """Return the statistics under the names of statistics.md §2 and §3.2, and one that only heliograph has."""

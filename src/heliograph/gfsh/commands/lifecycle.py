@@ -60,6 +60,7 @@ _java = click.option(
         "engine_key_file": "PEM file with the key of that certificate.",
         "engine_replicas": "Copies in the engine: 1, 3 or 5; by default 3 where it has so many servers, else 1.",
         "member_timeout_ms": "A member silent for so long (ms) is gone.",
+        "max_clock_skew": "A clock of another site that is further ahead (ms): what it sends is refused, and waits.",
         "tombstone_timeout": "Seconds that what a removal leaves is kept at least. [default: 600]",
         "tombstone_max_age": "Seconds after which it is no longer kept for a site that is away. [default: 604800]",
         "disk_synchronous": "Sync every append to disk before it is acknowledged.",
