@@ -57,9 +57,16 @@ def test_clients_in_processes_of_their_own() -> None:
     assert "heliograph" in result["versions"]
 
 
-def test_embedded_serial_persistent_and_with_a_round_trip() -> None:
+def test_embedded_serial_persistent_by_tls_and_with_a_round_trip() -> None:
     result = bench(
-        "--events=3000", "--clients=3", "--embedded", "--serial", "--persistent", "--batch-size=50", "--rtt-ms=30"
+        "--events=3000",
+        "--clients=3",
+        "--embedded",
+        "--serial",
+        "--persistent",
+        "--batch-size=50",
+        "--rtt-ms=30",
+        "--tls",
     )
     assert result["converged"] is True
     assert result["latency_ms"]["p50"] > 15

@@ -64,7 +64,7 @@ class Host:
     def __init__(self, world: World, name: str) -> None:
         self.name = name
         self.dsid = HERE
-        self.network: Network = world.network.host(name)
+        self.network: Network = world.network_of(name)
         self.clock = SimClock()
         self.rng = random.Random(world.rng.random())
         self.client: SimClient = connect_engine(world.engine)
@@ -124,8 +124,8 @@ class RemoteHost:
     def __init__(self, world: World, name: str) -> None:
         self.name = name
         self.dsid = THERE
-        self.hostname = name
-        self.network: Network = world.network.host(name)
+        self.hostname = world.hostname_of(name)
+        self.network: Network = world.network_of(name)
         self.rng = random.Random(world.rng.random())
         self.record_bytes_max = RECORD_BYTES_MAX
         self._answer_at: dict[tuple[str, int], float] = {}
@@ -200,6 +200,14 @@ class World:
             await sender.stop()
         for receiver in self.receivers:
             await receiver.stop()
+
+    def network_of(self, name: str) -> Network:
+        """The network as a host sees it."""
+        return self.network.host(name)
+
+    def hostname_of(self, name: str) -> str:
+        """What a host's receiver tells senders."""
+        return name
 
     # --- what there is
 

@@ -13,7 +13,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,6 +78,8 @@ class LocalSite:
     neighbours: tuple[Address, ...]
     say: Say
     session: Session = field(default_factory=lambda: Session(Printer()))
+    properties: Path | None = None
+    """What its processes, and the commands about it, are given as `--security-properties-file`."""
 
     @property
     def receiver_ports(self) -> tuple[int, int]:
@@ -102,17 +104,23 @@ class LocalSite:
         self.run(
             f"start locator --name=locator{self.number} --dir={self.directory / 'locator'} --bind-address={HOST}"
             f" --port={self.locator.port} --http-service-port=0 --distributed-system-id={self.number}{remote}"
+            f"{self._secured}"
         )
         for server in range(1, self.server_count + 1):
             self.start_server(server)
-        self.run(f"connect --locator={self.locator}")
+        self.run(f"connect --locator={self.locator}{self._secured}")
 
     def start_server(self, server: int) -> None:
         """Start a server by its number, from 1 on; its name ends with it."""
         self.run(
             f"start server --name=server{self.number}-{server} --dir={self.directory / f'server{server}'}"
             f" --locators={self.locator} --server-bind-address={HOST} --server-port={self.server_port + server - 1}"
+            f"{self._secured}"
         )
+
+    @property
+    def _secured(self) -> str:
+        return "" if self.properties is None else f" --security-properties-file={self.properties}"
 
     def members(self, kind: MemberKind) -> list[MemberInfo]:
         """Return the live members of a kind, by name. Raises UnavailableError when the locator does not answer."""
@@ -147,6 +155,22 @@ class LocalSites:
             )
             for site, remotes in links.items()
         }
+
+    def secure(self, components: str, hosts: Iterable[str]) -> None:
+        """Have components of all sites speak TLS (`ssl-enabled-components`), with certificates made for these hosts.
+
+        To be called before the start.
+        """
+        from heliograph.gfsh.bench.certificates import Authority
+
+        authority, hosts = Authority(self._directory), tuple(hosts)
+        for site in self:
+            stores = authority.stores(f"site{site.number}", hosts, site=site.number)
+            site.properties = self._directory / f"site{site.number}.properties"
+            site.properties.write_text(
+                f"ssl-enabled-components={components}\nssl-keystore={stores.keystore}\n"
+                f"ssl-truststore={stores.truststore}\nssl-require-site-identity=true\n"
+            )
 
     def __getitem__(self, site: int) -> LocalSite:
         return self._sites[site]

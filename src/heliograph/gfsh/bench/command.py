@@ -21,6 +21,7 @@ from heliograph.gfsh.grammar import Several, command
 from heliograph.gfsh.output import Document
 from heliograph.gfsh.session import Session
 from heliograph.model.results import Result, Table
+from heliograph.model.tls import ALL
 
 if TYPE_CHECKING:
     from heliograph.gfsh.bench.settings import WanReport
@@ -55,6 +56,7 @@ _COUNT = click.IntRange(min=1)
 )
 @click.option("--persistent", is_flag=True, help="Persistent regions and queues; today all are kept anyway.")
 @click.option("--embedded", is_flag=True, help="Clients are tasks in the sending member, not processes of their own.")
+@click.option("--tls", help="Links by TLS, certificates at both ends: of all components, or of some (gateway,locator).")
 @click.option("--dead-site", is_flag=True, help="A second gateway sender of the region, to a site that is not there.")
 @click.pass_obj
 def bench_wan(
@@ -65,14 +67,16 @@ def bench_wan(
     serial: bool,
     servers: tuple[int, ...],
     rtt_ms: tuple[float, ...],
+    tls: str | None,
     **options: Any,
 ) -> Result:
     """Measure what two sites on this machine move, from a put to the other site's log."""
     if parallel and serial:
         raise UsageError("give either --parallel or --serial")
     proxied = any(rtt_ms)
+    secured = ALL if tls == "" else tls
     settings = [
-        WanSettings(parallel=not serial, servers=number, rtt_ms=each, proxied=proxied, **options)
+        WanSettings(parallel=not serial, servers=number, rtt_ms=each, proxied=proxied, tls=secured, **options)
         for number in servers
         for each in rtt_ms
     ]

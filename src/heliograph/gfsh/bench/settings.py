@@ -24,7 +24,7 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     on its way at a time. batch_size: of the gateway sender; None leaves its default. rtt_ms: round trip between the
     sites. proxied: the proxy that makes it is there in any case. embedded: the clients are tasks in the sending
     member's own process instead of processes of their own. dead_site: the region has a second gateway sender, whose
-    site is not there.
+    site is not there. tls: components that speak TLS, as `ssl-enabled-components`; None for none.
     Raises UsageError for what could not be run.
     """
 
@@ -40,6 +40,7 @@ class WanSettings(msgspec.Struct, frozen=True, kw_only=True):
     persistent: bool = False
     embedded: bool = False
     dead_site: bool = False
+    tls: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.value_size <= VALUE_SIZE_MAX:

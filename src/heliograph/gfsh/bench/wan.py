@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import msgspec
 
@@ -28,6 +29,7 @@ from heliograph.gfsh.comparison import compare, contents
 from heliograph.gfsh.gateway_watch import GatewayWatch
 from heliograph.gfsh.local_sites import HOST, LocalSites, Say, terminable
 from heliograph.model.ids import Address
+from heliograph.model.tls import TlsProperties
 
 REGION, SENDER, DEAD = "bench", "wan", "dead"
 NEAR, FAR, NOWHERE = 1, 2, 255
@@ -50,6 +52,8 @@ def run_wan(settings: WanSettings, say: Say) -> WanReport:
     """Run the benchmark and leave nothing behind. Raises HeliographError when something does not work."""
     servers = {NEAR: settings.servers - settings.embedded, FAR: settings.servers}
     with terminable(), LocalSites({NEAR: (FAR,), FAR: (NEAR,)}, servers, say) as sites, ExitStack() as children:
+        if settings.tls is not None:
+            sites.secure(settings.tls, (HOST, *_PROXY_HOSTS))
         sites.start()
         proxied = _start_proxy(settings, sites, children)
         pids = {PROXY: proxied.pid} if proxied else {}
@@ -60,11 +64,13 @@ def run_wan(settings: WanSettings, say: Say) -> WanReport:
             _configure(settings, sites)
             workers = _start_workers(settings, sites, children)
             pids |= {f"{CLIENT}{number}": worker.pid for number, worker in enumerate(workers, start=1)}
+        secured = {site.number: site.properties for site in sites}
+        tls = sites[NEAR].session.tls
         addresses = {site.number: [member.address for member in site.members("server")] for site in sites}
         locators = {site.number: site.locator for site in sites}
         say(f"putting {settings.put_alls * settings.put_all:,} events")
         usage = Usage(pids | _site_pids(sites))
-        return asyncio.run(_measure(settings, usage, workers, addresses, locators))
+        return asyncio.run(_measure(settings, usage, workers, addresses, locators, secured, tls))
 
 
 def _start_proxy(settings: WanSettings, sites: LocalSites, children: ExitStack) -> Child | None:
@@ -128,6 +134,7 @@ def _start_workers(settings: WanSettings, sites: LocalSites, children: ExitStack
             operations=settings.put_alls // len(shares) + (number < settings.put_alls % len(shares)),
             put_all=settings.put_all,
             value_size=settings.value_size,
+            properties=None if sites[NEAR].properties is None else str(sites[NEAR].properties),
         )
         workers.append(children.enter_context(Child("heliograph.gfsh.bench.worker", config)))
     for worker in workers:
@@ -152,9 +159,11 @@ async def _measure(
     workers: Sequence[Child],
     servers: Mapping[int, Sequence[Address]],
     locators: Mapping[int, Address],
+    secured: Mapping[int, Path | None],
+    tls: TlsProperties,
 ) -> WanReport:
     events = settings.put_alls * settings.put_all
-    async with GatewayWatch(servers, but_to=NOWHERE) as watch:
+    async with GatewayWatch(servers, but_to=NOWHERE, tls=tls) as watch:
         await watch.all_connected(timeout_s=CONNECT_TIMEOUT_S)
         usage.begin()
         for worker in workers:
@@ -164,7 +173,8 @@ async def _measure(
         cpu_seconds = usage.cpu_seconds()
     reports = [msgspec.json.decode(line, type=WorkerReport) for line in lines]
     begin, end = min(report.begin for report in reports), max(report.end for report in reports)
-    async with aio.connect(str(locators[NEAR])) as near, aio.connect(str(locators[FAR])) as far:
+    both = (aio.connect(str(locators[site]), security_properties_file=secured[site]) for site in (NEAR, FAR))
+    async with next(both) as near, next(both) as far:
         latency = await _latency(near.region(REGION), far.region(REGION), settings.value_size)
         sent, received = await contents(near.region(REGION)), await contents(far.region(REGION))
     return WanReport(

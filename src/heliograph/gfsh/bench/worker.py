@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvloop
@@ -19,11 +20,17 @@ from heliograph.errors import HeliographError
 from heliograph.gfsh.bench.load import KEYS, KeySequence, run_load
 from heliograph.gfsh.processes import collect_rarely
 
+if TYPE_CHECKING:
+    from heliograph.api.cache_config import CacheOptions
+
 SAMPLES_MAX = 2_000
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """member: the name of the member to embed; empty for a thin client. clients: their numbers. keys: how many."""
+    """member: the name of the member to embed; empty for a thin client. clients: their numbers. keys: how many.
+
+    properties: a file that says how the site is reached.
+    """
 
     locator: str
     region: str
@@ -34,6 +41,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     value_size: int
     get_percent: int = 0
     keys: int = KEYS
+    properties: str | None = None
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
@@ -51,7 +59,13 @@ class WorkerReport(msgspec.Struct, frozen=True):
 async def work(config: WorkerConfig) -> None:
     """Connect, wait for the word, put and get."""
     site: AbstractAsyncContextManager[aio.Cache | aio.Client]
-    site = aio.Cache(name=config.member, locators=config.locator) if config.member else aio.connect(config.locator)
+    if config.member:
+        options: CacheOptions = {"locators": config.locator}
+        if config.properties is not None:
+            options["security_properties_file"] = config.properties
+        site = aio.Cache(config.member, **options)
+    else:
+        site = aio.connect(config.locator, security_properties_file=config.properties)
     sequence = KeySequence(config.keys)
     async with site as connected:
         _say("ready")
