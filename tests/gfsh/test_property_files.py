@@ -9,6 +9,7 @@ import pytest
 
 from heliograph.errors import UnavailableError
 from heliograph.gfsh import launch
+from tests.certificates import Authority
 from tests.gfsh.support import Program
 
 
@@ -53,3 +54,20 @@ def test_connect_takes_locators_from_a_file(program: Program, tmp_path: Path) ->
     file.write_text("locators=127.0.0.1[1]\n")
     assert "no locator answers at 127.0.0.1[1]" in program("connect", f"--properties-file={file}").err
     assert "127.0.0.1[2]" in program("connect", f"--properties-file={file}", "--locator=127.0.0.1[2]").err
+
+
+def test_connect_has_options_for_tls(program: Program, tmp_path: Path) -> None:
+    files = Authority(tmp_path).stores("operator")
+    trusted = f"--trust-store={files.truststore}"
+    for options, words in (
+        (("--use-ssl",), "ssl-truststore: name a PEM file"),
+        (("--use-ssl", "--trust-store=missing.pem"), "missing.pem does not exist"),
+        (("--use-ssl=false", trusted), "--use-ssl=false: ssl-truststore has no effect then"),
+        ((trusted, "--trust-store-password=secret"), "a PEM file of certificates has no password"),
+        ((trusted, "--key-store-type=JKS"), "files are PEM here, not JKS"),
+        ((trusted, "--ciphers=NO_SUCH"), "there is no cipher suite 'NO_SUCH'"),
+        ((trusted, f"--key-store={files.keystore}", "--protocols=TLSv1.3"), "no locator answers at 127.0.0.1[1]"),
+    ):
+        ran = program("connect", "--locator=127.0.0.1[1]", *options)
+        assert words in ran.err, (options, ran.err)
+        assert "secret" not in ran.err

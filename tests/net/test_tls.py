@@ -8,7 +8,7 @@ import functools
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import uvloop
 from heliograph.errors import HeliographError, PeerError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
+from heliograph.link.strangers import REFUSALS_LOGGED_OF_ADDRESS, STRANGERS_OF_ADDRESS_MAX
 from heliograph.model.ids import Address
 from heliograph.model.tls import TlsProperties, TlsStores
 from heliograph.net.link import BaseHandler, Link, LinkServer, call_once, connect_link, serve_links
@@ -171,6 +172,28 @@ async def test_who_says_nothing_is_cut_off(authority: Authority, caplog: pytest.
             assert await reader.read() == b""
         writer.close()
         assert "no TLS handshake within 2 s" in caplog.text
+
+
+@on_both_loops
+async def test_many_who_say_nothing_are_pushed_out_and_a_few_of_them_logged(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    async with listening(of_gateway(authority.stores("r"))) as address:
+        silent = [
+            await asyncio.open_connection(address.host, address.port) for _ in range(STRANGERS_OF_ADDRESS_MAX + 5)
+        ]
+        try:
+            link = await connect(of_gateway(authority.stores("s")), address)
+            assert link.opened
+            first, _ = silent[0]
+            async with asyncio.timeout(5):
+                with suppress(ConnectionError):
+                    assert await first.read() == b""
+            assert 1 <= caplog.text.count("too many handshakes are under way") <= REFUSALS_LOGGED_OF_ADDRESS
+        finally:
+            for _, writer in silent:
+                writer.close()
 
 
 @on_both_loops

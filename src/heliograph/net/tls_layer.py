@@ -18,14 +18,13 @@ from contextlib import suppress
 from typing import Any, cast
 
 from heliograph.errors import HeliographError, PeerError
+from heliograph.link.strangers import RefusalLog, Strangers
 from heliograph.net.tls import TlsContext
 
 HANDSHAKE_S = 2.0
 """How long a peer may take for its handshake."""
 LINGER_S = 0.5
 """How long a refused peer has to read why."""
-HANDSHAKES_MAX = 512
-"""Handshakes under way at one port; what comes beyond that is dropped, and comes again."""
 READ_BYTES = 256 * 1024
 _TLS_RECORDS = frozenset({0x15, 0x16})
 """What a peer that speaks TLS begins with: a handshake, or an alert."""
@@ -97,10 +96,11 @@ class TlsTransport(asyncio.Transport):
 
 
 class Handshakes:
-    """The handshakes under way at one port."""
+    """The handshakes under way at one port, bounded as strangers are, and what is logged of those that fail."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.under_way = Strangers[TlsLayer]()
+        self.refusals = RefusalLog()
 
 
 class TlsLayer(asyncio.Protocol):
@@ -128,14 +128,13 @@ class TlsLayer(asyncio.Protocol):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=host is None, server_hostname=host)
         self._refuse_plain = refuse_plain
         self._handshakes = handshakes or Handshakes()
-        self._counted = False
         self._below: asyncio.Transport
         self._above: asyncio.Protocol | None = None
         self._seen = False
         self._failed = False
         self._timer: asyncio.TimerHandle | None = None
         self._error: HeliographError | None = None
-        self._peer = ""
+        self._peer = self._peer_host = ""
 
     # --- from below -------------------------------------------------------------------------------------------------
 
@@ -143,13 +142,12 @@ class TlsLayer(asyncio.Protocol):
         """Begin the handshake."""
         self._below = cast("asyncio.Transport", transport)
         peername = transport.get_extra_info("peername")
-        self._peer = f"{peername[0]}[{peername[1]}]" if peername else ""
-        if self._handshakes.count >= HANDSHAKES_MAX:
-            self._failed = True
-            self._below.abort()
-            return
-        self._handshakes.count += 1
-        self._counted = True
+        if peername:
+            self._peer_host = str(peername[0])
+            self._peer = f"{peername[0]}[{peername[1]}]"
+        pushed_out = self._handshakes.under_way.add(self, self._peer_host)
+        if pushed_out is not None:
+            pushed_out.make_room()
         self._timer = self._loop.call_later(HANDSHAKE_S, self._is_late)
         if not self._answers:
             self._shake_hands()
@@ -206,6 +204,11 @@ class TlsLayer(asyncio.Protocol):
             self._tls.unwrap()
         self.flush()
 
+    def make_room(self) -> None:
+        """End a handshake that others have to do without: too many are under way."""
+        self._fail(PeerError("too many handshakes are under way"))
+        self._below.abort()
+
     def give_up(self) -> None:
         """Drop the connection: nobody waits for it any more."""
         self._failed = True
@@ -260,17 +263,22 @@ class TlsLayer(asyncio.Protocol):
 
     def _note(self, error: HeliographError) -> None:
         if self._answers:
-            component = self._context.component
-            _log.warning("tls refused component=%s peer=%s reason=%r", component, self._peer, str(error))
+            self._log_refusal(error)
             self.ready.cancel()
         elif not self.ready.done():
             self.ready.set_exception(error)
             self.ready.exception()  # marks it as seen: who waited may have given up
 
+    def _log_refusal(self, error: HeliographError) -> None:
+        unlogged = self._handshakes.refusals.note(self._peer_host, int(self._loop.time() * 1000))
+        if unlogged is None:
+            return
+        more = f" (and {unlogged} before that are not logged)" if unlogged else ""
+        component = self._context.component
+        _log.warning("tls refused component=%s peer=%s reason=%r%s", component, self._peer, str(error), more)
+
     def _stop_timer(self) -> None:
-        if self._counted:
-            self._counted = False
-            self._handshakes.count -= 1
+        self._handshakes.under_way.remove(self, self._peer_host)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
