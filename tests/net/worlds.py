@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
+import shutil
+import tempfile
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from heliograph.engine.sim.loop import VirtualLoop
 from heliograph.link import messages
+from heliograph.model.tls import TlsProperties
 from heliograph.net.link import BaseHandler, Link
 from heliograph.net.real import RealNetwork
 from heliograph.net.seam import Network
 from heliograph.net.sim import SimNetwork
+from tests.certificates import Authority
 
 LIMIT_S = 60.0
 
@@ -33,6 +40,7 @@ Scenario = Callable[[World], Coroutine[Any, Any, None]]
 _FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
     "uvloop": uvloop.new_event_loop,
+    "tls": uvloop.new_event_loop,
     "sim": VirtualLoop,
 }
 WORLDS = list(_FACTORIES)
@@ -46,10 +54,11 @@ def run_in(name: str, scenario: Scenario) -> None:
     async def checked() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unexpected.append(context))
         if name == "sim":
-            network = SimNetwork()
-            world = World(network.host("server"), network.host("client"), "server", network)
+            sim = SimNetwork()
+            world = World(sim.host("server"), sim.host("client"), "server", sim)
         else:
-            world = World(RealNetwork(), RealNetwork(), "127.0.0.1")
+            network = RealNetwork(secured()).to("gateway") if name == "tls" else RealNetwork()
+            world = World(network, network, "127.0.0.1")
         async with asyncio.timeout(LIMIT_S if name != "sim" else 3600):
             await scenario(world)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -57,6 +66,14 @@ def run_in(name: str, scenario: Scenario) -> None:
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(checked())
     assert unexpected == []
+
+
+@functools.cache
+def secured() -> TlsProperties:
+    """TLS with a certificate at both ends."""
+    directory = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, directory)
+    return TlsProperties(enabled_components=("gateway",), stores=Authority(directory).stores("both"))
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -86,6 +86,7 @@ def make_context(properties: TlsProperties, component: Component, *, listening: 
     context.check_hostname = not listening and properties.endpoint_identification_enabled
     asked = properties.asks_certificates(component) or not listening
     context.verify_mode = ssl.CERT_REQUIRED if asked else ssl.CERT_NONE
+    context.options |= ssl.OP_NO_RENEGOTIATION
     if listening:
         context.num_tickets = 0  # sessions are not resumed: every connection is checked anew
     context.require_site_identity = properties.require_site_identity and component in ("gateway", "locator", "cluster")
