@@ -25,7 +25,8 @@ HANDSHAKE_S = 2.0
 """How long a peer may take for its handshake."""
 LINGER_S = 0.5
 """How long a refused peer has to read why."""
-READ_BYTES = 256 * 1024
+READ_BYTES = 16 * 1024
+"""A record holds no more, and a larger buffer costs more than it is worth."""
 _TLS_RECORDS = frozenset({0x15, 0x16})
 """What a peer that speaks TLS begins with: a handshake, or an alert."""
 
