@@ -83,10 +83,12 @@ class Feed:
 
     def on_room(self) -> None:
         """Memory was freed."""
-        if self._starved and self._memory.roomy:
+        if not self._memory.roomy:
+            return
+        self._room.set()  # whoever waits for it, whatever the other task has made of `_starved` meanwhile
+        if self._starved:
             self._starved = False
             self._wake.set()
-            self._room.set()
 
     async def _catch_up_always(self) -> None:
         while True:
