@@ -393,6 +393,7 @@ def test_a_bucket_that_leaves_while_its_batch_fails_is_not_handed_out_any_more()
         rig.dispatcher.remove(rig.queue)
         rig.queue.close()
         calls = failing.calls
+        await _until(lambda: rig.dispatcher.error == "")
         await asyncio.sleep(0.3)
         assert failing.calls == calls
         running.cancel()

@@ -193,6 +193,7 @@ class ListenerDispatcher:
                 self._changed.clear()
                 await self._wait(None)
             if not self.lane.is_whole(batch_id):
+                self._error = ""  # of events that somebody else hands out now
                 return False
             error = await self._call(list(events))
             if not error:
