@@ -25,8 +25,12 @@ HASTY_S = 3.0
 WRITERS = 24
 
 
-def refused(writers: Sequence[Writer]) -> bool:
-    return all(any(isinstance(error, DiskStoreFullError) for error in writer.errors) for writer in writers)
+def refused(writers: Sequence[Writer], before: Sequence[int]) -> bool:
+    """Say whether a full store has refused each of them once more than `before`."""
+    return all(
+        any(isinstance(error, DiskStoreFullError) for error in writer.errors[told:])
+        for writer, told in zip(writers, before, strict=True)
+    )
 
 
 def writes_of(site: Site, store: str) -> str:
@@ -46,9 +50,11 @@ def test_a_store_full_of_what_is_queued_refuses_writes_until_the_queue_drains(si
     with writing([*writers, elsewhere]):
         progress([*writers, elsewhere], 20, within_s=PATIENCE_S)
         there.stop()
-        until(lambda: refused(writers), "every writer is refused")
+        # A sender that lags on a busy machine may have let the store fill, and drain again, already before.
+        before = [len(writer.errors) for writer in writers]
+        until(lambda: refused(writers, before), "every writer is refused")
         assert "disk store small is full" in str(writers[0].errors[-1])
-        assert writes_of(here, "small") == "refused"
+        until(lambda: writes_of(here, "small") == "refused", "the operator sees it at whichever server is asked")
         progress([elsewhere], 50, within_s=PATIENCE_S)
         for region in regions:
             assert here.entries(region), "reads go on"
