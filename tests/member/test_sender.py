@@ -994,6 +994,27 @@ def test_a_region_created_anew_in_another_store_is_shipped_from_its_beginning() 
     simulate(scenario)
 
 
+def test_what_a_killed_first_owner_may_have_sent_is_known_to_the_next_one() -> None:
+    """A command wrote where the cursor begins (alter region), and nothing was acknowledged since."""
+
+    async def scenario(world: World) -> None:
+        await world.local.registry.create(cursor_key(SENDER, "r", 0, 0), encode_entry(Cursor(0, 0)))
+        await world.receiver()
+        world.apply_s = 5.0
+        first = await world.sender("one")
+        first.activate("r", 0, 1)
+        seq = await world.append("r", 0, "a")
+        await world.until(lambda: first.status().counters["eventsDistributed"] == 1)
+        world.crash(first)
+        second = await world.sender("two")
+        second.activate("r", 0, 2)
+        await world.until(lambda: second.status().counters["eventsDistributed"] == 1)
+        assert second._buckets is not None
+        assert second._buckets._shipped["r", 0].queue.maybe_sent == seq
+
+    simulate(scenario)
+
+
 # --- what its sockets are given
 
 

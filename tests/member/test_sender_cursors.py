@@ -38,6 +38,24 @@ def test_a_newer_owner_takes_over_and_the_older_one_is_fenced() -> None:
     simulate(scenario)
 
 
+def test_the_first_owner_claims_a_cursor_and_the_next_one_knows_that_events_may_have_left() -> None:
+    """A cursor that a command wrote belongs to nobody; its first owner may be killed before it stores a floor."""
+
+    async def scenario(world: World) -> None:
+        await world.local.registry.create(KEY, encode_entry(Cursor(7, 0, 2, 3)))
+        cursors = Cursors(world.local.registry, SENDER)
+        first = await cursors.open("r", 0, 0, epoch=4, begin=Seq(0))
+        assert (first.seq, first.owned_before) == (7, False)
+        assert await world.cursor("r", 0) == Cursor(7, 4, 2, 3)
+        second = await cursors.open("r", 0, 0, epoch=5, begin=Seq(0))
+        assert (second.seq, second.owned_before) == (7, True)
+        await cursors.store(first, Seq(8))
+        await cursors.store(second, Seq(9))
+        assert await world.cursor("r", 0) == Cursor(9, 5, 2, 3)
+
+    simulate(scenario)
+
+
 def test_a_cursor_never_moves_back() -> None:
     async def scenario(world: World) -> None:
         cursors = Cursors(world.local.registry, SENDER)

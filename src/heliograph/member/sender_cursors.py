@@ -41,13 +41,23 @@ class Cursors:
     async def open(self, region: str, generation: int, bucket: int, *, epoch: int, begin: Seq) -> StoredCursor:
         """Return a bucket's cursor; one that is missing is created at `begin` before anything is shipped.
 
-        Raises FencedError when a newer owner has stored it, UnavailableError when the registry can't be reached.
+        One that nobody has owned yet becomes this owner's before anything is shipped, so that the next one knows that
+        something may have been. Raises FencedError when a newer owner has stored it, UnavailableError when the registry
+        can't be reached.
         """
         key = cursor_key(self._sender, region, generation, bucket)
         while True:
             item = await self._registry.get(key)
             if item is not None:
-                return _owned(item, epoch)
+                found = _owned(item, epoch)
+                if found.owned_before:
+                    return found
+                try:
+                    value = encode_entry(Cursor(found.seq, epoch, found.emptied, found.life))
+                    found.revision = await self._registry.update(key, value, revision=item.revision)
+                except ConflictError:
+                    continue  # somebody claimed or emptied it meanwhile
+                return found
             try:
                 revision = await self._registry.create(key, encode_entry(Cursor(begin, epoch)))
             except ConflictError:
