@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from heliograph.errors import BadEventError
 from heliograph.link.messages import CopyState, CopyStatus, Done
 from heliograph.locator.site_wan_copy import _result as copies_result
@@ -78,6 +81,17 @@ async def test_a_bucket_read_from_the_engine_is_read_again_while_it_is_copied_sl
     [copied] = [int(text.removeprefix("Entries copied: ")) for text in ended if text.startswith("Entries")]
     assert 10 <= copied <= VIEW_FRESH_S + 20
     assert await ln.sizes("r") == [0]
+
+
+@scenario(ny=1, ln=1)
+async def test_a_copy_that_has_ended_is_told_of_and_keeps_no_region_in_memory(ny: Site, ln: Site) -> None:
+    await seeded(ny, ln, parallel=True, entries=10)
+    copy = await begin(ny)
+    await copy.end()
+    region = weakref.ref(ny["a"].member._regions["r"])
+    await ny.destroy_region("r")
+    await until(lambda: gc.collect() >= 0 and region() is None)
+    assert messages(await copy.look()) == ["Entries copied: 10"]
 
 
 @scenario(ny=1, ln=1)

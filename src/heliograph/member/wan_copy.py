@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
 
 from heliograph.bucket.view import BucketView
 from heliograph.errors import HeliographError, LogCutError, RegionNotFoundError, UsageError
@@ -52,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Copy:
-    """A copy that is under way here, or has ended."""
+    """A copy that is under way here."""
 
     def __init__(self, request: WanCopy, region: HostedRegion, sender: GatewaySender) -> None:
         self.request = request
@@ -98,8 +97,8 @@ class WanCopies:
         self._regions = regions
         self._senders = senders
         self._copies: dict[str, _Copy] = {}
-        self._refused: dict[str, CopyState] = {}
-        """Runs that did not begin here."""
+        self._ended: dict[str, CopyState] = {}
+        """Runs that have ended, or did not begin here. They keep no region, which may be destroyed by now."""
         self._slots = asyncio.Semaphore(COPIES_AT_ONCE)
         self._tasks = Tasks()
 
@@ -107,20 +106,30 @@ class WanCopies:
 
     def start(self, request: WanCopy) -> CopyState:
         """Begin to copy, or say why not; a run that is known already is only told of."""
-        known = self._copies.get(request.run)
+        known = self._known(request.run)
         if known is not None:
-            return known.state()
-        if request.run in self._refused:
-            return self._refused[request.run]
+            return known
         begun = self._begin(request)
         if isinstance(begun, CopyState):
-            self._refused[request.run] = begun
-            _trim(self._refused, list(self._refused))
+            self._note_ended(request.run, begun)
             return begun
         self._copies[request.run] = begun
-        _trim(self._copies, [run for run, copy in self._copies.items() if copy.status != "running"])
         begun.task = self._tasks.spawn(self._run(begun))
+        begun.task.add_done_callback(lambda _: self._on_done(begun))
         return begun.state()
+
+    def _known(self, run: str) -> CopyState | None:
+        copy = self._copies.get(run)
+        return self._ended.get(run) if copy is None else copy.state()
+
+    def _on_done(self, copy: _Copy) -> None:
+        del self._copies[copy.request.run]
+        self._note_ended(copy.request.run, copy.state())
+
+    def _note_ended(self, run: str, state: CopyState) -> None:
+        self._ended[run] = state
+        for oldest in list(self._ended)[:-ENDED_KEPT]:
+            del self._ended[oldest]
 
     def _begin(self, request: WanCopy) -> _Copy | CopyState:
         """Return a copy that may begin, or why none may (gfsh.md §6.10, in its order)."""
@@ -143,12 +152,10 @@ class WanCopies:
 
     def look(self, query: WanCopyQuery) -> CopyState:
         """Say how a run is. Raises UsageError when it is not known here: this member was started since."""
-        if query.run in self._refused:
-            return self._refused[query.run]
-        copy = self._copies.get(query.run)
-        if copy is None:
+        known = self._known(query.run)
+        if known is None:
             raise UsageError(f"{self._host.name} knows nothing of this copy: it began anew meanwhile")
-        return copy.state()
+        return known
 
     def cancel(self, request: WanCopyCancel) -> Outcome:
         """Cancel the copy of a region by a sender, or all copies."""
@@ -256,12 +263,6 @@ class WanCopies:
                     await asyncio.sleep(0)
         if copier.count:
             yield copier.take()
-
-
-def _trim(kept: dict[str, Any], ended: Sequence[str]) -> None:
-    """Forget the oldest of those that have ended, which come first, when there are many."""
-    for run in ended[: max(0, len(ended) - ENDED_KEPT)]:
-        del kept[run]
 
 
 def _failed(error: str, copy: _Copy) -> str:
