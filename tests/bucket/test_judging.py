@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from heliograph.bucket.snapshot import open_snapshot, slices
 from heliograph.bucket.view import BucketView
 from heliograph.errors import BadEventError
 from heliograph.gateway.loops import outgoing
+from heliograph.gateway.wan_copy import BIRTH_SEQ
 from heliograph.model.batch import Part, Record, decode_columns, decode_record, encode_record
 from heliograph.model.clock import stamp_of_ms
 from heliograph.model.ids import Epoch, Seq
@@ -198,6 +200,69 @@ def test_a_repeat_is_not_put_to_the_resolver_again() -> None:
     one.restart(snapshot=False)
     two.send(one, repeat=9)
     assert one.view.values == {"k": b"1"}
+
+
+def test_a_log_that_begins_anew_hides_no_conflict_from_the_resolver() -> None:
+    """A site came back with nothing, or its region in another disk store: its sequences are low once more."""
+    asked: list[bytes] = []
+
+    def resolve(conflict: Conflict) -> Resolution:
+        asked.append(conflict.new_value)
+        return REFUSE
+
+    one, two = Site(1, resolve), Site(2)
+    for count in range(5):
+        two.put("k", b"%d" % count, NOW_MS + count)
+    exchange(one, two)
+    one.put("k", b"one", NOW_MS + 20)
+    anew = Site(2)
+    anew.put("k", b"anew", NOW_MS + 10)
+    anew.put("j", b"anew", NOW_MS + 11)
+    anew.send(one)
+    assert (asked, one.view.values) == ([b"anew"], {"k": b"one", "j": b"anew"})
+    anew.send(one, repeat=9)
+    one.restart(snapshot=True)
+    anew.send(one, repeat=9)
+    one.restart(snapshot=False)
+    anew.send(one, repeat=9)
+    assert asked == [b"anew"]
+
+
+def test_what_is_copied_from_a_site_hides_none_of_its_queue_from_the_resolver() -> None:
+    one, two = Site(1, refuse), Site(2)
+    two.log.append(Record(Epoch(1), (), "primary"))  # so does every log begin
+    one.put("k", b"1", NOW_MS)
+    two.put("k", b"2", NOW_MS + 5)
+    two.put("copied", b"2", NOW_MS + 7)
+    (part,) = two.parts_for(1, range(3, 4))
+    one.primary.submit(ApplyRequest("copy", (msgspec.structs.replace(part, birth_seq=BIRTH_SEQ),), 10))
+    one.flush()
+    assert one.view.values == {"k": b"1", "copied": b"2"}
+    two.send(one)
+    assert one.view.values == {"k": b"1", "copied": b"2"}
+
+
+def test_a_repeat_of_which_a_part_was_accepted_is_not_put_to_the_resolver_again() -> None:
+    """The newest of its events was refused: the mark of what was accepted ends before that."""
+    asked: list[object] = []
+
+    def resolve(conflict: Conflict) -> Resolution:
+        asked.append(conflict.key)
+        return REFUSE if conflict.key == "refused" else conflict.new_value
+
+    one, two = Site(1, resolve), Site(2)
+    for key in ("allowed", "refused"):
+        one.put(key, b"1", NOW_MS + 9)
+        two.primary.submit(PutRequest("put", 0, [key], [b"2"], 10))
+    two.primary.submit(PutRequest("put", 0, ["fresh", "fresh"], [b"2", b"3"], 10))
+    two.primary.submit(PutRequest("put", 0, ["refused"], [b"3"], 10))
+    two.flush()
+    two.send(one)
+    told = len(asked)
+    for snapshot in (True, False):
+        one.restart(snapshot=snapshot)
+        two.send(one, repeat=9)
+    assert (told, len(asked)) == (3, 3)
 
 
 def test_a_removal_can_be_resolved_as_well() -> None:

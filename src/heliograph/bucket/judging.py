@@ -7,8 +7,9 @@ every site comes to hold the same, whatever its resolver says. A resolution is j
 else two resolvers that disagree would answer each other for ever.
 
 Nor is the resolver asked again about an event that was judged before, or a repeat could bring back what was written
-over since: the view remembers how far the events of each site and bucket of birth were judged; at or below that mark
-the rule decides.
+over since: the view remembers how far the events of each site and bucket of birth were judged, as a sequence and a
+stamp; at or below both the rule decides. The sequence alone would not do: it begins anew where a site comes back with
+nothing, or its region in another disk store. Nor would the stamp: a copy brings newer ones ahead of the queue.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ CLOCK_SKEW_MS = 60_000
 
 Merge: TypeAlias = tuple[Columns, dict[Key, int]]
 """Accepted events and the versions that they leave."""
-Mark: TypeAlias = tuple[int, int, int]
-"""Site and bucket of birth, and up to which sequence there a resolver has judged."""
+Mark: TypeAlias = tuple[int, int, int, int]
+"""Site and bucket of birth, and up to which sequence and stamp there a resolver has judged."""
 
 
 class Judge:
@@ -51,7 +52,7 @@ class Judge:
 class Judging:
     """The parts of one record, judged in order against the view and against one another.
 
-    parts, merges: what was accepted, and what the view will take over. marks: of parts of which nothing was.
+    parts, merges: what was accepted, and what the view will take over. marks: of parts of which not all was.
     """
 
     __slots__ = ("_judge", "_now_ms", "_site", "_view", "marks", "merges", "parts", "stamp_max")
@@ -154,7 +155,9 @@ class Judging:
         """Judge with a resolver; return the positions of what is applied, and add what this site has to write."""
         judge, view = self._judge, self._view
         place = (part.origin, part.birth_bucket)
-        repeated = part.birth_seq <= view.marks.get(place, 0)
+        stamp_max = columns.stamp_max()
+        seq_judged, stamp_judged = view.marks.get(place, (0, 0))
+        repeated = part.birth_seq <= seq_judged and stamp_max <= stamp_judged
         newer, values = self._accepted_versions(), self._accepted_values()
         kept: list[int] = []
         asked = False
@@ -181,10 +184,10 @@ class Judging:
             if wins:
                 kept.append(position)
                 newer[key], values[key] = version, value
-        if asked and not kept:
-            self.marks.append((*place, part.birth_seq))
+        if asked and len(kept) < len(columns.keys):  # else the part that is applied says as much
+            self.marks.append((*place, part.birth_seq, stamp_max))
         if resolutions:
-            self.stamp_max = max(self.stamp_max, columns.stamp_max())
+            self.stamp_max = max(self.stamp_max, stamp_max)
         return kept
 
     def _next_stamp(self, columns: Columns) -> int:

@@ -248,8 +248,8 @@ class BucketPrimary:
         invariant(draft.record is not None, "a draft without a record was appended", seq)
         assert draft.record is not None  # noqa: S101  (for the type checker; the invariant above stays on)
         self.view.advance(seq, draft.record)
-        for columns, newest in draft.merges:
-            self.view.merge(columns, newest)
+        for part, (columns, newest) in zip(draft.record.parts, draft.merges, strict=True):
+            self.view.merge(part, columns, newest)
             if self.expirations is not None:
                 self.expirations.on_written(columns)
         return draft
@@ -327,7 +327,7 @@ class _Drafting:
 
     @property
     def marks(self) -> list[Mark]:
-        """How far events were judged of which nothing was accepted."""
+        """How far events were judged of which not all were accepted."""
         return self._judging.marks
 
     def run_identified(

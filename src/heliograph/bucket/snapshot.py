@@ -40,7 +40,7 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
     count: int
     life: int
     requests: Image
-    marks: list[tuple[int, int, int]] = []
+    marks: list[tuple[int, int, int, int]] = []
     fence: int = 0
 
 
@@ -69,7 +69,7 @@ def slices(view: BucketView) -> Iterator[bytes]:
     versions = list(view.versions.values())
     removed = {key: seq for key, seq in view.tombstones.items() if key not in view.values}
     requests = view.requests.image()
-    marks = [(site, bucket, seq) for (site, bucket), seq in view.marks.items()]
+    marks = [(*place, *mark) for place, mark in view.marks.items()]
     head = Head(view.seq, view.epoch, view.primary, view.stamp_max, len(keys), view.life, requests, marks, view.fence)
 
     def pieces() -> Iterator[bytes]:
@@ -101,7 +101,7 @@ def open_snapshot(data: bytes) -> BucketView:
     view = BucketView()
     view.seq, view.epoch, view.primary, view.stamp_max = Seq(head.seq), Epoch(head.epoch), head.primary, head.stamp_max
     view.life, view.fence = head.life, head.fence
-    view.marks = {(site, bucket): seq for site, bucket, seq in head.marks}
+    view.marks = {(site, bucket): (seq, stamp) for site, bucket, seq, stamp in head.marks}
     removed: list[tuple[Key, int]] = []
     try:
         view.requests = RequestMemory.restored(head.requests)

@@ -19,6 +19,7 @@ from heliograph.model.batch import (
     EXPIRED,
     INVALIDATED,
     Columns,
+    Part,
     Record,
     Removal,
     decode_columns,
@@ -62,8 +63,8 @@ class BucketView:
         self.life = 0
         self.fence = 0
         """The newest stamp of the tombstones that were collected though an older event may still come; 0 for none."""
-        self.marks: dict[tuple[int, int], int] = {}
-        """Site and bucket of birth -> how far the events born there were judged, see `bucket.judging`."""
+        self.marks: dict[tuple[int, int], tuple[int, int]] = {}
+        """Site and bucket of birth -> the greatest sequence and stamp of what was judged, see `bucket.judging`."""
         self.requests = RequestMemory()
         self.replaced: list[list[bytes]] | None = None
         """When somebody listens: the values before, one list for each removal and each part since it was last taken."""
@@ -83,8 +84,8 @@ class BucketView:
         decoded = [(part.origin, decode_columns(part.columns)) for part in record.parts]
         merges = [(columns, columns.newest(origin)) for origin, columns in decoded]
         self.advance(seq, record)
-        for columns, newest in merges:
-            self.merge(columns, newest)
+        for part, (columns, newest) in zip(record.parts, merges, strict=True):
+            self.merge(part, columns, newest)
 
     def advance(self, seq: Seq, record: Record) -> None:
         """Take `record` as the last one applied, with its removals and without its events."""
@@ -95,20 +96,20 @@ class BucketView:
             self.primary = record.primary
         for removal in record.removals:
             self._remove(removal)
-        for part in record.parts:
-            if part.birth_seq:
-                self._mark(part.origin, part.birth_bucket, part.birth_seq)
         for mark in record.marks:
             self._mark(*mark)
         if record.requests is not None:
             self.requests.apply(seq, record.requests)
 
-    def merge(self, columns: Columns, newest: Mapping[Key, int]) -> None:
-        """Apply accepted events; `newest` are the versions that they leave, see `Columns.newest`."""
+    def merge(self, part: Part, columns: Columns, newest: Mapping[Key, int]) -> None:
+        """Apply a part, which holds `columns`; `newest` are the versions that they leave, see `Columns.newest`."""
         if self.replaced is not None:
             self.replaced.append(before_each(self.values, columns))
         self.versions.update(newest)
-        self.stamp_max = max(self.stamp_max, columns.stamp_max())
+        stamp = columns.stamp_max()
+        self.stamp_max = max(self.stamp_max, stamp)
+        if part.birth_seq:
+            self._mark(part.origin, part.birth_bucket, part.birth_seq, stamp)
         if DESTROY not in columns.ops:
             self.values.update(zip(columns.keys, columns.values, strict=True))
             return
@@ -121,10 +122,10 @@ class BucketView:
                 self.values[key] = value
         self._bury(destroyed)
 
-    def _mark(self, site: int, bucket: int, seq: int) -> None:
+    def _mark(self, site: int, bucket: int, seq: int, stamp: int) -> None:
         place = (site, bucket)
-        if seq > self.marks.get(place, 0):
-            self.marks[place] = seq
+        seq_max, stamp_max = self.marks.get(place, (0, 0))
+        self.marks[place] = max(seq, seq_max), max(stamp, stamp_max)
 
     def has_tombstones(self, through: int) -> bool:
         """Say whether the log left tombstones up to and including a sequence."""

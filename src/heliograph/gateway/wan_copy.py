@@ -23,7 +23,7 @@ BATCH_BYTES_MAX = 1024 * 1024
 ENTRY_BYTES = 32
 """What an entry adds to its key and value, about."""
 BIRTH_SEQ = 1
-"""Where an entry was born is not known any more; the lowest sequence moves no mark of what was judged."""
+"""Where an entry was born is not known any more; the lowest sequence hides nothing of the queue from a resolver."""
 ANY_STAMP = 1 << 64
 """Above every stamp."""
 

@@ -136,7 +136,8 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     primary: the name of the member that became primary with this record; empty in an event record.
     removals: what the primary took away, before the parts.
     requests: which writes that carry an id were decided with this record; None when there is none.
-    marks: (site, bucket, sequence) of birth of events that a conflict resolver was asked about, and that are not here.
+    marks: (site, bucket, sequence) of birth of events that a conflict resolver was asked about, and that are not all
+        here, with the stamp of the newest one.
     """
 
     epoch: int
@@ -144,7 +145,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     primary: str = ""
     removals: tuple[Removal, ...] = ()
     requests: Requests | None = None
-    marks: tuple[tuple[int, int, int], ...] = ()
+    marks: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def count(self) -> int:
