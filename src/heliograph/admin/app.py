@@ -18,6 +18,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from heliograph import __version__
 from heliograph.admin import BASE
+from heliograph.admin.http_protocol import BODY_BYTES_MAX
 from heliograph.admin.page import SchemaPage
 from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UsageError
 from heliograph.link.messages import ReceiverAction, SenderAction
@@ -447,6 +448,7 @@ def make_app(site: SiteAdmin) -> Litestar:
             render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
         ),
         logging_config=None,
+        request_max_body_size=BODY_BYTES_MAX,
     )
 
 

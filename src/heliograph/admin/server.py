@@ -7,10 +7,12 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
 
+from heliograph.admin.http_protocol import REQUESTS_MAX, Door, HttpProtocol
 from heliograph.errors import UnavailableError
 from heliograph.model.ids import Address
 from heliograph.net.tls import TlsContext
@@ -87,7 +89,14 @@ async def serve_http(app: Any, address: Address, tls: Callable[[], TlsContext | 
     except OSError as exc:
         raise UnavailableError(f"can't serve HTTP at {address.host or 'any'}[{address.port}]: {exc.strerror}") from exc
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, ws="none", server_header=False, timeout_graceful_shutdown=GRACE_S
+        app,
+        http=cast("Any", partial(HttpProtocol, Door())),
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        limit_concurrency=REQUESTS_MAX,
+        timeout_graceful_shutdown=GRACE_S,
     )
     if tls() is not None:
         config.load()

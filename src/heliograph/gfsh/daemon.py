@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -31,6 +32,9 @@ from heliograph.model.ids import Address
 if TYPE_CHECKING:
     from heliograph.api.cache_config import CacheOptions
 
+FILES_MAX = 16_384
+"""Open files and connections: room for all links, all strangers of every port, and what the process itself opens."""
+
 OnReady = Callable[[Address, str], None]
 """Called once, with where the process is reached from this machine and its admin API's url ("" when it has none)."""
 
@@ -44,9 +48,21 @@ def main() -> None:
         os._exit(0)
     os.set_inheritable(config.ready_fd, False)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    raise_file_limit()
     reports = Reports(config.ready_fd)
     reports.send(Spawned(os.getpid()))
     sys.exit(run(config, reports))
+
+
+def raise_file_limit() -> None:
+    """Have room for the connections that a port may hold, as far as the system's hard limit goes.
+
+    Without it many silent connections would use up the usual 1,024, and the links to the engine could not be made.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Reports:
