@@ -9,8 +9,10 @@ GRAPHS ?= 1000
 RUNS ?= 50
 GRAPH_RUNS ?= 20
 FIRST_SEED ?= 0
+SECONDS ?= 20
+TARGETS ?=
 
-.PHONY: demo test soak check bench clean
+.PHONY: demo test soak fuzz check bench clean
 
 demo: .venv/ready
 	$(BIN)/helio demo
@@ -24,6 +26,11 @@ soak: .venv/ready
 	$(BIN)/pytest tests/sim/test_topologies.py -n 2 -q --most-sites=9
 	$(BIN)/pytest tests/system/test_histories.py -k right -q --runs=$(RUNS) --first-seed=$(FIRST_SEED)
 	$(BIN)/pytest tests/system/test_graphs.py -q --graph-runs=$(GRAPH_RUNS) --first-seed=$(FIRST_SEED)
+
+# Every parser, guided by the code that its input reaches: SECONDS for each of TARGETS (all of them).
+fuzz: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable '.[dev,fuzz]'
+	$(BIN)/python -m tests.parsers.fuzz --seconds=$(SECONDS) $(TARGETS)
 
 check: .venv/ready
 	$(BIN)/ruff format --check

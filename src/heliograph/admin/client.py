@@ -11,7 +11,8 @@ import httpx
 import msgspec
 
 from heliograph.admin import BASE
-from heliograph.errors import UnavailableError, UsageError
+from heliograph.errors import PeerError, UnavailableError, UsageError
+from heliograph.model.decoding import decode
 from heliograph.model.results import Result
 from heliograph.model.tls import NO_TLS, TlsProperties
 from heliograph.net.tls import TlsContexts
@@ -21,6 +22,11 @@ ANSWER_S = 90.0
 """Longer than a site takes at most for any command (`locator.cluster.APPLY_S`)."""
 
 _decode = msgspec.json.Decoder(Result).decode
+
+
+def read_result(data: bytes) -> Result:
+    """Decode an answer of the admin API. Raises PeerError when it is none."""
+    return decode(_decode, data, "result")
 
 
 class AdminClient:
@@ -65,8 +71,8 @@ class AdminClient:
         except httpx.HTTPError as exc:
             raise UnavailableError(f"the admin API at {self.url} can't be reached: {exc}") from exc
         try:
-            return _decode(response.content)
-        except msgspec.DecodeError as exc:
+            return read_result(response.content)
+        except PeerError as exc:
             raise UsageError(
                 f"what answers at {self.url} is no heliograph admin API (HTTP {response.status_code})"
             ) from exc

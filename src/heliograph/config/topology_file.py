@@ -81,7 +81,7 @@ def parse_topology(text: str) -> Topology:
     """Read the text of a topology file. Raises UsageError."""
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # an integer of thousands of digits is a plain ValueError
         raise UsageError(f"no TOML: {exc or 'nested too deeply'}") from exc
     _check_keys("", document, ("sites", RECEIVER, RESOLVER, *KINDS))
     sites = _table("sites", document.get("sites", {}))

@@ -15,6 +15,7 @@ import msgspec
 import psutil
 
 from heliograph.errors import UnavailableError, UsageError
+from heliograph.model.decoding import MALFORMED
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberKind
 
@@ -64,7 +65,7 @@ def read_state(directory: Path, kind: MemberKind) -> ProcessState | None:
         return msgspec.json.decode(path.read_bytes(), type=ProcessState)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except msgspec.DecodeError as exc:
+    except MALFORMED as exc:
         raise UsageError(f"{path} is not a state file of heliograph ({exc}): remove it or use another --dir") from exc
 
 

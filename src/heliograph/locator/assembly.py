@@ -20,6 +20,7 @@ from heliograph.link.messages import ClusterPlan, EngineNode, EngineQuery, Engin
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.forming import agreed, with_nodes
 from heliograph.locator.patience import Patience
+from heliograph.model.decoding import MALFORMED
 from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, Address
 
 ASK_S = 2.0
@@ -255,7 +256,7 @@ def read_kept(path: Path) -> Kept | None:
         return msgspec.json.decode(path.read_bytes(), type=Kept)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as exc:
+    except MALFORMED as exc:
         raise UsageError(
             f"{path} is damaged ({exc}): empty the directory, and the other locators tell it anew"
         ) from exc

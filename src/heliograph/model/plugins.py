@@ -21,6 +21,7 @@ from heliograph.errors import UsageError
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 _scan = json.JSONDecoder().raw_decode
 SEPARATOR = ","
+_STOP = re.compile(r"[{,]")
 
 
 class PluginName(NamedTuple):
@@ -44,7 +45,7 @@ def read_plugin(option: str, text: str) -> PluginName:
         return PluginName(target, {})
     try:
         parameters: Any = json.loads(brace + rest)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise UsageError(f"{option} {text!r}: what follows {target} is no JSON object: {exc}") from exc
     return PluginName(target, parameters)  # what begins with a brace is an object
 
@@ -65,20 +66,22 @@ def split_plugins(text: str) -> tuple[str, ...]:
     name = ""
     position = 0
     while position < len(text):
-        if text[position] == "{":
-            try:
-                _, end = _scan(text, position)
-            except ValueError as exc:
-                raise UsageError(f"{text!r}: what follows {name.strip()} is no JSON object: {exc}") from exc
-            name += text[position:end]
-            position = end
-            continue
-        if text[position] == SEPARATOR:
+        stop = _STOP.search(text, position)
+        end = len(text) if stop is None else stop.start()
+        name += text[position:end]
+        position = end
+        if stop is None:
+            break
+        if stop[0] == SEPARATOR:
             found.append(name)
             name = ""
-        else:
-            name += text[position]
-        position += 1
+            position += 1
+            continue
+        try:
+            _, position = _scan(text, end)
+        except (ValueError, RecursionError) as exc:
+            raise UsageError(f"{text!r}: what follows {name.strip()} is no JSON object: {exc}") from exc
+        name += text[end:position]
     return tuple(each.strip() for each in (*found, name) if each.strip())
 
 

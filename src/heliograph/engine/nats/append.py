@@ -15,6 +15,7 @@ from heliograph.engine.nats.connection import Connection
 from heliograph.engine.nats.protocol import Message
 from heliograph.engine.seam import APPEND_BYTES_MAX
 from heliograph.errors import DiskStoreFullError, FencedError, HeliographError, UnavailableError, UsageError
+from heliograph.model.decoding import MALFORMED
 from heliograph.model.ids import Seq
 
 APPEND_TIMEOUT_S = 5.0
@@ -29,6 +30,8 @@ MESSAGE_TOO_LARGE = 10054
 STORE_FAILED = 10077
 NO_ROOM = {10002, 10023, 10028, 10047}
 """The account's or the server's limits of storage are reached."""
+SEQ_DIGITS_MAX = 20
+"""Of 64 bits."""
 _LIMITS = ("maximum bytes exceeded", "maximum messages exceeded", "no space left on device")
 
 
@@ -140,13 +143,13 @@ def read_ack(message: Message) -> Seq | HeliographError:
     if payload.startswith(b'{"stream":'):
         start = payload.find(b',"seq":') + 7
         digits = payload[start:-1]
-        if start > 6 and digits.isdigit() and digits != b"0":
+        if start > 6 and len(digits) <= SEQ_DIGITS_MAX and digits.isdigit() and digits != b"0":
             return Seq(int(digits))
     if message.status:
         return UnavailableError(f"no disk store takes the append now (status {message.status})")
     try:
         ack = _decode_ack(payload)
-    except msgspec.DecodeError as exc:
+    except MALFORMED as exc:
         return UnavailableError(f"an answer of the engine can't be read: {exc}")
     if ack.error is None:
         return Seq(ack.seq) if ack.seq else UnavailableError("an answer of the engine tells no sequence")

@@ -15,6 +15,7 @@ import msgspec
 import psutil
 
 from heliograph.errors import UsageError
+from heliograph.model.decoding import MALFORMED
 
 STOP_TIMEOUT_S = 10.0
 
@@ -38,7 +39,7 @@ def read_state(path: Path) -> EngineState | None:
         return msgspec.json.decode(path.read_bytes(), type=EngineState)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as exc:
+    except MALFORMED as exc:
         raise UsageError(f"{path} is damaged ({exc}): remove it, the engine then gets a new password and port") from exc
 
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from heliograph.errors import PeerError
+from heliograph.model.decoding import MALFORMED
 
 CONTROL_BYTES_MAX = 64 * 1024
 """Longest control line that is taken; the longest one is INFO with the addresses of a large cluster."""
+PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
+"""Largest message with its headers: no server can be told to take a larger one."""
 HEADERS_VERSION = b"NATS/1.0"
 PING, PONG = b"PING\r\n", b"PONG\r\n"
 
@@ -123,11 +126,14 @@ class Parser:
                     continue
                 fields = buffer[start:end].split(b" ")
                 body = end + 2
-                stop = body + int(fields[-1])
+                length = int(fields[-1])
+                stop = body + length
+                payload = body + int(fields[-2]) if verb == b"HMSG" else body
+                if not (0 <= length <= PAYLOAD_BYTES_MAX and body <= payload <= stop):
+                    raise ValueError("a length is out of range")
                 if size < stop + 2:
                     self._needed = stop + 2 - start
                     return start
-                payload = body + int(fields[-2]) if verb == b"HMSG" else body
                 reply = fields[3] if len(fields) == (6 if verb == b"HMSG" else 5) else b""
                 frames.append(Message(fields[1], int(fields[2]), reply, buffer[body:payload], buffer[payload:stop]))
                 start = stop + 2
@@ -139,7 +145,7 @@ def parse_info(argument: bytes) -> ServerInfo:
     """Read an INFO. Raises PeerError."""
     try:
         return msgspec.json.decode(argument, type=ServerInfo)
-    except msgspec.DecodeError as exc:
+    except MALFORMED as exc:
         raise PeerError(f"malformed INFO from the engine: {exc}") from exc
 
 
