@@ -136,6 +136,21 @@ def test_tombstones_are_collected_up_to_a_sequence() -> None:
     assert (view.tombstones, view.values, set(view.versions)) == ({}, {"b": b"2"}, {"b"})
 
 
+def test_a_record_that_left_a_tombstone_of_a_newer_event_too_is_not_reached() -> None:
+    """The first of its keys may be there again, or be older."""
+    for first in ("old", "again"):
+        view = BucketView()
+        keys = [first, "newer"]
+        view.apply(Seq(3), record(Columns(bytes([CREATE] * 2), keys, [b"1"] * 2, [5, 20])))
+        view.apply(Seq(7), removing(Removal(EXPIRED, keys)))
+        if first == "again":
+            view.apply(Seq(8), record(Columns(bytes([CREATE]), keys[:1], [b"1"], 30)))
+        assert view.removed_before(9, 10) == 6
+        assert view.removed_before(9, 21) == 9
+        assert view.removed_before(5, 10) == 5
+        assert not view.has_tombstones(view.removed_before(9, 10))
+
+
 def test_what_was_written_again_is_no_tombstone_and_what_is_removed_again_a_new_one() -> None:
     view = some_entries()
     view.apply(Seq(3), removing(Removal(EXPIRED, ["a"])))

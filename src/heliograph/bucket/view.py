@@ -132,14 +132,15 @@ class BucketView:
         return next(iter(self.tombstones.values()), through + 1) <= through
 
     def removed_before(self, through: int, stamp: int) -> Seq:
-        """Return the last sequence, `through` at most, up to which all tombstones are of events older than a stamp."""
-        before = NO_SEQ
+        """Return the last sequence, `through` at most, up to which all tombstones are of events older than a stamp.
+
+        One record may have left older and newer ones: then it lies beyond.
+        """
         for key, seq in self.tombstones.items():
             if seq > through:
                 break
             if key not in self.values and self.versions[key] >> SITE_BITS >= stamp:
-                return before
-            before = Seq(seq)
+                return Seq(seq - 1)
         return Seq(through)
 
     def newest_tombstone(self, through: int) -> int:
