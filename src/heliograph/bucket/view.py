@@ -125,7 +125,10 @@ class BucketView:
     def _mark(self, site: int, bucket: int, seq: int, stamp: int) -> None:
         place = (site, bucket)
         seq_max, stamp_max = self.marks.get(place, (0, 0))
-        self.marks[place] = max(seq, seq_max), max(stamp, stamp_max)
+        if seq > seq_max and stamp > stamp_max:  # as nearly always, so at a glance
+            self.marks[place] = seq, stamp
+        else:
+            self.marks[place] = max(seq, seq_max), max(stamp, stamp_max)
 
     def has_tombstones(self, through: int) -> bool:
         """Say whether the log left tombstones up to and including a sequence."""
