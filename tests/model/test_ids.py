@@ -15,6 +15,9 @@ from heliograph.model.ids import Address, check_name, check_region_name, check_s
         ("host.example.com:65535", Address("host.example.com", 65535)),
         ("[::1]:7", Address("::1", 7)),
         ("::1[7]", Address("::1", 7)),
+        ("fd00::a:1[10334]", Address("fd00::a:1", 10334)),
+        ("[0:0:0:0:0:0:0:1]:7", Address("::1", 7)),
+        ("FE80::1%eth0[7]", Address("fe80::1%eth0", 7)),
     ],
 )
 def test_addresses(text: str, address: Address) -> None:
@@ -22,10 +25,34 @@ def test_addresses(text: str, address: Address) -> None:
     assert Address.parse(str(address)) == address
 
 
-@pytest.mark.parametrize("text", ["", "host", "host[]", "host[65536]", "host:port", "[1]", "host[1]x", ":1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "host",
+        "host[]",
+        "host[65536]",
+        "host:port",
+        "[1]",
+        "host[1]x",
+        ":1",
+        "::1",
+        "::1:7",
+        "[::1]",
+        "[::1",
+        "a:b:1",
+        "a:b[1]",
+        "[a]:1x",
+    ],
+)
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(UsageError, match="is not an address: write host"):
+    with pytest.raises(UsageError, match="is not an address: "):
         Address.parse(text)
+
+
+def test_an_address_in_a_url() -> None:
+    assert Address("::1", 7).endpoint == "[::1]:7"
+    assert Address("host", 7).endpoint == "host:7"
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,40 @@ def test_a_host_is_found_where_it_listens(run: Run, host: str) -> None:
     run(main())
 
 
+def test_every_interface_is_of_both_kinds(run: Run) -> None:
+    if not ipv6_works():
+        pytest.skip("this machine has no IPv6")
+
+    async def main() -> None:
+        accepted = new_noted()
+        server = await NETWORK.listen("::", 0, accepted)
+        for number, host in enumerate(("127.0.0.1", "::1"), 1):
+            transport, _ = await NETWORK.open(host, server.port, Raw)
+            await until(lambda number=number: len(accepted.made) == number)  # type: ignore[misc]
+            transport.close()
+        for end in accepted.made:
+            end.close()
+        server.close()
+        await asyncio.sleep(0)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("host", "other"), [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1"), ("", "::1")])
+def test_a_bind_address_is_the_only_one_that_is_listened_on(run: Run, host: str, other: str) -> None:
+    if other == "::1" and not ipv6_works():
+        pytest.skip("this machine has no IPv6")
+
+    async def main() -> None:
+        server = await NETWORK.listen(host, 0, Raw)
+        with pytest.raises(UnavailableError, match="connect to"):
+            await NETWORK.open(other, server.port, Raw)
+        server.close()
+        await asyncio.sleep(0)
+
+    run(main())
+
+
 def test_a_port_is_taken_once_and_free_again(run: Run) -> None:
     async def main() -> None:
         server = await NETWORK.listen("127.0.0.1", 0, Raw)

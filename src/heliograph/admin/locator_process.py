@@ -28,9 +28,8 @@ async def running(locator: Locator) -> AsyncIterator[Locator]:
         contexts = TlsContexts(config.tls)
         http = await serve_http(make_app(locator.site), listening, lambda: contexts.listening("web"))
         try:
-            host = config.advertised_http_host
             scheme = "https" if config.tls.enables("web") else "http"
-            locator.http_url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{http.port}"
+            locator.http_url = f"{scheme}://{Address(config.advertised_http_host, http.port).endpoint}"
             _log.info("admin API served url=%s", locator.http_url)
             yield locator
         finally:

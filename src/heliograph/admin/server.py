@@ -15,6 +15,7 @@ import uvicorn
 from heliograph.admin.http_protocol import REQUESTS_MAX, Door, HttpProtocol
 from heliograph.errors import UnavailableError
 from heliograph.model.ids import Address
+from heliograph.net.listening import listening_socket
 from heliograph.net.tls import TlsContext
 from heliograph.net.tls_layer import Handshakes, TlsLayer
 
@@ -79,13 +80,13 @@ class HttpServer:
 
 
 async def serve_http(app: Any, address: Address, tls: Callable[[], TlsContext | None] = lambda: None) -> HttpServer:
-    """Serve `app` at an address: host "" for every interface, port 0 for any free one.
+    """Serve `app` at an address: host as `net.listening` says, port 0 for any free one.
 
     tls: asked for every connection; it returns None always, or never.
     Raises UnavailableError when that can't be listened on.
     """
     try:
-        listening = socket.create_server((address.host, address.port), backlog=BACKLOG)
+        listening = listening_socket(address.host, address.port, BACKLOG)
     except OSError as exc:
         raise UnavailableError(f"can't serve HTTP at {address.host or 'any'}[{address.port}]: {exc.strerror}") from exc
     config = uvicorn.Config(

@@ -268,4 +268,6 @@ def engine_host(config: LocatorConfig) -> str:
     """
     if config.bind_address not in EVERY_INTERFACE:
         return config.bind_address
-    return LOOPBACK if config.advertised_host == LOOPBACK and not config.hostname_for_clients else EVERY_IPV4
+    if config.advertised_host == LOOPBACK and not config.hostname_for_clients:
+        return LOOPBACK
+    return config.bind_address or EVERY_IPV4

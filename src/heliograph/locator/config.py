@@ -24,7 +24,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A locator's settings (configuration.md §6.1). Raises UsageError when they break a rule.
 
     port, http_service_port: where to listen; 0 takes a free port.
-    bind_address: the interface to listen on; empty means every one.
+    bind_address: the interface to listen on; empty means every IPv4 one, `::` those of IPv6 too.
     distributed_system_id: of this site, 0 to 255; None for a site that exchanges nothing with others.
     remote_locators: locators of other sites, contacted until they answer and ever after.
     locators: the locators of the own site, this one too, the same at each. Three form an engine cluster by themselves.

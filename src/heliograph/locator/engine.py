@@ -26,6 +26,7 @@ from heliograph.locator.assembly import Assembly, engine_host, read_kept
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.growth import forget_alone, grow
 from heliograph.model.engine_tls import EngineTls
+from heliograph.model.ids import Address
 from heliograph.net.tls import TlsContexts
 
 REPLICAS = 3
@@ -209,10 +210,10 @@ def cluster_options(config: LocatorConfig, own: EngineNode, plan: ClusterPlan) -
         name=plan.id,
         server_name=own.name,
         port=own.cluster_port,
-        routes=tuple(endpoint(node.host, node.cluster_port) for node in plan.nodes),
+        routes=tuple(Address(node.host, node.cluster_port).endpoint for node in plan.nodes),
         password=plan.password,
         host=host,
-        advertised=endpoint(own.host, own.client_port),
+        advertised=Address(own.host, own.client_port).endpoint,
         closed=bool(plan.grow_from),
     )
     return EngineOptions(host, own.client_port, config.disk_synchronous, cluster)
@@ -230,9 +231,5 @@ def _locator_url(config: LocatorConfig, assembly: Assembly) -> str:
 
 def engine_url(user: str, password: str, host: str, port: int, *, tls: bool = False) -> str:
     """Return the url of an engine with the credentials for it."""
-    return f"{'tls' if tls else 'nats'}://{quote(user, safe='')}:{quote(password, safe='')}@{endpoint(host, port)}"
-
-
-def endpoint(host: str, port: int) -> str:
-    """Return `host:port`, with an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"{'tls' if tls else 'nats'}://{login}@{Address(host, port).endpoint}"

@@ -16,7 +16,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A member's own settings; what the site shares is cluster configuration. Raises UsageError.
 
     server_port: where members and clients connect; 0 takes a free port.
-    bind_address: the interface to listen on; empty means loopback and every other one.
+    bind_address: the interface to listen on; empty means every IPv4 one, loopback too, `::` those of IPv6 too.
     hostname_for_clients: the name others are told; empty means the bind address, else the loopback address.
     redundancy_zone: no two copies of a bucket are put on servers of one zone; empty means a zone of its own.
     locator_wait_time: seconds that it looks for a locator that answers, so that it may be started before one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import NewType
 
 import msgspec
@@ -25,7 +26,8 @@ NO_SEQ = Seq(0)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}\Z")
 _BRACKETS = re.compile(r"(?P<host>[^\[\]]+)\[(?P<port>\d{1,5})\]\Z")
-_COLON = re.compile(r"\[?(?P<host>[^\[\]]+?)\]?:(?P<port>\d{1,5})\Z")
+_COLON = re.compile(r"(?P<host>[^\[\]:]+):(?P<port>\d{1,5})\Z")
+_COLON_IPV6 = re.compile(r"\[(?P<host>[^\[\]]+)\]:(?P<port>\d{1,5})\Z")
 
 
 LOOPBACK = "127.0.0.1"
@@ -33,18 +35,33 @@ EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (bind addresse
 
 
 class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
-    """A host and a TCP port, written `host[port]`."""
+    """A host and a TCP port, written `host[port]`; an IPv6 address is written without brackets of its own."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read `host[port]` or `host:port`. Raises UsageError naming the text."""
-        match = _BRACKETS.match(text.strip()) or _COLON.match(text.strip())
+        """Read `host[port]` or `host:port`, `::1[port]` or `[::1]:port`. Raises UsageError naming the text."""
+        stripped = text.strip()
+        match = _BRACKETS.match(stripped) or _COLON.match(stripped) or _COLON_IPV6.match(stripped)
         if match is None or int(match["port"]) > 65535:
-            raise UsageError(f"{text!r} is not an address: write host[port] or host:port, port 0 to 65535")
-        return cls(match["host"], int(match["port"]))
+            raise UsageError(
+                f"{text!r} is not an address: write host[port] or host:port, port 0 to 65535; with an IPv6 address "
+                "::1[port] or [::1]:port"
+            )
+        host = match["host"]
+        if ":" in host:
+            try:
+                host = str(IPv6Address(host))
+            except ValueError:
+                raise UsageError(f"{text!r} is not an address: {host!r} is no IPv6 address") from None
+        return cls(host, int(match["port"]))
+
+    @property
+    def endpoint(self) -> str:
+        """The address as a part of a url: `host:port`, `[::1]:port`."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.host}[{self.port}]"

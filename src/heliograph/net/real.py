@@ -6,7 +6,6 @@ TCP_NODELAY is set by both asyncio and uvloop on every TCP transport (tests/net/
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from copy import copy
@@ -15,13 +14,13 @@ from typing import cast
 from heliograph.errors import PeerError, UnavailableError, invariant
 from heliograph.link.session import farewell
 from heliograph.model.tls import NO_TLS, Port, TlsProperties
+from heliograph.net.listening import ANY, ANY_IPV4, listening_socket, resolve
 from heliograph.net.seam import P
 from heliograph.net.tls import TlsContext, TlsContexts
 from heliograph.net.tls_layer import Handshakes, TlsLayer
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
-ANY_IPV4 = "0.0.0.0"  # noqa: S104  (what an empty bind address means)
 
 
 class RealServer:
@@ -58,14 +57,17 @@ class RealNetwork:
         return other
 
     async def listen(self, host: str, port: int, factory: Callable[[], asyncio.Protocol]) -> RealServer:
-        """Listen on one address: a name that has several is bound to its IPv4 address, so that there is one port."""
+        """Listen where `net.listening` says."""
         loop = asyncio.get_running_loop()
         if self._context(listening=True) is not None:
             factory = self._secured(factory)
         try:
-            found = await loop.getaddrinfo(host or ANY_IPV4, port, type=socket.SOCK_STREAM)
-            family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
-            server = await loop.create_server(factory, str(address[0]), port, family=family, backlog=BACKLOG)
+            if host == ANY:
+                listening = listening_socket(host, port, BACKLOG)
+                server = await loop.create_server(factory, sock=listening, backlog=BACKLOG)
+            else:
+                family, address = await loop.run_in_executor(None, resolve, host)
+                server = await loop.create_server(factory, address, port, family=family, backlog=BACKLOG)
         except OSError as exc:
             raise UnavailableError(f"can't listen on {host or ANY_IPV4}[{port}]: {_reason(exc)}") from exc
         return RealServer(server, server.sockets[0].getsockname()[1])

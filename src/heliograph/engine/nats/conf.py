@@ -10,6 +10,7 @@ from pathlib import Path
 from heliograph.engine.nats.append import HEADERS_BYTES_MAX
 from heliograph.engine.nats.server_tls import EngineServerTls
 from heliograph.engine.seam import APPEND_BYTES_MAX
+from heliograph.model.ids import Address
 
 USER = "heliograph"
 LOCATOR_USER = "locator"
@@ -54,7 +55,7 @@ def configuration(directory: Path, options: EngineOptions, port: int, password: 
     sync = ", sync_interval: always" if options.disk_synchronous else ""
     cluster = options.cluster
     text = f"""\
-listen: {json.dumps(f"{options.host}:{port}")}
+listen: {json.dumps(Address(options.host, port).endpoint)}
 max_payload: {APPEND_BYTES_MAX + HEADERS_BYTES_MAX}
 authorization {{ {_users(password, cluster)} }}
 jetstream {{ store_dir: {json.dumps(str(directory / "jetstream"))}{sync} }}
@@ -85,7 +86,7 @@ def _cluster(cluster: ClusterOptions, tls: str) -> str:
 {advertised}server_name: {json.dumps(cluster.server_name)}
 cluster {{
   name: {json.dumps(cluster.name)}
-  listen: {json.dumps(f"{cluster.host}:{cluster.port}")}
+  listen: {json.dumps(Address(cluster.host, cluster.port).endpoint)}
   authorization {{ user: {USER}, password: {json.dumps(cluster.password)} }}
   routes: [{routes}]
   {tls}

@@ -16,6 +16,7 @@ import psutil
 
 from heliograph.errors import UsageError
 from heliograph.model.decoding import MALFORMED
+from heliograph.net.listening import resolve
 
 STOP_TIMEOUT_S = 10.0
 
@@ -63,10 +64,14 @@ def free_port(host: str, wanted: int) -> int:
 def hold_port(host: str, wanted: int) -> tuple[int, Callable[[], None]]:
     """Return a port as `free_port` does, and what to call when it is taken: until then no other program is given it."""
     for port in (wanted, 0) if wanted else (0,):
-        probe = socket.socket()
+        try:
+            family, address = resolve(host)
+            probe = socket.socket(family)
+        except OSError as exc:
+            raise UsageError(f"the engine can't listen at {host}: {exc}") from exc
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((address, port))
         except OSError as exc:
             probe.close()
             if not port:

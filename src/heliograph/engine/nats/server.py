@@ -33,6 +33,7 @@ from heliograph.engine.nats.lifetime import (
 from heliograph.engine.nats.session import parse_servers
 from heliograph.engine.nats.tls import Contexts
 from heliograph.errors import UnavailableError
+from heliograph.model.ids import Address
 
 READY_TIMEOUT_S = 30.0
 READY_POLL_S = 0.02
@@ -65,7 +66,11 @@ class PrivateEngine:
     @property
     def url(self) -> str:
         """Where clients connect to, with the credentials: keep it out of logs."""
-        return f"{self._scheme}://{USER}:{self._state.password}@{self._options.host}:{self._state.port}"
+        return f"{self._scheme}://{USER}:{self._state.password}@{self._endpoint}"
+
+    @property
+    def _endpoint(self) -> str:
+        return Address(self._options.host, self._state.port).endpoint
 
     @property
     def _scheme(self) -> str:
@@ -203,7 +208,7 @@ class PrivateEngine:
             await (await connect_engine(self.url, contexts=self._contexts)).close()
         else:
             login = f"{LOCATOR_USER}:{locator_password(cluster.password)}"
-            url = f"{self._scheme}://{login}@{self._options.host}:{self._state.port}"
+            url = f"{self._scheme}://{login}@{self._endpoint}"
             contexts = self._contexts or ssl.create_default_context
             await (await open_connection(parse_servers(url, "starting"), contexts)).close()
 
