@@ -120,8 +120,9 @@ class LocatorSlot(Slot):
             name=self.name,
             port=LOCATOR_PORT,
             bind_address=self.name,
+            hostname_for_clients=site.outside,
             distributed_system_id=site.plan.dsid,
-            remote_locators=tuple(Address(locator_of(dsid), LOCATOR_PORT) for dsid in site.others),
+            remote_locators=site.remote_locators,
             member_timeout_ms=MEMBER_TIMEOUT_MS,
         )
         self.locator = Locator(config, process, self.clock, rng=process.rng, open_engine=open_engine)
@@ -162,6 +163,9 @@ class SimSite:
     def __init__(self, plan: SitePlan, others: list[int], network: SimNetwork, rng: random.Random) -> None:
         self.plan = plan
         self.others = others
+        self.remote_locators = tuple(Address(locator_of(dsid), LOCATOR_PORT) for dsid in others)
+        self.outside = ""
+        """The name by which others reach its locators, where that is not their hosts'."""
         self.network = network
         self.rng = rng
         self.engine = SimEngine(random.Random(rng.getrandbits(64)))

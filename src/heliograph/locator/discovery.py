@@ -54,6 +54,7 @@ class Discovery:
         self._receivers = receivers
         self._neighbours = neighbours
         self._peers = frozenset(peers)
+        self._told: object = None
         self._learned = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -66,7 +67,11 @@ class Discovery:
         return self._tell()
 
     def stir(self) -> None:
-        """Tell everyone at once, because the own receivers, or the site's locators, may have changed."""
+        """Tell everyone at once if the own receivers, or the site's locators, have changed."""
+        told = (self._receivers(), self._neighbours())
+        if told == self._told:
+            return
+        self._told = told
         self._learned.set()
         self._news.set()
         self._news = asyncio.Event()
