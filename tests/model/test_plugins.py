@@ -52,7 +52,7 @@ def test_what_can_not_be_a_plugin_is_refused_saying_what_to_change(name: str, me
 def test_names_are_split_at_commas_outside_of_parameters() -> None:
     assert split_plugins('a:b, c:d{"x": [1, 2], "y": "},{"},e:f') == ("a:b", 'c:d{"x": [1, 2], "y": "},{"}', "e:f")
     assert split_plugins(" ,") == ()
-    with pytest.raises(UsageError, match="what follows a:b is no JSON"):
+    with pytest.raises(UsageError, match="what follows 'a:b' is no JSON"):
         split_plugins("a:b{x}")
 
 

@@ -55,7 +55,7 @@ def test_the_sender_that_runs_a_queue_has_its_listener_and_leads_to_no_site() ->
         ({"id": "a/b"}, "'a/b' can't name an async event queue"),
         ({"listener": "nothing"}, "listener 'nothing': write module:object"),
         ({"batch_size": 0}, "batch-size 0"),
-        ({"max_queue_memory": 0}, "max-queue-memory 0: use 1 MB or more"),
+        ({"max_queue_memory": 0}, "max-queue-memory 0: use 1 to 2147483647 MB"),
         ({"dispatcher_threads": 0}, "dispatcher-threads 0"),
         ({"parallel": True, "groups": ("g",)}, "async event queue q is parallel, so every server"),
         ({"parallel": True, "order_policy": "thread"}, "async event queue q is parallel and can't be created with"),

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.ids import check_name, check_region_name, check_site_id
+from heliograph.model.ids import check_name, check_region_name, check_site_id, check_word
 from heliograph.model.plugins import is_target, read_plugin
 
 TOTAL_NUM_BUCKETS_DEFAULT = 16
@@ -21,6 +21,8 @@ TOTAL_NUM_BUCKETS_MAX = 4096
 REDUNDANT_COPIES_MAX = 3
 BATCH_TIME_INTERVAL_MAX_MS = 3_600_000
 """A batch that never fills leaves after an hour at the latest; longer is a slip of the hand."""
+COUNT_MAX = 2**31 - 1
+"""Of events, ms and MB where no other bound makes sense: GemFire's own, an int of 32 bits."""
 DEFAULT_STORE = "DEFAULT"
 QUEUE_PREFIX = "AsyncEventQueue_"
 """Begins the ids by which async event queues are known as gateway senders (`model.queues`)."""
@@ -191,10 +193,16 @@ def check_batch_time_interval(interval_ms: int) -> None:
         )
 
 
+def check_batch_size(size: int) -> None:
+    """Raise UsageError unless a batch may have so many events."""
+    if not 1 <= size <= COUNT_MAX and size != -1:
+        raise UsageError(f"batch-size {size}: use 1 to {COUNT_MAX}, or -1 for no limit")
+
+
 def check_alert_threshold(threshold_ms: int) -> None:
     """Raise UsageError unless an event's age (ms) may be warned of beyond it."""
-    if threshold_ms < 0:
-        raise UsageError(f"alert-threshold {threshold_ms}: use 1 ms or more, or 0 for no warning")
+    if not 0 <= threshold_ms <= COUNT_MAX:
+        raise UsageError(f"alert-threshold {threshold_ms}: use 1 to {COUNT_MAX} ms, or 0 for no warning")
 
 
 def check_expiration(given: msgspec.Struct) -> None:
@@ -330,8 +338,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
     def __post_init__(self) -> None:
         check_name("gateway sender", self.id)
         self.check_end()
-        if self.batch_size < 1 and self.batch_size != -1:
-            raise UsageError(f"batch-size {self.batch_size}: use 1 or more, or -1 for no limit")
+        check_batch_size(self.batch_size)
         check_batch_time_interval(self.batch_time_interval)
         check_alert_threshold(self.alert_threshold)
         if self.disk_store_name:
@@ -349,8 +356,16 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
         if self.members and self.groups:
             raise UsageError("member and group exclude each other: give one of them")
         check_socket_buffer_size(self.socket_buffer_size)
-        if self.maximum_queue_memory < 1:
-            raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 MB or more")
+        if not 0 <= self.socket_read_timeout <= COUNT_MAX:
+            raise UsageError(
+                f"socket-read-timeout {self.socket_read_timeout}: use up to {COUNT_MAX} ms, or 0 for that of every link"
+            )
+        if not 1 <= self.maximum_queue_memory <= COUNT_MAX:
+            raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 to {COUNT_MAX} MB")
+        for member in self.members:
+            check_word("member", member)
+        for group in self.groups:
+            check_word("group", group)
         if not 1 <= self.dispatcher_threads <= 64:
             raise UsageError(f"dispatcher-threads {self.dispatcher_threads}: use 1 to 64")
         check_event_filters(self.gateway_event_filters)
@@ -394,8 +409,13 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
                 raise UsageError(f"{option} {port}: use 1 to 65535")
         if self.start_port > self.end_port:
             raise UsageError(f"start-port {self.start_port} is above end-port {self.end_port}")
-        if self.maximum_time_between_pings < 1000:
-            raise UsageError(f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 ms or more")
+        if not 1000 <= self.maximum_time_between_pings <= COUNT_MAX:
+            raise UsageError(
+                f"maximum-time-between-pings {self.maximum_time_between_pings}: use 1000 to {COUNT_MAX} ms"
+            )
+        for option, host in (("bind-address", self.bind_address), ("hostname-for-senders", self.hostname_for_senders)):
+            if host:
+                check_word(option, host)
         check_transport_filters(self.gateway_transport_filters)
         check_socket_buffer_size(self.socket_buffer_size)
 

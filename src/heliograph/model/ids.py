@@ -25,9 +25,11 @@ NO_SITE_ID = SiteId(0)
 NO_SEQ = Seq(0)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}\Z")
-_BRACKETS = re.compile(r"(?P<host>[^\[\]]+)\[(?P<port>\d{1,5})\]\Z")
-_COLON = re.compile(r"(?P<host>[^\[\]:]+):(?P<port>\d{1,5})\Z")
-_COLON_IPV6 = re.compile(r"\[(?P<host>[^\[\]]+)\]:(?P<port>\d{1,5})\Z")
+_BRACKETS = re.compile(r"(?P<host>[^\s\[\],/@]+)\[(?P<port>[0-9]{1,5})\]\Z")
+_COLON = re.compile(r"(?P<host>[^\s\[\]:,/@]+):(?P<port>[0-9]{1,5})\Z")
+_COLON_IPV6 = re.compile(r"\[(?P<host>[^\s\[\],/@]+)\]:(?P<port>[0-9]{1,5})\Z")
+WORD_MAX = 255
+"""Characters of a host, a group or a member that is told by an option."""
 
 
 LOOPBACK = "127.0.0.1"
@@ -45,7 +47,7 @@ class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
         """Read `host[port]` or `host:port`, `::1[port]` or `[::1]:port`. Raises UsageError naming the text."""
         stripped = text.strip()
         match = _BRACKETS.match(stripped) or _COLON.match(stripped) or _COLON_IPV6.match(stripped)
-        if match is None or int(match["port"]) > 65535:
+        if match is None or int(match["port"]) > 65535 or not match["host"].isprintable():
             raise UsageError(
                 f"{text!r} is not an address: write host[port] or host:port, port 0 to 65535; with an IPv6 address "
                 "::1[port] or [::1]:port"
@@ -80,6 +82,14 @@ def check_name(kind: str, name: str) -> str:
             f"{name!r} can't name {article} {kind}: use letters, digits, '_' and '-' (1 to 128, not starting with '-')"
         )
     return name
+
+
+def check_word(option: str, text: str) -> str:
+    """Return the text, or raise UsageError when it is no single short word of what can be shown and told in a list."""
+    if not 1 <= len(text) <= WORD_MAX or not text.isprintable() or "," in text or " " in text:
+        shown = repr(text[:WORD_MAX])
+        raise UsageError(f"{option} {shown}: use a word of 1 to {WORD_MAX} characters, without blanks and commas")
+    return text
 
 
 def check_region_name(name: str) -> str:

@@ -80,7 +80,7 @@ def split_plugins(text: str) -> tuple[str, ...]:
         try:
             _, position = _scan(text, end)
         except (ValueError, RecursionError) as exc:
-            raise UsageError(f"{text!r}: what follows {name.strip()} is no JSON object: {exc}") from exc
+            raise UsageError(f"{text!r}: what follows {name.strip()!r} is no JSON object: {exc}") from exc
         name += text[end:position]
     return tuple(each.strip() for each in (*found, name) if each.strip())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from heliograph.errors import UsageError
-from heliograph.model.attributes import QUEUE_PREFIX, GatewaySenderAttributes, OrderPolicy
+from heliograph.model.attributes import COUNT_MAX, QUEUE_PREFIX, GatewaySenderAttributes, OrderPolicy
 from heliograph.model.ids import check_name
 from heliograph.model.plugins import read_plugin
 
@@ -91,5 +91,5 @@ class AsyncEventQueueAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
 
 def check_max_queue_memory(memory_mb: int) -> None:
     """Raise UsageError unless a queue may hold so many MB in memory."""
-    if memory_mb < 1:
-        raise UsageError(f"max-queue-memory {memory_mb}: use 1 MB or more")
+    if not 1 <= memory_mb <= COUNT_MAX:
+        raise UsageError(f"max-queue-memory {memory_mb}: use 1 to {COUNT_MAX} MB")
