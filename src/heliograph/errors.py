@@ -31,6 +31,18 @@ class PeerError(HeliographError):
     """The other end of a link broke the protocol or refused it; the link is closed."""
 
 
+class AuthenticationError(PeerError):
+    """Who opens a link, or asks over HTTP, did not prove who it is, or may not be who it says; or no more."""
+
+
+class AuthenticationExpiredError(AuthenticationError):
+    """What was proved is too old: prove it anew. Raised by security managers, too."""
+
+
+class NotAuthorizedError(HeliographError):
+    """Who asks may not do that; nothing was done, and the link stays."""
+
+
 class BadEventError(PeerError):
     """An event from another site can't be taken here, however often it is sent: its gateway sender parks it."""
 

@@ -61,6 +61,8 @@ async def gateways_at(host: Host, state: SiteState, *hosted: HostedRegion) -> Ga
         host.dsid,
         hostname=host.name,
         network=host.network,
+        introduction=host.introduction,
+        gate=None,
         clock=host.clock,
         rng=random.Random(1),
         record_bytes_max=RECORD_BYTES_MAX,

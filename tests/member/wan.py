@@ -35,6 +35,8 @@ from heliograph.model.members import ReceiverInfo
 from heliograph.model.parked import ParkedInfo
 from heliograph.model.registry import Cursor, cursor_key, decode_entry
 from heliograph.model.routing import Routing
+from heliograph.net.identity import UNKNOWN
+from heliograph.net.link import Gate
 from heliograph.net.seam import Network
 from heliograph.net.sim import SimClock, SimNetwork
 from tests.gateway.builders import HERE, THERE, keys_of, part_of, record_of
@@ -65,6 +67,7 @@ class Host:
         self.name = name
         self.dsid = HERE
         self.network: Network = world.network_of(name)
+        self.introduction = world.introduction
         self.clock = SimClock()
         self.rng = random.Random(world.rng.random())
         self.client: SimClient = connect_engine(world.engine)
@@ -126,6 +129,7 @@ class RemoteHost:
         self.dsid = THERE
         self.hostname = world.hostname_of(name)
         self.network: Network = world.network_of(name)
+        self.gate: Gate | None = None
         self.rng = random.Random(world.rng.random())
         self.record_bytes_max = RECORD_BYTES_MAX
         self._answer_at: dict[tuple[str, int], float] = {}
@@ -170,6 +174,7 @@ class World:
         self.rng = rng
         self.engine = SimEngine(rng)
         self.network = SimNetwork()
+        self.introduction = UNKNOWN
         self.regions = {"r"}
         self.generations: dict[str, int] = {}
         self.stores: dict[str, str] = {}

@@ -43,6 +43,7 @@ class Hello(msgspec.Struct, frozen=True):
     role: see `session.MAY_SEND`. name: of the member, locator, sender or client, for logs and messages.
     version, oldest: the range of versions spoken. features: the link uses those that both ends offer.
     filters: the transport filters that batches go through, of a gateway sender or receiver.
+    credentials: of the opening end, for the answering end to see who it is; `bare` in whatever outlives the greeting.
     """
 
     role: str
@@ -52,10 +53,19 @@ class Hello(msgspec.Struct, frozen=True):
     features: tuple[str, ...] = FEATURES
     oldest: int = VERSION_OLDEST
     filters: tuple[str, ...] = ()
+    credentials: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         site = "" if self.dsid == NO_SITE else f" of site {self.dsid}"
         return f"{self.role} {self.name}{site}"
+
+    @property
+    def bare(self) -> Hello:
+        """The same without the credentials."""
+        return self if self.credentials is None else msgspec.structs.replace(self, credentials=None)
 
 
 encode_hello = msgspec.msgpack.Encoder().encode

@@ -40,7 +40,10 @@ _REQUEST, _REPLY, _BATCH, _ACK = Kind.REQUEST, Kind.REPLY, Kind.BATCH, Kind.ACK
 
 
 class Greeted(msgspec.Struct, frozen=True):
-    """The peer said who it is and is compatible. An answering session now wants `accept()` or `close()`."""
+    """The peer said who it is and is compatible. An answering session now wants `greet()` or `close()`.
+
+    peer: as it said it, credentials too.
+    """
 
     peer: Hello
 
@@ -149,7 +152,12 @@ class Session:
     def greet(self) -> None:
         """Say hello: the opening end at the start, the answering end to accept the peer."""
         self._put(Kind.HELLO, 0, encode_hello(self.hello))
+        self.hello = self.hello.bare
         self._enter(MOVES[self.side, self.state][SENT, Kind.HELLO])
+
+    def withhold_credentials(self) -> None:
+        """Greet without credentials: whom they are for did not prove who it is."""
+        self.hello = self.hello.bare
 
     def request(self, message: Request) -> int:
         """Ask the peer; returns the number of the exchange.
@@ -243,7 +251,7 @@ class Session:
         if (other, peer.role) not in MAY_SEND:
             raise PeerError(f"{peer} can't be the {other.value} end of a link")
         check_compatible(self.hello, peer)
-        self.peer = peer
+        self.peer = peer.bare
         self.features = common_features(self.hello, peer)
         self._enter(MOVES[self.side, self.state][RECEIVED, Kind.HELLO])
         return Greeted(peer)

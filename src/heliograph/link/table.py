@@ -67,6 +67,7 @@ MOVES: dict[tuple[Side, State], dict[Move, State]] = {
     (Side.ANSWERER, State.JUDGING): {
         (SENT, Kind.HELLO): State.OPEN,
         (SENT, Kind.CLOSE): State.CLOSED,
+        (RECEIVED, Kind.CLOSE): State.CLOSED,
     },
     (Side.ANSWERER, State.OPEN): _BOTH_WAYS
     | {

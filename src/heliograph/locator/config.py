@@ -11,6 +11,7 @@ import msgspec
 from heliograph.errors import UsageError
 from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, NO_SITE_ID, Address, SiteId, check_name, check_site_id
 from heliograph.model.tls import NO_TLS, TlsProperties
+from heliograph.security.properties import NO_SECURITY_PROPERTIES, SecurityProperties
 
 LOCATOR_PORT = 10334
 HTTP_PORT = 7070
@@ -41,6 +42,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tombstone_max_age: seconds after which it is no longer kept for a site that is silent or behind; None: seven days.
     disk_synchronous: have the private engine sync every append to disk before it answers.
     tls: the ssl-* properties.
+    security: the security-* properties.
     """
 
     name: str
@@ -65,6 +67,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tombstone_max_age: int | None = None
     disk_synchronous: bool = False
     tls: TlsProperties = NO_TLS
+    security: SecurityProperties = NO_SECURITY_PROPERTIES
 
     def __post_init__(self) -> None:
         check_name("locator", self.name)

@@ -20,6 +20,7 @@ from heliograph.link.messages import Exchange
 from heliograph.locator.patience import Patience
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
+from heliograph.net.identity import UNKNOWN, Introduction
 from heliograph.net.link import BaseHandler, connect_link
 from heliograph.net.seam import Clock, Network
 
@@ -35,6 +36,7 @@ class Discovery:
     hello: what this locator says to another one. receivers: the own site's running receivers, None when they can't be
     told now; neighbours: the names and addresses of its other locators. peers: the addresses that they have in this
     locator's own configuration, by which they are reached also where what others are told is of no use inside the site.
+    to_peers, to_others: introduce this locator inside the site and to other sites.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Discovery:
         receivers: Callable[[], list[ReceiverInfo] | None],
         neighbours: Callable[[], list[tuple[str, Address]]],
         peers: Iterable[Address] = (),
+        to_peers: Introduction = UNKNOWN,
+        to_others: Introduction = UNKNOWN,
     ) -> None:
         self._directory = directory
         self._network = network.to("locator")
@@ -55,6 +59,8 @@ class Discovery:
         self._neighbours = neighbours
         self._peers = frozenset(peers)
         self._told: object = None
+        self._to_peers = to_peers
+        self._to_others = to_others
         self._learned = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -96,6 +102,10 @@ class Discovery:
         own = (self._peers or {address for _, address in neighbours}) if neighbours else ()
         return sorted({*self._directory.contacts(), *own} - {self._directory.own.address})
 
+    def _is_own(self, address: Address) -> bool:
+        """Say whether a locator of the own site is contacted there."""
+        return address in self._peers or any(address == own for _, own in self._neighbours())
+
     def _tell(self) -> Exchange:
         self._directory.say(self._receivers(), self._clock.now_ms(), self._neighbours())
         return self._directory.exchange()
@@ -126,7 +136,14 @@ class Discovery:
 
     async def _talk(self, address: Address, patience: Patience) -> None:
         """Exchange directories until that fails. Raises UnavailableError, PeerError or UsageError."""
-        link = await connect_link(self._network, address, self._hello(), BaseHandler(), timeout_s=CONNECT_S)
+        link = await connect_link(
+            self._network,
+            address,
+            self._hello(),
+            BaseHandler(),
+            timeout_s=CONNECT_S,
+            introduction=self._to_peers if self._is_own(address) else self._to_others,
+        )
         try:
             if link.peer.role != "locator":
                 raise PeerError(f"{link.peer} answers there, and no locator: correct remote-locators")

@@ -17,6 +17,7 @@ from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Registry
 from heliograph.errors import ConflictError, HeliographError, UsageError
 from heliograph.gateway.directory import Directory
+from heliograph.guard.security import Security
 from heliograph.link import messages
 from heliograph.link.hello import NO_SITE, Hello
 from heliograph.locator.assembly import ASK_S, Assembly
@@ -50,7 +51,8 @@ T = TypeVar("T")
 class Locator:
     """One locator; `start` and `stop` once each.
 
-    site: the admin operations. http_url: where the HTTP admin API is served, set by who serves it.
+    site: the admin operations. security: who others are. http_url: where the HTTP admin API is served, set by who
+    serves it.
     """
 
     site: SiteAdmin
@@ -91,8 +93,10 @@ class Locator:
             },
             self._condition,
         )
-        self._links = Links(self._network.to("member"), self._hello)
-        self._peer_links = Links(self._network.to("locator"), self._hello)
+        self.security = Security(config.security, self._clock)
+        to_peers = self.security.to_peers
+        self._links = Links(self._network.to("member"), self._hello, introduction=to_peers)
+        self._peer_links = Links(self._network.to("locator"), self._hello, introduction=to_peers)
         self._assembly = Assembly(config, self._ask_peer)
         self._started_at = 0.0
         self._joined_ms = 0
@@ -123,7 +127,12 @@ class Locator:
             config = self.config
             # The port first: when it is taken, another locator lives, and nothing of it must be touched.
             server = await serve_links(
-                self._network.to("locator"), config.bind_address, config.port, self._hello, self._service.accept
+                self._network.to("locator"),
+                config.bind_address,
+                config.port,
+                self._hello,
+                self._service.accept,
+                gate=self.security.gate(lambda: self._hello().dsid),
             )
             closing.push_async_callback(server.close)
             closing.push_async_callback(self._links.close, "the locator stops")
@@ -216,6 +225,8 @@ class Locator:
             lambda: self._watch.receivers,
             self._neighbours,
             config.peers,
+            self.security.to_peers,
+            self.security.to_others,
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
         cluster = Cluster(self._registry, self._links, config.site)
@@ -233,6 +244,7 @@ class Locator:
             tasks.create_task(self._give_way())
             tasks.create_task(self._discovery.run())
             tasks.create_task(self._rounds.run())
+            tasks.create_task(self.security.run())
             if self._engine.tend is not None:
                 tasks.create_task(self._tend(self._engine.tend))
 

@@ -7,6 +7,7 @@ import msgspec
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, check_name
 from heliograph.model.tls import NO_TLS, TlsProperties
+from heliograph.security.properties import NO_SECURITY_PROPERTIES, SecurityProperties
 
 LOCATOR_WAIT_S = 30
 LOCATOR_WAIT_S_MAX = 600
@@ -21,6 +22,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     redundancy_zone: no two copies of a bucket are put on servers of one zone; empty means a zone of its own.
     locator_wait_time: seconds that it looks for a locator that answers, so that it may be started before one.
     tls: the ssl-* properties.
+    security: the security-* properties.
     write_timeout_ms: how long a write may wait for the engine before it fails with UnavailableError.
     """
 
@@ -35,6 +37,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     locator_wait_time: int = LOCATOR_WAIT_S
     write_timeout_ms: int = 15_000
     tls: TlsProperties = NO_TLS
+    security: SecurityProperties = NO_SECURITY_PROPERTIES
 
     def __post_init__(self) -> None:
         check_name("member", self.name)

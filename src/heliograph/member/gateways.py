@@ -34,6 +34,8 @@ from heliograph.model.ids import Seq
 from heliograph.model.members import MemberInfo, ReceiverInfo
 from heliograph.model.queues import QueueAttributes
 from heliograph.model.routing import Routing
+from heliograph.net.identity import Introduction
+from heliograph.net.link import Gate
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import oldest_running
 from heliograph.placement.senders import leads_out
@@ -51,6 +53,8 @@ class GatewayHost:
         *,
         hostname: str,
         network: Network,
+        introduction: Introduction,
+        gate: Gate | None,
         clock: Clock,
         rng: random.Random,
         record_bytes_max: int,
@@ -67,6 +71,8 @@ class GatewayHost:
         self.dsid = dsid
         self.hostname = hostname
         self.network = network
+        self.introduction = introduction
+        self.gate = gate
         self.clock = clock
         self.rng = rng
         self.record_bytes_max = record_bytes_max

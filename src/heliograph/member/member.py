@@ -23,6 +23,7 @@ from heliograph.engine.membership import Membership
 from heliograph.engine.patience import patiently
 from heliograph.engine.seam import Engine, Registry
 from heliograph.errors import HeliographError, UnavailableError, UsageError
+from heliograph.guard.security import Security
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.member.backlog import Backlog
@@ -132,8 +133,10 @@ class Member:
         self._regions: dict[str, HostedRegion] = {}
         self._destroyed: list[HostedRegion] = []
         """Regions that were destroyed while writes were in flight, until those have ended."""
-        self._links = Links(self._network.to("member"), self._hello)
-        self._locator_links = Links(self._network.to("locator"), self._hello)
+        self._security = Security(config.security, self.clock)
+        to_peers = self._security.to_peers
+        self._links = Links(self._network.to("member"), self._hello, introduction=to_peers)
+        self._locator_links = Links(self._network.to("locator"), self._hello, introduction=to_peers)
         self._locators = SiteLocators(self._locator_links, config.locators, self._told_locators)
         self._operations = Operations(
             self.name,
@@ -206,6 +209,7 @@ class Member:
             self.config.server_port,
             self._hello,
             lambda _hello: self._service,
+            gate=self._security.gate(lambda: self.site),
         )
         exits.push_async_callback(self._server.close)
         exits.callback(self._listening.close)
@@ -232,6 +236,7 @@ class Member:
             snapshotter.run(),
             self._sweeper.run(),
             expirer.run(),
+            self._security.run(),
             Collector(self._registry, self._regions.values).run(),
         ):
             self.spawn(coroutine)
@@ -519,6 +524,8 @@ class Member:
             self.site,
             hostname=self._hostname,
             network=self._network.to("gateway"),
+            introduction=self._security.to_others,
+            gate=self._security.gate(lambda: self.site),
             clock=self.clock,
             rng=self._rng,
             record_bytes_max=self.record_bytes_max,

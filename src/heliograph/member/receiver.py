@@ -37,7 +37,7 @@ from heliograph.model.ids import EVERY_INTERFACE, Address
 from heliograph.model.members import ReceiverInfo
 from heliograph.model.routing import Routing
 from heliograph.net.connection import keep_alive_of
-from heliograph.net.link import BaseHandler, Link, LinkHandler, LinkServer, serve_links
+from heliograph.net.link import BaseHandler, Gate, Link, LinkHandler, LinkServer, serve_links
 from heliograph.net.seam import Network
 
 WORK_BYTES_MAX = 16 * 1024 * 1024
@@ -54,13 +54,15 @@ _log = logging.getLogger(__name__)
 class ReceiverHost(Protocol):
     """A member, as its gateway receiver sees it.
 
-    hostname: by which other machines reach the member. record_bytes_max: what it hands to a bucket at once.
+    hostname: by which other machines reach the member. gate: lets senders in. record_bytes_max: what it hands to a
+    bucket at once.
     """
 
     name: str
     dsid: int
     hostname: str
     network: Network
+    gate: Gate | None
     rng: random.Random
     record_bytes_max: int
 
@@ -197,6 +199,7 @@ class GatewayReceiver(BaseHandler):
             self._accept,
             keep_alive=keep_alive_of(self.attributes.maximum_time_between_pings),
             buffer_bytes=self.attributes.socket_buffer_size,
+            gate=self._host.gate,
         )
 
     async def stop(self) -> None:

@@ -42,6 +42,8 @@ class ReceiverFinder:
         self._balance = Balance(together=together, draw=host.rng.random)
         self._answer: Receivers | None = None
         self._answered_at = 0.0
+        self._names: dict[Address, str] = {}
+        """Which member was last said to have its receiver at an address."""
         self._asking = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
 
@@ -49,6 +51,7 @@ class ReceiverFinder:
         """Return the receivers, at least one. Raises UnavailableError saying what is missing."""
         answer = await self._ask()
         if answer.receivers:
+            self._names = {receiver.address: receiver.member for receiver in answer.receivers}
             return answer.receivers
         if answer.known:
             raise UnavailableError(f"site {self._dsid} has no running gateway receiver")
@@ -115,6 +118,9 @@ class ReceiverFinder:
             timeout_s=CONNECT_S,
             keep_alive=self._keep_alive,
             buffer_bytes=self._buffer_bytes,
+            introduction=self._host.introduction,
+            name=self._names.get(address, ""),
+            dsid=self._dsid,
         )
         peer = link.peer
         if peer.role == "receiver" and peer.dsid == self._dsid:

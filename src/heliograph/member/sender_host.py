@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from heliograph.engine.seam import Log, Registry
 from heliograph.link.messages import Receivers
 from heliograph.model.routing import Routing
+from heliograph.net.identity import Introduction
 from heliograph.net.seam import Clock, Network
 
 
@@ -30,11 +31,12 @@ class SerialBucket(NamedTuple):
 
 
 class SenderHost(Protocol):
-    """A member, as its gateway senders see it. `dsid` is this site's."""
+    """A member, as its gateway senders see it. `dsid` is this site's. introduction: to gateway receivers."""
 
     name: str
     dsid: int
     network: Network
+    introduction: Introduction
     rng: random.Random
     registry: Registry
 

@@ -14,14 +14,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, cast
 
 import msgspec
 
-from heliograph.errors import HeliographError, PeerError, UnavailableError, UnreachableError, UsageError
+from heliograph.errors import (
+    AuthenticationError,
+    HeliographError,
+    PeerError,
+    UnavailableError,
+    UnreachableError,
+    UsageError,
+)
 from heliograph.link import messages, session
 from heliograph.link.failures import error_of, failure_of
 from heliograph.link.hello import Hello, Side
@@ -37,6 +45,8 @@ HELLO_TIMEOUT_S = 1.0
 """A connection that was accepted must have said its whole hello by then, however it comes; who opens one says it at
 once.
 """
+JUDGE_TIMEOUT_S = 2.0
+"""How long it may take to find out who a peer is."""
 CLOSE_TIMEOUT_S = 2.0
 """How long a closed link may take to get its last bytes out."""
 LOOK_MIN_S = 0.001
@@ -69,8 +79,11 @@ class LinkOwner(Protocol):
         """A connection was made. Raises UnavailableError to turn it away."""
         ...
 
-    def judge(self, link: Link, peer: Hello) -> LinkHandler:
-        """Return the handler for a peer that said its hello. Raises PeerError or UsageError to refuse it."""
+    def judge(self, link: Link, peer: Hello) -> LinkHandler | Awaitable[LinkHandler]:
+        """Return the handler for a peer that said its hello, or an awaitable of it: until then the peer waits.
+
+        Raises PeerError or UsageError to refuse it.
+        """
         ...
 
     def welcome(self, link: Link) -> None:
@@ -119,6 +132,7 @@ class Link(asyncio.Protocol):
         self._handler: LinkHandler = BaseHandler()
         self._requests: dict[int, asyncio.Future[messages.Reply]] = {}
         self._tasks: set[asyncio.Future[messages.Reply]] = set()
+        self._judging: asyncio.Future[LinkHandler] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._flush_due = False
         self._held: deque[tuple[int, messages.Reply]] = deque()
@@ -215,6 +229,21 @@ class Link(asyncio.Protocol):
         return "" if tls is None else f"{tls.version()} {tls.cipher()[0]}"
 
     @property
+    def certificate_checked(self) -> bool | None:
+        """Say whether the peer proved by its certificate who it is; None when the connection is not encrypted."""
+        tls = self._transport.get_extra_info("ssl_object")
+        return None if tls is None else tls.context.verify_mode is ssl.CERT_REQUIRED
+
+    def withhold_credentials(self) -> None:
+        """Greet without credentials; only before the greeting."""
+        self._session.withhold_credentials()
+
+    @property
+    def credentials(self) -> dict[str, str] | None:
+        """What this end will greet with."""
+        return self._session.hello.credentials
+
+    @property
     def asked(self) -> bool:
         """Say whether the peer waits for an answer of ours."""
         return self._session.asked
@@ -258,15 +287,16 @@ class Link(asyncio.Protocol):
         peername = transport.get_extra_info("peername")
         self.peer_host = str(peername[0]) if peername else ""
         self.peer_address = f"{peername[0]}[{peername[1]}]" if peername else ""
-        if self._session.side is Side.OPENER:
-            self._session.greet()
-            self._flush()
-        else:
+        if self._session.side is Side.ANSWERER:
             self._timer = self._loop.call_later(HELLO_TIMEOUT_S, self._hello_is_late)
         try:
             self._owner.admit(self)
         except UnavailableError as exc:
             self._shut(exc)
+            return
+        if self._session.side is Side.OPENER:
+            self._session.greet()
+            self._flush()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, tell the handler what they mean, and send what came of it in one write."""
@@ -326,16 +356,44 @@ class Link(asyncio.Protocol):
 
     def _on_greeted(self, event: session.Greeted) -> None:
         check_site_identity(self._transport, self._session.hello, event.peer)
-        handler = self._owner.judge(self, event.peer)
+        judged = self._owner.judge(self, event.peer)
+        self.peer = event.peer.bare
+        if isinstance(judged, Awaitable):
+            self._stop_timer()
+            self._timer = self._loop.call_later(JUDGE_TIMEOUT_S, self._judged_late)
+            self._judging = asyncio.ensure_future(judged)
+            self._judging.add_done_callback(self._on_judged)
+        else:
+            self._open(judged)
+
+    def _on_judged(self, judging: asyncio.Future[LinkHandler]) -> None:
+        """Let the peer in, or tell it why not."""
+        self._judging = None
+        if self.closed:
+            if not self._connected:
+                self._release_if_done()
+            return
+        try:
+            self._open(judging.result())
+            self._flush()
+        except asyncio.CancelledError:
+            self._shut(UnavailableError("it was given up to find out who the peer is"))
+        except Exception as exc:
+            self._report_bug(exc)
+            self._shut(exc if isinstance(exc, HeliographError) else error_of(failure_of(exc)))
+
+    def _judged_late(self) -> None:
+        self._shut(UnavailableError(f"it took longer than {JUDGE_TIMEOUT_S:g} s to find out who {self.peer} is"))
+
+    def _open(self, handler: LinkHandler) -> None:
         self._owner.welcome(self)
         self._handler = handler
         if self._session.side is Side.ANSWERER:
             self._session.greet()
-        self.peer = event.peer
         self.features = self._session.features
         self._stop_timer()
         self._timer = self._loop.call_later(self._keep_alive.interval_s, self._on_interval)
-        if event.peer.role in ("sender", "receiver") and self.tls:
+        if self.peer.role in ("sender", "receiver") and self.tls:
             logger.info("link secured link=%r tls=%r", self, self.tls)
         self._opened.set_result(None)
 
@@ -400,7 +458,8 @@ class Link(asyncio.Protocol):
 
     def _on_peer_closed(self, event: session.PeerClosed) -> None:
         error = error_of(event.failure)
-        kind = next((kind for kind in (UnreachableError, UnavailableError) if isinstance(error, kind)), PeerError)
+        kinds = (UnreachableError, UnavailableError, AuthenticationError)
+        kind = next((kind for kind in kinds if isinstance(error, kind)), PeerError)
         opened = self._opened.done()
         told = kind(f"{self.peer_address} {'closed' if opened else 'refused'} the link: {error}")
         self._shut(told, orderly=opened and kind is not PeerError, by_peer=True)
@@ -493,6 +552,8 @@ class Link(asyncio.Protocol):
         self._held.clear()
         for task in self._tasks:
             task.cancel()
+        if self._judging is not None:
+            self._judging.cancel()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -500,6 +561,6 @@ class Link(asyncio.Protocol):
             self._timer = None
 
     def _release_if_done(self) -> None:
-        if not self._tasks and not self._gone.done():
+        if not self._tasks and self._judging is None and not self._gone.done():
             self._gone.set_result(None)
             self._owner.release(self)

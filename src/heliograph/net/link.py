@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from heliograph.errors import HeliographError, PeerError, UnavailableError
 from heliograph.link import messages
-from heliograph.link.hello import Hello, Side
+from heliograph.link.hello import NO_SITE, Hello, Side
 from heliograph.link.strangers import RefusalLog, Strangers
 from heliograph.model.ids import Address
 from heliograph.net.connection import KEEP_ALIVE, KeepAlive, Link
 from heliograph.net.handler import BaseHandler, LinkHandler
+from heliograph.net.identity import UNKNOWN, Introduction
 from heliograph.net.seam import Network, Server
 
 __all__ = [
@@ -41,11 +43,12 @@ LINKS_MAX = 4096
 class _Opening:
     """Owner of a link that this end opens: its handler was chosen beforehand."""
 
-    def __init__(self, handler: LinkHandler) -> None:
+    def __init__(self, handler: LinkHandler, introduction: Introduction) -> None:
         self._handler = handler
+        self._introduction = introduction
 
     def admit(self, link: Link) -> None:
-        pass  # wanted by whoever opens it
+        self._introduction.check(link)
 
     def judge(self, link: Link, peer: Hello) -> LinkHandler:  # noqa: ARG002
         return self._handler
@@ -69,39 +72,58 @@ async def connect_link(
     timeout_s: float,
     keep_alive: KeepAlive = KEEP_ALIVE,
     buffer_bytes: int = 0,
+    introduction: Introduction = UNKNOWN,
+    name: str = "",
+    dsid: int = NO_SITE,
 ) -> Link:
     """Open a link; returns when both ends have said and accepted their hellos.
 
-    buffer_bytes: see `Link`.
+    buffer_bytes: see `Link`. introduction: gives the credentials. name, dsid: of whom is connected to, where known.
     Raises UnavailableError when nobody answers there within `timeout_s` or the other end has no room or is stopping,
-    and PeerError when it is no heliograph or refuses us; the message says why.
+    and PeerError when it is no heliograph or refuses us (AuthenticationError: for who we are); the message says why.
     """
-    link = Link(Side.OPENER, hello, _Opening(handler), keep_alive, buffer_bytes)
+    link: Link | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            await network.open(address.host, address.port, lambda: link)
+            said = await introduction.introduce(hello, address, name, dsid)
+            link = opening = Link(Side.OPENER, said, _Opening(handler, introduction), keep_alive, buffer_bytes)
+            await network.open(address.host, address.port, lambda: opening)
             await link.wait_opened()
     except TimeoutError as exc:
         raise UnavailableError(f"{address} did not answer within {timeout_s:g} s") from exc
     finally:
-        if not link.opened:
+        if link is not None and not link.opened:
             link.close("the link was given up before it was open")
     return link
 
 
 async def call_once(
-    network: Network, address: Address, hello: Hello, message: messages.Request, *, timeout_s: float
+    network: Network,
+    address: Address,
+    hello: Hello,
+    message: messages.Request,
+    *,
+    timeout_s: float,
+    introduction: Introduction = UNKNOWN,
 ) -> messages.Reply:
     """Connect, ask one question, close. `timeout_s` bounds the connecting and the asking, each.
 
     Raises as `connect_link` and `Link.call` do.
     """
-    link = await connect_link(network, address, hello, BaseHandler(), timeout_s=timeout_s)
+    link = await connect_link(network, address, hello, BaseHandler(), timeout_s=timeout_s, introduction=introduction)
     try:
         return await link.call(message, timeout_s=timeout_s)
     finally:
         link.close()
         await link.wait_closed()
+
+
+class Gate(Protocol):
+    """Finds out who a peer is, and what it may ask."""
+
+    def judge(self, link: Link, peer: Hello, handler: LinkHandler) -> Awaitable[LinkHandler]:
+        """Return the handler to have in place of `handler`. Raises AuthenticationError to refuse the peer."""
+        ...
 
 
 class LinkServer:
@@ -114,6 +136,7 @@ class LinkServer:
         keep_alive: KeepAlive,
         links_max: int,
         buffer_bytes: int,
+        gate: Gate | None,
     ) -> None:
         self.links: dict[Link, None] = {}
         """In the order in which they were made."""
@@ -125,6 +148,7 @@ class LinkServer:
         self._keep_alive = keep_alive
         self._links_max = links_max
         self._buffer_bytes = buffer_bytes
+        self._gate = gate
         self._strangers = Strangers[Link]()
         self._refusals = RefusalLog()
         self._server: Server
@@ -171,11 +195,11 @@ class LinkServer:
         if len(self._peers) >= self._links_max:
             raise UnavailableError(f"{self._hello()} holds {self._links_max} connections already")
 
-    def judge(self, link: Link, peer: Hello) -> LinkHandler:
-        """Let the server's owner decide on a peer."""
+    def judge(self, link: Link, peer: Hello) -> LinkHandler | Awaitable[LinkHandler]:
+        """Let the server's owner, and then the gate, decide on a peer."""
         handler = self._accept(peer)
         logger.debug("link accepted peer=%s address=%s", peer, link.peer_address)
-        return handler
+        return handler if self._gate is None else self._gate.judge(link, peer, handler)
 
     def welcome(self, link: Link) -> None:
         """Count a stranger as a peer. Raises UnavailableError when there is no room any more."""
@@ -210,14 +234,16 @@ async def serve_links(
     keep_alive: KeepAlive = KEEP_ALIVE,
     links_max: int = LINKS_MAX,
     buffer_bytes: int = 0,
+    gate: Gate | None = None,
 ) -> LinkServer:
     """Answer links on a port (0: any free one).
 
     hello: what this end says, asked anew for every connection when callable. accept: returns the handler for a peer, or
     raises PeerError, UsageError or UnavailableError to refuse it with that reason. buffer_bytes: see `Link`.
+    gate: None lets everybody in, without a look at credentials.
     Raises UnavailableError when the port can't be listened on.
     """
     said = hello if callable(hello) else (lambda: hello)
-    server = LinkServer(said, accept, keep_alive, links_max, buffer_bytes)
+    server = LinkServer(said, accept, keep_alive, links_max, buffer_bytes, gate)
     await server.start(network, host, port)
     return server

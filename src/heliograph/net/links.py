@@ -13,6 +13,7 @@ from heliograph.errors import PeerError, UnavailableError, UnreachableError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Request
 from heliograph.model.ids import Address
+from heliograph.net.identity import UNKNOWN, Introduction
 from heliograph.net.link import KEEP_ALIVE, BaseHandler, KeepAlive, Link, connect_link
 from heliograph.net.seam import Network
 from heliograph.net.shared import SharedTasks
@@ -25,15 +26,21 @@ T = TypeVar("T")
 class Links:
     """Open links by address. A link that closed, say because its other end was started again, is opened anew.
 
-    hello: what this end says, asked anew for every link when callable.
+    hello: what this end says, asked anew for every link when callable. introduction: gives its credentials.
     """
 
     def __init__(
-        self, network: Network, hello: Hello | Callable[[], Hello], *, keep_alive: KeepAlive = KEEP_ALIVE
+        self,
+        network: Network,
+        hello: Hello | Callable[[], Hello],
+        *,
+        keep_alive: KeepAlive = KEEP_ALIVE,
+        introduction: Introduction = UNKNOWN,
     ) -> None:
         self._network = network
         self._hello = hello if callable(hello) else (lambda: hello)
         self._keep_alive = keep_alive
+        self._introduction = introduction
         self._links: dict[Address, Link] = {}
         self._opening = SharedTasks[Link]()
 
@@ -85,6 +92,7 @@ class Links:
                 BaseHandler(),
                 timeout_s=CONNECT_S,
                 keep_alive=self._keep_alive,
+                introduction=self._introduction,
             )
         except UnavailableError as exc:
             raise UnreachableError(f"{address} can't be reached: {exc}") from exc

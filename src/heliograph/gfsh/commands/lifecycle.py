@@ -67,7 +67,7 @@ _java = click.option(
     },
     spelled={"directory": ("dir",), "member_timeout_ms": ("member-timeout",)},
     optional=("name",),
-    without=("tls",),
+    without=("tls", "security"),
 )
 @property_files
 @_java

@@ -1,0 +1,1 @@
+"""Core: permissions, what every request and command needs, and the users of a file."""
