@@ -26,20 +26,26 @@ def connect(
     timeout_s: float = TIMEOUT_S,
     properties_file: Source | None = None,
     security_properties_file: Source | None = None,
+    user: str = "",
+    password: str = "",
 ) -> Client:
     """Return a client of a site, to be opened by `async with` (or `await client.open()` and `await client.close()`).
 
     locators: of one site: `host[port]`, or several separated by commas, or a list, or `cache.locators`.
     timeout_s: how long an operation may take, with everything that is tried again meanwhile; see also `region`.
     properties_file, security_properties_file: files of properties, or mappings (docs/commands.md): `locators`, unless
-    they are given, and how to reach the site by TLS.
-    Opening raises UnavailableError when no locator answers, PeerError or UsageError when what answers is no locator.
+    they are given, how to reach the site by TLS, and who this client is.
+    user, password: who this client is, where the site wants to know; they win over the files.
+    Opening raises UnavailableError when no locator answers, AuthenticationError when it does not know
+    this user, PeerError or UsageError when what answers is no locator.
     """
     return Client(
         locators,
         timeout_s=timeout_s,
         properties_file=properties_file,
         security_properties_file=security_properties_file,
+        user=user,
+        password=password,
     )
 
 

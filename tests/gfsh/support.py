@@ -21,7 +21,7 @@ class FakeAdmin:
     reachable: bool = True
     closed: int = 0
 
-    def client(self, url: str, _tls: object = None) -> FakeAdmin:
+    def client(self, url: str, _tls: object = None, _authorization: str = "") -> FakeAdmin:
         """Stands for the class AdminClient."""
         self.url = url
         return self

@@ -23,6 +23,7 @@ from heliograph.model.ids import Address, Seq
 from heliograph.model.members import RegionPlacement
 from heliograph.model.registry import REGISTRY, Cursor, RegionEntry, cursor_key, decode_entry, placement_key, region_key
 from heliograph.net.sim import SimClock, SimNetwork
+from heliograph.security.properties import NO_SECURITY_PROPERTIES
 from tests.sim.observed import Birth, Entry, Event
 from tests.sim.plan import REGION, Plan, SitePlan
 from tests.sim.process import Process
@@ -124,6 +125,7 @@ class LocatorSlot(Slot):
             distributed_system_id=site.plan.dsid,
             remote_locators=site.remote_locators,
             member_timeout_ms=MEMBER_TIMEOUT_MS,
+            security=site.security,
         )
         self.locator = Locator(config, process, self.clock, rng=process.rng, open_engine=open_engine)
         await self.locator.start()
@@ -149,6 +151,7 @@ class MemberSlot(Slot):
             bind_address=self.name,
             write_timeout_ms=WRITE_TIMEOUT_MS,
             redundancy_zone=self.zone,
+            security=self.site.security,
         )
         self.member = Member(config, network=process, clock=self.clock, rng=process.rng, connect=connect)
         await self.member.start()
@@ -159,6 +162,9 @@ class MemberSlot(Slot):
 
 class SimSite:
     """A site: its engine, its locator, its members."""
+
+    security = NO_SECURITY_PROPERTIES
+    """Of all processes that are started from now on."""
 
     def __init__(self, plan: SitePlan, others: list[int], network: SimNetwork, rng: random.Random) -> None:
         self.plan = plan

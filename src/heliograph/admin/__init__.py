@@ -6,6 +6,9 @@ every member refused, 503 when the same may succeed later because something can'
 now, 500 when something is broken. Unknown body fields and unknown query parameters are refused. All paths stand under
 `/api/v1`; the OpenAPI page is `/schema`.
 
+Where the locator has a security manager every request needs an `Authorization` header, `Basic` or `Bearer`: 401 without
+a right one, 403 when its user may not do that (`heliograph.security.commands`).
+
 | method | path | body | query |
 |---|---|---|---|
 | GET | /ping | | |

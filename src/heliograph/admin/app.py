@@ -18,9 +18,18 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from heliograph import __version__
 from heliograph.admin import BASE
+from heliograph.admin.guarding import CHALLENGE, AdminGuard
 from heliograph.admin.http_protocol import BODY_BYTES_MAX
 from heliograph.admin.page import SchemaPage
-from heliograph.errors import ConflictError, HeliographError, RegionNotFoundError, UsageError
+from heliograph.errors import (
+    AuthenticationError,
+    ConflictError,
+    HeliographError,
+    NotAuthorizedError,
+    RegionNotFoundError,
+    UsageError,
+)
+from heliograph.guard.gatekeeper import Gatekeeper
 from heliograph.link.messages import ReceiverAction, SenderAction
 from heliograph.locator.cluster import Targets
 from heliograph.locator.requests import (
@@ -51,6 +60,8 @@ STATUS_OF: tuple[tuple[type[HeliographError], int], ...] = (
     (RegionNotFoundError, 404),
     (UsageError, 400),
     (ConflictError, 409),
+    (AuthenticationError, 401),
+    (NotAuthorizedError, 403),
 )
 """The first class that an error belongs to gives its status; any other one that may pass by itself is `LATER`."""
 
@@ -422,8 +433,8 @@ class ConfigurationRoutes(Controller):
         return answer(await site.configuration.apply(data, prune=prune))
 
 
-def make_app(site: SiteAdmin) -> Litestar:
-    """Return the application that administers `site`."""
+def make_app(site: SiteAdmin, gatekeeper: Gatekeeper | None = None) -> Litestar:
+    """Return the application that administers `site`. gatekeeper: None lets everybody do everything."""
     routes = [
         SiteRoutes,
         RebalanceRoutes,
@@ -447,6 +458,7 @@ def make_app(site: SiteAdmin) -> Litestar:
             use_handler_docstrings=True,
             render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
         ),
+        guards=[] if gatekeeper is None else [AdminGuard(gatekeeper)],
         logging_config=None,
         request_max_body_size=BODY_BYTES_MAX,
     )
@@ -476,14 +488,14 @@ def refuse_unknown_query(connection: ASGIConnection[Any, Any, Any, Any], handler
         raise UsageError(f"query parameter {', '.join(unknown)} is not known: {allowed}")
 
 
-def _respond(result: Result, status: int) -> Answer:
-    return Response(result, status_code=status, media_type=MediaType.JSON)
+def _respond(result: Result, status: int, headers: Mapping[str, str] | None = None) -> Answer:
+    return Response(result, status_code=status, media_type=MediaType.JSON, headers=headers)
 
 
 def _on_error(_: Request[Any, Any, Any], error: HeliographError) -> Answer:
     otherwise = LATER if error.retriable else INTERNAL
     status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), otherwise)
-    return _respond(failed(str(error)), status)
+    return _respond(failed(str(error)), status, CHALLENGE if isinstance(error, AuthenticationError) else None)
 
 
 def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Answer:

@@ -32,10 +32,11 @@ def read_result(data: bytes) -> Result:
 class AdminClient:
     """Talks to the admin API at `url` (`http://host:port`, or https). Close it, or use it as a context manager.
 
-    tls: how https is done. Raises UsageError when that is no such url, or not one that goes with `tls`.
+    tls: how https is done. authorization: the header of that name, see `admin.guarding`.
+    Raises UsageError when that is no such url, or not one that goes with `tls`.
     """
 
-    def __init__(self, url: str, tls: TlsProperties = NO_TLS) -> None:
+    def __init__(self, url: str, tls: TlsProperties = NO_TLS, authorization: str = "") -> None:
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -47,6 +48,7 @@ class AdminClient:
             raise UsageError(f"the admin API at {self.url} does not speak TLS, and this end does (component web)")
         self._http = httpx.Client(
             base_url=self.url + BASE,
+            headers={"Authorization": authorization} if authorization else None,
             verify=context or True,
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             trust_env=False,

@@ -26,7 +26,9 @@ async def running(locator: Locator) -> AsyncIterator[Locator]:
         await locator.start()
         listening = Address(config.http_service_bind_address, config.http_service_port)
         contexts = TlsContexts(config.tls)
-        http = await serve_http(make_app(locator.site), listening, lambda: contexts.listening("web"))
+        http = await serve_http(
+            make_app(locator.site, locator.security.gatekeeper), listening, lambda: contexts.listening("web")
+        )
         try:
             scheme = "https" if config.tls.enables("web") else "http"
             locator.http_url = f"{scheme}://{Address(config.advertised_http_host, http.port).endpoint}"

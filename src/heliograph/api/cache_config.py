@@ -102,6 +102,7 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
     file = _read_cache_xml(given.pop("cache_xml_file", None))
     configuration = file.configuration
     given = {"directory": name, **file.server, **given, "name": name, "tls": settings.tls}
+    given["security"] = settings.security
     for option in ("properties_file", "security_properties_file"):
         given.pop(option, None)
     given["groups"] = read_names("groups", given.get("groups", ()))
@@ -121,7 +122,7 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
     member = checked(MemberConfig, "Cache", {**given, "locators": (where,)})
     of_locator["remote_locators"] = read_addresses("remote_locators", of_locator.get("remote_locators", ""))
     of_locator |= {"name": f"{name}-locator", "port": where.port, "bind_address": where.host}
-    of_locator["tls"] = settings.tls
+    of_locator |= {"tls": settings.tls, "security": settings.security}
     of_locator |= {"directory": member.directory, "hostname_for_clients": member.hostname_for_clients}
     return CacheConfig(member, checked(LocatorConfig, "Cache", of_locator), configuration)
 

@@ -18,6 +18,7 @@ from heliograph.api.locators import Locators
 from heliograph.api.operations import Ask, Operation
 from heliograph.api.routes import Routes
 from heliograph.errors import (
+    AuthenticationError,
     ForgottenError,
     HeliographError,
     NotPrimaryError,
@@ -94,6 +95,8 @@ class Call:
                 await asyncio.sleep(self._backoff.next_ms(self._rng.random()) / 1000)
             try:
                 routes = await self._locators.renew(routes)
+            except AuthenticationError:
+                raise
             except (UnavailableError, PeerError) as exc:
                 # The members may well live on without a locator: what is known of them is still worth a try.
                 _log.debug("site not seen anew region=%s error=%s", operation.region, exc)
@@ -135,6 +138,8 @@ class Call:
     async def _open_one(self, member: MemberInfo) -> Link | None:
         try:
             return await self._links.open(member.address)
+        except AuthenticationError:
+            raise
         except (UnavailableError, PeerError) as exc:
             self._note(member.name, exc)
             return None

@@ -25,12 +25,14 @@ from heliograph.errors import (
     UnavailableError,
     UsageError,
 )
+from heliograph.guard.security import Security, signed_in
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import Address
 from heliograph.model.keys import Key
 from heliograph.model.requests import Identities
+from heliograph.net.identity import UNKNOWN, Introduction
 from heliograph.net.link import KeepAlive
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork
@@ -52,12 +54,19 @@ Op = TypeVar("Op", bound=Operation)
 class ClientBackend:
     """Operations on a site's regions from outside; satisfies `api.backend.Backend`."""
 
-    def __init__(self, locators: tuple[Address, ...], timeout_s: float, network: Network, rng: random.Random) -> None:
+    def __init__(
+        self,
+        locators: tuple[Address, ...],
+        timeout_s: float,
+        network: Network,
+        rng: random.Random,
+        introduction: Introduction = UNKNOWN,
+    ) -> None:
         hello = Hello(role="client", name=f"client-{os.getpid()}")
         self._timeout_s = timeout_s
         self._rng = rng
-        self._locators = Locators(network.to("locator"), locators, hello)
-        self._links = Links(network.to("member"), hello, keep_alive=KEEP_ALIVE)
+        self._locators = Locators(network.to("locator"), locators, hello, introduction)
+        self._links = Links(network.to("member"), hello, keep_alive=KEEP_ALIVE, introduction=introduction)
         self._identities = Identities(rng.getrandbits(64), self._locators.now_ms)
 
     def within(self, timeout_s: float) -> ClientBackend:
@@ -154,6 +163,8 @@ class Client(Opened):
         timeout_s: float = TIMEOUT_S,
         properties_file: Source | None = None,
         security_properties_file: Source | None = None,
+        user: str = "",
+        password: str = "",
         network: Network | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -164,7 +175,13 @@ class Client(Opened):
             raise UsageError("connect needs the address of a locator: host[port], or several separated by commas")
         check_timeout(timeout_s)
         self.locators = addresses
-        self.backend = ClientBackend(addresses, timeout_s, network or RealNetwork(settings.tls), rng or random.Random())
+        self.backend = ClientBackend(
+            addresses,
+            timeout_s,
+            network or RealNetwork(settings.tls),
+            rng or random.Random(),
+            Security(signed_in(settings.security, user, password)).to_others,
+        )
 
     def __repr__(self) -> str:
         return f"<heliograph.aio.Client of {', '.join(map(str, self.locators))}>"

@@ -6,10 +6,11 @@ import asyncio
 import logging
 
 from heliograph.api.routes import Routes
-from heliograph.errors import HeliographError, PeerError, UnavailableError, UsageError
+from heliograph.errors import AuthenticationError, HeliographError, PeerError, UnavailableError, UsageError
 from heliograph.link.hello import Hello
 from heliograph.link.messages import SiteQuery, SiteView
 from heliograph.model.ids import Address
+from heliograph.net.identity import UNKNOWN, Introduction
 from heliograph.net.link import call_once
 from heliograph.net.seam import Network
 from heliograph.net.shared import SharedTasks
@@ -28,8 +29,15 @@ class Locators:
     The one that answered last is asked first, so one that is dead holds up no more than the first question.
     """
 
-    def __init__(self, network: Network, addresses: tuple[Address, ...], hello: Hello) -> None:
+    def __init__(
+        self,
+        network: Network,
+        addresses: tuple[Address, ...],
+        hello: Hello,
+        introduction: Introduction = UNKNOWN,
+    ) -> None:
         self._network = network
+        self._introduction = introduction
         self._addresses = list(addresses)
         self._hello = hello
         self._routes: Routes | None = None
@@ -67,7 +75,14 @@ class Locators:
         failures: list[tuple[Address, HeliographError]] = []
         for address in tuple(self._addresses):
             try:
-                view = await call_once(self._network, address, self._hello, SiteQuery(), timeout_s=LOCATOR_TIMEOUT_S)
+                view = await call_once(
+                    self._network,
+                    address,
+                    self._hello,
+                    SiteQuery(),
+                    timeout_s=LOCATOR_TIMEOUT_S,
+                    introduction=self._introduction,
+                )
             except HeliographError as exc:
                 _log.debug("locator failed address=%s error=%s", address, exc)
                 failures.append((address, exc))
@@ -87,6 +102,9 @@ class Locators:
 def verdict(failures: list[tuple[Address, HeliographError]]) -> HeliographError:
     """Say what to do when no locator answered; a mistake in the address, unless another one may come up later."""
     where = ", ".join(str(address) for address, _ in failures)
+    refused = next(((at, error) for at, error in failures if isinstance(error, AuthenticationError)), None)
+    if refused is not None:
+        return AuthenticationError(f"{refused[0]}: {refused[1]}")
     why = "; ".join(f"{address}: {error}" for address, error in failures)
     if any(error.retriable for _, error in failures):
         return UnavailableError(

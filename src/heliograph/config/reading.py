@@ -16,23 +16,30 @@ from heliograph.config.known import FILES, KNOWN, Process, check_field, refusal
 from heliograph.config.properties import Property, read_file
 from heliograph.errors import UsageError
 from heliograph.model.tls import NO_TLS, TlsProperties
+from heliograph.security.properties import FILES as SECURITY_FILES
+from heliograph.security.properties import NO_SECURITY_PROPERTIES, SecurityProperties, read_security
+from heliograph.security.properties import PREFIX as SECURITY_PREFIX
 
 Source: TypeAlias = str | Path | Mapping[str, object]
 """A .properties file, or its content as a mapping of names as they are in such a file."""
 
-SECURITY_PREFIX = "security-"
 HIDDEN = "********"
 
 
 class Settings(NamedTuple):
-    """What properties give. options: fields of the process's options. tls: the `ssl-*` properties.
+    """What properties give. options: fields of the process's options. tls: the `ssl-*` properties, security: the
+    `security-*` ones.
 
-    passed_on: the `ssl-*` properties themselves, with absolute paths, to hand on as a mapping: it may hold passwords.
+    passed_on: these two as they were written, with absolute paths, to hand on as a mapping: it may hold passwords.
     """
 
     options: dict[str, Any]
     tls: TlsProperties = NO_TLS
     passed_on: Mapping[str, str] = {}
+    security: SecurityProperties = NO_SECURITY_PROPERTIES
+
+    def __repr__(self) -> str:
+        return f"<settings {self.options!r}, {self.tls!r}, {self.security!r}>"
 
 
 def read_settings(process: Process, *sources: Source | None) -> Settings:
@@ -63,10 +70,16 @@ def read_settings(process: Process, *sources: Source | None) -> Settings:
         if value is not None:
             options[meaning.field] = value
     about_tls = {name: each.value for name, each in given.items() if name.startswith(tls.PREFIX)}
+    about_security = {name: each.value for name, each in given.items() if name.startswith(SECURITY_PREFIX)}
     try:
-        return Settings(options, tls.read_tls(about_tls), about_tls)
+        read = tls.read_tls(about_tls)
     except UsageError as exc:
-        raise UsageError(f"{_place(given.values(), str(exc))}{exc}") from exc
+        raise UsageError(f"{_place(given.values(), str(exc), tls.PREFIX)}{exc}") from exc
+    try:
+        security = read_security(about_security, client=process == "client")
+    except UsageError as exc:
+        raise UsageError(f"{_place(given.values(), str(exc), SECURITY_PREFIX)}{exc}") from exc
+    return Settings(options, read, about_tls | about_security, security)
 
 
 def _properties_of(source: Source | None) -> list[Property]:
@@ -95,7 +108,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _placed(each: Property, directory: Path) -> Property:
-    if each.name in tls.FILES | FILES and each.value:
+    if each.name in tls.FILES | FILES | SECURITY_FILES and each.value:
         return each._replace(value=str(directory / each.value))
     return each
 
@@ -103,11 +116,9 @@ def _placed(each: Property, directory: Path) -> Property:
 def _check_name(process: Process, each: Property) -> None:
     """Raise UsageError unless there is such a property for such a process."""
     name = each.name
-    if name in KNOWN[process] or name in tls.KNOWN:
+    if name in KNOWN[process] or name in tls.KNOWN or name.startswith(SECURITY_PREFIX):
         return
     reason = refusal(name, process) or tls.refusal(name)
-    if name.startswith(SECURITY_PREFIX):
-        reason = "authentication is not available yet"
     if reason is not None:
         raise UsageError(f"{each.where}: {name} is not offered: {reason}")
     near = difflib.get_close_matches(name, [*KNOWN[process], *tls.KNOWN], n=1)
@@ -115,9 +126,9 @@ def _check_name(process: Process, each: Property) -> None:
     raise UsageError(f"{each.where}: there is no property {name}{meant}")
 
 
-def _place(given: Iterable[Property], message: str) -> str:
-    """Return where the property stands that a message begins with, or where those about TLS stand."""
-    about = [each for each in given if each.name.startswith(tls.PREFIX)]
+def _place(given: Iterable[Property], message: str, prefix: str) -> str:
+    """Return where the property stands that a message begins with, or where all with that prefix stand."""
+    about = [each for each in given if each.name.startswith(prefix)]
     named = [each for each in about if message.startswith((f"{each.name}:", f"{each.name},"))]
     where = [each.where for each in named] or sorted({each.where.rpartition(":")[0] or each.where for each in about})
     return f"{', '.join(where)}: "

@@ -124,7 +124,7 @@ class LocalSite:
 
     def members(self, kind: MemberKind) -> list[MemberInfo]:
         """Return the live members of a kind, by name. Raises UnavailableError when the locator does not answer."""
-        members = ask(self.locator, SiteQuery(), SiteView, tls=self.session.tls).members
+        members = ask(self.locator, SiteQuery(), SiteView, tls=self.session.tls, identity=self.session.identity).members
         return sorted((member for member in members if member.kind == kind), key=lambda member: member.name)
 
 

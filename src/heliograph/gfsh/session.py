@@ -11,6 +11,7 @@ from heliograph.gfsh.output import Printer
 from heliograph.gfsh.variables import Variables
 from heliograph.model.ids import Address
 from heliograph.model.tls import NO_TLS
+from heliograph.security.properties import NO_SECURITY_PROPERTIES
 
 if TYPE_CHECKING:
     from heliograph.admin.client import AdminClient
@@ -42,6 +43,8 @@ class Session:
         self.leaving = False
         self.tls = NO_TLS
         """How processes are reached: as `connect` was told, or whoever was started."""
+        self.identity = NO_SECURITY_PROPERTIES
+        """Who the operator is: as `connect` was told."""
         self.variables = Variables()
         self.lines: list[str] = []
         """What was run in this session, with passwords taken out."""
@@ -58,14 +61,16 @@ class Session:
     def connect(self, url: str, locator: Address | None) -> Connection:
         """Turn to the admin API at `url`; the session must not be connected. Nothing is asked of it yet."""
         from heliograph.admin.client import AdminClient
+        from heliograph.gfsh.asking import authorization_for
 
-        self.connection = Connection(AdminClient(url, self.tls), url, locator)
+        self.connection = Connection(AdminClient(url, self.tls, authorization_for(self.identity, url)), url, locator)
         return self.connection
 
     def aside(self) -> Session:
         """Return a session like this one that is not connected, for a look at another site."""
         other = Session(self.printer)
         other.tls = self.tls
+        other.identity = self.identity
         return other
 
     def disconnect(self) -> Connection | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from heliograph.model.results import Result, failed
 
 if TYPE_CHECKING:
+    from heliograph.errors import HeliographError
     from heliograph.gfsh.processes import ProcessState
     from heliograph.link.messages import Status
 
@@ -23,6 +24,12 @@ def online(status: Status) -> Result:
             **{name: value for name, value in status.details.items() if value},
         },
     )
+
+
+def online_unseen(directory: str, state: ProcessState, why: HeliographError) -> Result:
+    """Show a process that answers, but not to us."""
+    info = f"{state.kind.capitalize()} in {directory} on {state.address} as {state.name} is currently online."
+    return Result(info=[info, f"It does not tell us more: {why}"], data={"Process ID": str(state.pid)})
 
 
 def not_online(directory: str, state: ProcessState, word: str) -> Result:

@@ -16,6 +16,7 @@ from heliograph.gfsh.grammar import Helping
 
 MODULES = (
     "heliograph.gfsh.commands.connection",
+    "heliograph.gfsh.commands.security",
     "heliograph.gfsh.commands.shell",
     "heliograph.gfsh.commands.lifecycle",
     "heliograph.gfsh.commands.running",

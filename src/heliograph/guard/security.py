@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import AuthenticationError
+import msgspec
+
+from heliograph.errors import AuthenticationError, UsageError
 from heliograph.guard.gatekeeper import Gate, Gatekeeper
 from heliograph.guard.manager import Manager, PluginManager
 from heliograph.guard.users_file import FileManager
@@ -41,6 +43,15 @@ class Security:
         """Keep up with what the security manager says, until cancelled."""
         if self.gatekeeper is not None:
             await self.gatekeeper.run()
+
+
+def signed_in(properties: SecurityProperties, user: str, password: str) -> SecurityProperties:
+    """Return properties with another user, where one is given. Raises UsageError."""
+    if not user:
+        if password:
+            raise UsageError("password is given without user")
+        return properties
+    return msgspec.structs.replace(properties, username=user, password=password, token="", client_auth_init="")
 
 
 class FixedCredentials:
@@ -86,4 +97,4 @@ def _source(properties: SecurityProperties, provider: str, kind: str) -> FixedCr
     given = dict(properties.given)
     if provider:
         return ProvidedCredentials(kind, provider, given)
-    return FixedCredentials(given) if properties.username else None
+    return FixedCredentials(given) if properties.username or properties.token else None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from heliograph.errors import HeliographError, UnavailableError
+from heliograph.errors import AuthenticationError, HeliographError, UnavailableError
 from heliograph.link.messages import JoinQuery, JoinView, Receivers, ReceiversQuery, Reply, Request
 from heliograph.model.ids import Address
 from heliograph.net.links import Links
@@ -41,7 +41,8 @@ class SiteLocators:
     async def join(self, member: str, within_s: float) -> JoinView:
         """Ask how to join the site, until a locator answers.
 
-        Raises UnavailableError when none does `within_s`, and at once when none of them ever will.
+        Raises UnavailableError when none does `within_s`, and at once when none of them ever will; AuthenticationError
+        when one does not let this member in.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
@@ -88,7 +89,10 @@ class SiteLocators:
         return answer
 
 
-def _nobody(errors: dict[Address, HeliographError]) -> UnavailableError:
+def _nobody(errors: dict[Address, HeliographError]) -> HeliographError:
+    refused = next(((at, error) for at, error in errors.items() if isinstance(error, AuthenticationError)), None)
+    if refused is not None:
+        return AuthenticationError(f"{refused[0]}: {refused[1]}")
     asked = ", ".join(map(str, errors))
     why = str(next(iter(errors.values()))) if len(errors) == 1 else "; ".join(f"{at}: {e}" for at, e in errors.items())
     return UnavailableError(f"no locator answers at {asked}: check the address and that it is started ({why})")

@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
-from heliograph.errors import HeliographError, UnavailableError, UsageError
+from heliograph.errors import AuthenticationError, HeliographError, UnavailableError, UsageError
 from heliograph.gfsh.grammar import ADDRESSES, command
+from heliograph.gfsh.passwords import ask_password
 from heliograph.gfsh.property_files import property_files, read_property_files, tls_options
 from heliograph.gfsh.session import Session
 from heliograph.model.ids import Address
 from heliograph.model.results import Result, Table
+from heliograph.security.properties import SecurityProperties
 
 _API_ADVICE = "is that the HTTP port, which `start locator` has as --http-service-port?"
 _TOLD_ADVICE = "the locator says that it is there; from other machines --http-service-bind-address must allow it"
@@ -26,15 +28,28 @@ DEFAULT_LOCATOR = Address("localhost", 10334)
     help=f"A locator of the site, or several: the first one that answers is taken. [default: {DEFAULT_LOCATOR}]",
 )
 @click.option("--url", help="The site's admin API itself (http://host:port) instead of a locator.")
+@click.option("--user", "--username", "user", help="Who you are, where the site wants to know.")
+@click.option("--password", help="The user's password; better not given: then it is asked for, and not shown.")
+@click.option("--token", help="A token instead of a user and a password.")
 @property_files
 @tls_options
 @click.pass_obj
-def connect(session: Session, /, locators: tuple[Address, ...] | None, url: str | None, **options: Any) -> Result:
+def connect(
+    session: Session,
+    /,
+    locators: tuple[Address, ...] | None,
+    url: str | None,
+    user: str | None,
+    password: str | None,
+    token: str | None,
+    **options: Any,
+) -> Result:
     """Connect to a site."""
     if session.connection is not None:
         return Result(info=[f"Already connected to: {session.connection}"])
     settings, _ = read_property_files("client", options)
     session.tls = settings.tls
+    session.identity = _identity(settings.security, user, password, token)
     if url is None and locators is None:
         locators = settings.options.get("locators")
     if url is not None:
@@ -42,6 +57,23 @@ def connect(session: Session, /, locators: tuple[Address, ...] | None, url: str 
             raise UsageError("give either --locator or --url")
         return _connect(session, [], url, None)
     return connect_to(session, *(locators or (DEFAULT_LOCATOR,)))
+
+
+def _identity(
+    given: SecurityProperties, user: str | None, password: str | None, token: str | None
+) -> SecurityProperties:
+    """Return who the operator is, asking for a password that is missing. Raises UsageError."""
+    if token is not None:
+        if user is not None or password is not None:
+            raise UsageError("give either --token or --user")
+        if not token:
+            raise UsageError("--token is empty")
+        return SecurityProperties(token=token)
+    if user is None:
+        if password is not None:
+            raise UsageError("--password is given without --user")
+        return given
+    return SecurityProperties(username=user, password=ask_password() if password is None else password)
 
 
 def connect_to(session: Session, *locators: Address) -> Result:
@@ -56,7 +88,7 @@ def connect_to(session: Session, *locators: Address) -> Result:
     failures: list[tuple[Address, HeliographError]] = []
     for locator in locators:
         try:
-            view = ask(locator, SiteQuery(), SiteView, tls=session.tls)
+            view = ask(locator, SiteQuery(), SiteView, tls=session.tls, identity=session.identity)
         except HeliographError as exc:
             failures.append((locator, exc))
             continue
@@ -71,6 +103,11 @@ def _connect(session: Session, info: list[str], url: str, locator: Address | Non
     connection = session.connect(url, locator)
     try:
         answer = connection.client.call("GET", "/version")
+        if answer.status != "OK":
+            raise AuthenticationError("; ".join(answer.info))
+    except AuthenticationError:
+        session.disconnect()
+        raise
     except HeliographError as exc:
         session.disconnect()
         raise type(exc)(f"{exc} ({_API_ADVICE if locator is None else _TOLD_ADVICE})") from exc

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 import msgspec
 
-from heliograph.errors import HeliographError, UnavailableError, UsageError
+from heliograph.errors import AuthenticationError, HeliographError, NotAuthorizedError, UnavailableError, UsageError
 from heliograph.gfsh.commands.connection import connect_to
 from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command
 from heliograph.gfsh.property_files import property_files, read_property_files
@@ -19,10 +19,11 @@ from heliograph.locator.config import LocatorConfig
 from heliograph.model.ids import Address, parse_addresses
 from heliograph.model.members import MemberKind
 from heliograph.model.results import Result
-from heliograph.model.tls import NO_TLS, TlsProperties
+from heliograph.model.tls import NO_TLS, Port, TlsProperties
 
 if TYPE_CHECKING:
     from heliograph.api.cache_config import CacheOptions
+    from heliograph.config.reading import Settings
     from heliograph.gfsh.processes import ProcessState
 
 _HELPS = {
@@ -30,7 +31,8 @@ _HELPS = {
     "directory": "Working directory, made when it is missing. [default: ./<name>]",
     "hostname_for_clients": "Host that others are told; by default the bind address, else 127.0.0.1: give it when "
     "others are on other machines.",
-    "http_service_bind_address": "Interface of the admin API, which has no authentication; 0.0.0.0: every one.",
+    "http_service_bind_address": "Interface of the admin API, where everybody may do everything unless there is a "
+    "security-manager; 0.0.0.0: every one.",
     "distributed_system_id": "Number of the site, 0 to 255.",
     "remote_locators": "Locators of other sites.",
 }
@@ -77,8 +79,8 @@ def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **
     """Start a locator, and with it a site."""
     settings, options = read_property_files("locator", options)
     fields = {**settings.options, **_with_java(options, java)}
-    config = LocatorConfig(**_placed("locator", fields), tls=settings.tls)
-    state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config), settings.tls)
+    config = LocatorConfig(**_placed("locator", fields), tls=settings.tls, security=settings.security)
+    state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config), settings)
     _go_by(session, settings.tls)
     if not connects or session.connection is not None:
         return block
@@ -117,13 +119,13 @@ def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> 
     fields.setdefault("server_port", _port_of(fields))
     locators = fields.get("locators") or (() if "start_locator" in fields else _connected_locator(session))
     if locators:
-        fields = _joining({**fields, "locators": locators}, settings.tls)
+        fields = _joining({**fields, "locators": locators}, settings)
     name = fields.pop("name")
     # By name, over the pipe: what the files say besides has been merged, and may hold passwords.
     secured = {"security_properties_file": dict(settings.passed_on)} if settings.passed_on else {}
     options = {option: _text(value) for option, value in fields.items()} | secured
     read_options(name, cast("CacheOptions", options))
-    _, block = _start("server", name, fields["directory"], options, settings.tls)
+    _, block = _start("server", name, fields["directory"], options, settings)
     _go_by(session, settings.tls)
     return block
 
@@ -159,7 +161,7 @@ def _connected_locator(session: Session) -> tuple[Address, ...]:
     return (session.connection.locator,)
 
 
-def _joining(fields: dict[str, Any], tls: TlsProperties) -> dict[str, Any]:
+def _joining(fields: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Check and drop what a server that joins a site has from the site's locator. Raises UsageError."""
     for option in ("start_locator", "remote_locators", "http_service_port", "http_service_bind_address"):
         if option in fields:
@@ -167,12 +169,12 @@ def _joining(fields: dict[str, Any], tls: TlsProperties) -> dict[str, Any]:
                 f"--{option.replace('_', '-')} is for a locator, and this server joins a site that has one"
             )
     dsid = fields.pop("distributed_system_id", None)
-    if dsid is not None and dsid != (site := _site_of(fields["locators"], fields.get("locator_wait_time"), tls)):
+    if dsid is not None and dsid != (site := _site_of(fields["locators"], fields.get("locator_wait_time"), settings)):
         raise UsageError(f"--distributed-system-id={dsid}: the site of {_text(fields['locators'])} is {site}")
     return fields
 
 
-def _site_of(locators: tuple[Address, ...], wait_s: int | None, tls: TlsProperties) -> int:
+def _site_of(locators: tuple[Address, ...], wait_s: int | None, settings: Settings) -> int:
     """Ask what site it is, as soon as a locator answers. Raises UnavailableError when none does in time."""
     from heliograph.gfsh.asking import ask_any
     from heliograph.link.messages import SiteQuery, SiteView
@@ -181,7 +183,7 @@ def _site_of(locators: tuple[Address, ...], wait_s: int | None, tls: TlsProperti
     deadline = time.monotonic() + (LOCATOR_WAIT_S if wait_s is None else wait_s)
     while True:
         try:
-            return ask_any(locators, SiteQuery(), SiteView, tls=tls).dsid
+            return ask_any(locators, SiteQuery(), SiteView, tls=settings.tls, identity=settings.security).dsid
         except UnavailableError:
             if time.monotonic() > deadline:
                 raise
@@ -189,14 +191,18 @@ def _site_of(locators: tuple[Address, ...], wait_s: int | None, tls: TlsProperti
 
 
 def _start(
-    kind: MemberKind, name: str, directory: str, options: dict[str, Any], tls: TlsProperties
+    kind: MemberKind, name: str, directory: str, options: dict[str, Any], settings: Settings
 ) -> tuple[ProcessState, Result]:
     from heliograph.gfsh import launch, state_block
     from heliograph.gfsh.asking import ask
     from heliograph.link.messages import Status, StatusQuery
 
     state = launch.start(kind, name, Path(directory), options)
-    status = ask(_address(state), StatusQuery(), Status, tls=tls, port="locator" if kind == "locator" else "member")
+    port: Port = "locator" if kind == "locator" else "member"
+    try:
+        status = ask(_address(state), StatusQuery(), Status, tls=settings.tls, port=port, identity=settings.security)
+    except (AuthenticationError, NotAuthorizedError) as exc:
+        return state, state_block.online_unseen(directory, state, exc)
     return state, state_block.online(status)
 
 

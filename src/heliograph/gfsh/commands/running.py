@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from heliograph.config.reading import read_settings
-from heliograph.errors import PeerError, UnavailableError, UsageError
+from heliograph.errors import AuthenticationError, NotAuthorizedError, PeerError, UnavailableError, UsageError
 from heliograph.gfsh.grammar import command
 from heliograph.gfsh.session import NOT_CONNECTED, Session
 from heliograph.model.members import MemberKind
 from heliograph.model.results import Result
-from heliograph.model.tls import Port, TlsProperties
+from heliograph.model.tls import Port
 
 if TYPE_CHECKING:
     from heliograph.gfsh.processes import ProcessState
@@ -55,18 +55,19 @@ def _status(kind: MemberKind) -> click.Command:
         from heliograph.gfsh import state_block
 
         if file is not None:
-            session.tls = read_settings("client", file).tls
+            settings = read_settings(kind, file)
+            session.tls, session.identity = settings.tls, settings.security
 
         place = _directory_of(name, directory)
         if place is None:
             return state_block.online(_status_from_site(session, kind, name))
-        return _local_status(place, _state(place, kind, name), session.tls)
+        return _local_status(place, _state(place, kind, name), session)
 
     status.help = f"Show the state of a {kind}; it fails unless the {kind} answers."
     return status
 
 
-def _local_status(place: Path, state: ProcessState, tls: TlsProperties) -> Result:
+def _local_status(place: Path, state: ProcessState, session: Session) -> Result:
     from heliograph.gfsh import state_block
     from heliograph.gfsh.asking import ask
     from heliograph.gfsh.processes import process_of
@@ -77,7 +78,17 @@ def _local_status(place: Path, state: ProcessState, tls: TlsProperties) -> Resul
     if state.address is None:
         return state_block.not_online(str(place), state, "starting")
     try:
-        return state_block.online(ask(state.address, StatusQuery(), Status, tls=tls, port=_port(state.kind)))
+        status = ask(
+            state.address,
+            StatusQuery(),
+            Status,
+            tls=session.tls,
+            port=_port(state.kind),
+            identity=session.identity,
+        )
+        return state_block.online(status)
+    except (AuthenticationError, NotAuthorizedError) as exc:
+        return state_block.online_unseen(str(place), state, exc)
     except (UnavailableError, PeerError) as exc:
         return state_block.not_online(str(place), state, f"not responding ({exc})")
 
@@ -119,9 +130,12 @@ def _status_from_site(session: Session, kind: MemberKind, name: str) -> Status:
         raise UsageError(
             f"there is no directory ./{name}: give --dir, or connect by --locator to look for it in a site"
         )
-    for member in ask(session.connection.locator, SiteQuery(), SiteView, tls=session.tls).members:
+    locator, tls, identity = session.connection.locator, session.tls, session.identity
+    for member in ask(locator, SiteQuery(), SiteView, tls=tls, identity=identity).members:
         if member.name == name and member.kind == kind:
-            return ask(member.address, StatusQuery(), Status, tls=session.tls, port=_port(kind))
+            return ask(
+                member.address, StatusQuery(), Status, tls=session.tls, port=_port(kind), identity=session.identity
+            )
     raise UsageError(f"the site has no {kind} {name}")
 
 
