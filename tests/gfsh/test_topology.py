@@ -39,7 +39,7 @@ class Sites:
         self.asked: list[tuple[str, bool, dict[str, Any]]] = []
         self._unlike, self._refusing, self._same = unlike, refusing, same
 
-    def client(self, url: str, _tls: object = None) -> FakeAdmin:
+    def client(self, url: str, _tls: object = None, _authorization: str = "") -> FakeAdmin:
         admin = FakeAdmin()
         admin.url = url
         admin.call = self._call_of(url)  # type: ignore[method-assign]

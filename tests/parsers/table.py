@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from heliograph.admin import guarding
 from heliograph.admin.client import read_result
 from heliograph.bucket.snapshot import open_snapshot, slices
 from heliograph.bucket.view import BucketView
@@ -37,6 +38,7 @@ from heliograph.model.registry import Commanded, Cursor, Lease, RegionEntry, Sit
 from heliograph.model.requests import Requests
 from heliograph.model.results import Result
 from heliograph.model.routing import Routing
+from heliograph.security import passwords, permissions, users
 from tests.parsers.samples import COLUMNS, PART, sample
 
 Parse = Callable[[bytes], Any]
@@ -202,6 +204,12 @@ def _body(kind: type, data: bytes) -> Any:
     return msgspec.json.decode(data, type=kind)
 
 
+HASH = passwords.hash_password("sesame", bytes(16), n=passwords.N_MIN).text().encode()
+USERS = (
+    b'{"roles": {"watch": ["CLUSTER:READ"]}, "users": {"ada": {"password": "%s", "roles": ["watch"], "sites": [2], '
+    b'"permissions": ["DATA:READ:r"], "expires": "2030-01-01T00:00:00Z"}}}' % HASH
+)
+USERS_TOML = b'[users.ada]\npassword = "%s"\nsites = [2]\nexpires = 2030-01-01T00:00:00Z\n' % HASH
 TOPOLOGY = b"""
 [regions.customer]
 type = "PARTITION"
@@ -339,6 +347,11 @@ PARSERS: dict[str, Parser] = {
     "topology": Parser(
         _file("topology.toml", lambda where: topology_file.read_topology(where / "topology.toml")), USAGE, (TOPOLOGY,)
     ),
+    "users": Parser(partial(users.read_users, toml=False), USAGE, (USERS,)),
+    "users-toml": Parser(partial(users.read_users, toml=True), USAGE, (USERS_TOML,)),
+    "password-hash": Parser(_text(passwords.parse_hash), USAGE, (HASH,)),
+    "grant": Parser(_text(permissions.parse_grant), USAGE, (b"DATA:READ,WRITE:customer:42", b"SITE:2", b"*")),
+    "authorization": Parser(_text(guarding.read_authorization), PEER, (b"Basic YTpi", b"Bearer abc", b"")),
     "address": Parser(_text(ids.parse_addresses), USAGE, (b"localhost[10334], [::1]:5", b"a:1")),
     "plugins": Parser(_text(_plugins), USAGE, (b'a:b{"x": [1, {}]}, c.d:e',)),
     "script": Parser(

@@ -42,6 +42,7 @@ IN_TABLE = {
     "model/plugins.py:_scan": "plugins",
     "model/plugins.py:read_plugin": "plugins",
     "model/registry.py:decode_entry": "registry-MemberInfo",
+    "security/users.py:read_users": "users",
 }
 """Where a decoder is made or called -> the parser that stands for it."""
 NOT_IN_TABLE = {

@@ -17,12 +17,15 @@ from heliograph.errors import AuthenticationExpiredError, NotAuthorizedError
 from heliograph.guard.security import Security
 from heliograph.link.hello import Hello
 from heliograph.link.messages import GatewayQuery, ReceiverCommand, Request, SenderCommand
+from heliograph.locator.config import LOCATOR_PORT
+from heliograph.model.ids import Address
 from heliograph.net.identity import ServerIdentity
 from heliograph.net.link import call_once
 from heliograph.security.commands import COMMANDS
 from heliograph.security.permissions import Permission, implied, parse_grants
 from heliograph.security.properties import SecurityProperties
 from tests.scenarios.sites import LATE, Site, passes, scenario, until
+from tests.sim.world import locator_of
 
 HERE = "tests.scenarios.test_security_auth"
 KEYS = [f"k{number}" for number in range(10)]
@@ -83,7 +86,8 @@ async def two_sites(ln: Site, ny: Site, *, lets_ln: bool = True, **more: Any) ->
     secured(ny, {"ny": (OWN,), "ln": ("SITE:1",)})
     if not lets_ln:
         del Users.of["ny"]["ln"]
-    ln.others, ny.others = [ny.dsid], [ln.dsid]
+    for site, other in ((ln, ny), (ny, ln)):
+        site.remote_locators = (Address(locator_of(other.dsid), LOCATOR_PORT),)
     await ny.start(1)
     await ln.start(1)
     await ny.receives("r", kind="REPLICATE_PERSISTENT")

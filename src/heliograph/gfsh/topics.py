@@ -16,6 +16,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Locator": ("locator",),
     "Management-Monitoring": ("members", "member", "metrics", "gateways", "shutdown"),
     "Region": ("region", "regions", "rebalance", "redundancy"),
+    "Security": ("hash password", "connect"),
     "Server": ("server",),
     "Statistics": ("status gateway-sender", "status gateway-receiver", "metrics"),
     "WAN": ("gateway-sender", "gateway-receiver", "gateways", "async-event-queue", "async-event-queues",

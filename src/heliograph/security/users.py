@@ -10,11 +10,12 @@ JSON, or TOML with the same names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from heliograph.errors import UsageError
+from heliograph.model.decoding import MALFORMED
 from heliograph.security.passwords import PasswordHash, parse_hash
 from heliograph.security.permissions import (
     Grant,
@@ -24,6 +25,7 @@ from heliograph.security.permissions import (
     site_permission,
 )
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 USERNAME, PASSWORD, TOKEN = "security-username", "security-password", "security-token"
 """Names of credentials."""
 
@@ -65,8 +67,8 @@ def read_users(data: bytes, *, toml: bool) -> Mapping[str, User]:
     """Read a file's users, by name. Raises UsageError naming what is wrong with it, and no secret."""
     try:
         file = msgspec.toml.decode(data, type=_File) if toml else msgspec.json.decode(data, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(str(exc)) from None
+    except MALFORMED as exc:
+        raise UsageError(str(exc) or "nested too deeply") from None
     roles = {role: _grants(f"role {role}", permissions) for role, permissions in file.roles.items()}
     return {name: _user(name, user, roles) for name, user in file.users.items()}
 
@@ -86,7 +88,7 @@ def _user(name: str, user: _User, roles: Mapping[str, tuple[Grant, ...]]) -> Use
     sites = _grants(f"user {name}", [str(site_permission(dsid)) for dsid in user.sites])
     own = _grants(f"user {name}", user.permissions)
     grants = (*own, *sites, *(grant for role in user.roles for grant in roles[role]))
-    expires_ms = None if user.expires is None else int(user.expires.timestamp() * 1000)
+    expires_ms = None if user.expires is None else (user.expires - EPOCH) // timedelta(milliseconds=1)
     return User(name, password, grants, expires_ms)
 
 
