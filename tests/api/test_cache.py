@@ -310,7 +310,7 @@ def test_an_async_event_queue_calls_its_listener_in_a_thread(cache: heliograph.C
         ),
         (
             lambda c: c.create_gateway_sender("s", remote_distributed_system_id=2, gateway_event_filters="a:b{"),
-            "what follows a:b is no JSON object",
+            "what follows 'a:b' is no JSON object",
         ),
         (lambda c: c.create_gateway_receiver(start_port=9, end_port=8), "start-port 9 is above end-port 8"),
     ],
