@@ -524,10 +524,10 @@ def scenario(**members: int) -> Callable[[Callable[..., Coroutine[Any, Any, None
                     slot.kill()
             await asyncio.sleep(1.0)  # tasks that were cancelled end
 
-        def play(**arguments: Any) -> None:
+        def play(*, seed: int = 0, **arguments: Any) -> None:
             errors: list[str] = []
             with failures_into(errors):
-                run(lambda rng: main(rng, arguments), seed=0, limit_s=LIMIT_S)
+                run(lambda rng: main(rng, arguments), seed=seed, limit_s=LIMIT_S)
             assert not errors
 
         functools.update_wrapper(play, test)

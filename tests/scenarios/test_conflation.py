@@ -6,7 +6,7 @@ import pytest
 
 from heliograph.model.batch import CREATE, DESTROY, UPDATE
 from tests.gateway.test_conflation import Writer, new_queue, take
-from tests.scenarios.sites import Site, passes, scenario
+from tests.scenarios.sites import Site, passes, scenario, until
 from tests.scenarios.test_propagation_parallel import feeds
 
 
@@ -140,8 +140,8 @@ async def test_conflation_serial_during_enqueue(ln: Site, ny: Site) -> None:
     await ln.pause_sender("ny")
     for _ in range(10):
         await ln.put("r", range(10))
-    await ln.until_queued("ny", 20)
-    assert ln.count("ny", "eventsQueued") == 100
+    await until(lambda: ln.count("ny", "eventsQueued") == 100)
+    assert ln.queued("ny") == 20
     secondaries = [status for status in ln.statuses("ny").values() if status.policy == "Secondary"]
     assert not any(status.queued for status in secondaries)
     await ln.resume_sender("ny")
