@@ -23,7 +23,8 @@ from heliograph.model.ids import NO_SITE_ID
 from heliograph.model.registry import ROUNDS, Cursor, Stability, cursor_key, decode_entry, encode_entry
 from heliograph.net.seam import Clock
 
-LOOK_S = 5.0
+LOOK_S = 20.0
+"""Often enough for tombstones, which are kept for minutes; a look reads every cursor of the site."""
 MARGIN_MS = 60_000
 """A record may be stamped so long before it stands in the log: a process may be frozen in between."""
 
