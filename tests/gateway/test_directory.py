@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.gateway.directory import Directory
-from heliograph.link.messages import Exchange, LocatorInfo, SiteReceivers
+from heliograph.link.messages import Exchange, LocatorInfo, SiteReceivers, SiteRound
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 
@@ -195,3 +195,14 @@ def test_a_locator_tells_of_the_others_of_its_site_as_long_as_they_live() -> Non
     assert own.contacts() == [Address("host", 2)]  # not its own neighbours
     own.say([], 20)
     assert own.exchange().locators == [far.own]
+
+
+def test_rounds_that_no_site_can_have_come_to_are_passed_over() -> None:
+    directory = Directory("l1", 1, Address("l1", 1))
+    for word in (SiteRound(2, 1 << 60, (1,)), SiteRound(2, -1, ()), SiteRound(2, 3, tuple(range(5000)))):
+        directory.say_round(word)
+    assert directory.rounds() == {1: None}
+    assert directory.exchange().rounds == []
+    directory.say_round(SiteRound(2, 3, (1,)))
+    directory.say_round(SiteRound(2, 2, (9,)))
+    assert directory.exchange().rounds == [SiteRound(2, 3, (1,))]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from heliograph.engine.seam import Item
-from heliograph.errors import ConflictError
+from heliograph.errors import ConflictError, UnavailableError
 from heliograph.gateway.directory import Directory
 from heliograph.link.messages import Exchange, LocatorInfo, SiteRound
+from heliograph.locator import rounds
 from heliograph.locator.cluster import Cluster
 from heliograph.locator.config import LocatorConfig
 from heliograph.locator.rounds import MARGIN_MS, RoundKeeper
@@ -33,9 +35,14 @@ class Site:
         self.cluster = Cluster(self.registry, FakeServers(), 1)
         self.keeper = self.another_locator()
 
-    def another_locator(self) -> RoundKeeper:
-        config = LocatorConfig(name="l1", tombstone_timeout=7, distributed_system_id=1)
+    def another_locator(self, **options: Any) -> RoundKeeper:
+        config = LocatorConfig(name="l1", distributed_system_id=1, **{"tombstone_timeout": 7, **options})
         return RoundKeeper(self.cluster, self.directory, self.clock, config)
+
+    def restart(self, **options: Any) -> None:
+        """Start the locator again: it has heard of nobody yet."""
+        self.directory = Directory("l1", 1, Address("l1", 1))
+        self.keeper = self.another_locator(**options)
 
     async def begin(self) -> None:
         await join(self.registry, member("s1", joined_ms=2))
@@ -132,5 +139,62 @@ def test_a_site_that_lost_its_data_takes_up_the_number_of_the_others() -> None:
         site.hear(41, (7, 8))
         after = await site.look()
         assert (after.completed, after.times, after.stable_ms) == (41, (), 0)
+
+    run(scenario)
+
+
+def test_a_locator_that_starts_while_the_others_are_away_does_not_take_its_site_for_the_only_one() -> None:
+    """Or all tombstones would go, just when a site that is cut off may come back with older events."""
+
+    async def scenario(site: Site) -> None:
+        site.hear(0)
+        before = await site.look()
+        site.restart()
+        after = await site.look()
+        assert (before.alone, after.alone, after.behind, after.sites) == (False, False, (2,), (2,))
+        assert after.stable_ms == before.stable_ms
+        assert (await site.look()).completed == 0, "it waits for the site of which it has heard nothing"
+
+    run(scenario)
+
+
+def test_a_site_that_is_to_have_others_waits_for_them_before_it_has_heard_of_any() -> None:
+    async def scenario(site: Site) -> None:
+        site.restart(remote_locators=(Address("l2", 2),))
+        assert not (await site.look()).alone
+
+    run(scenario)
+
+
+def test_two_locators_that_were_told_otherwise_do_not_take_turns() -> None:
+    async def scenario(site: Site) -> None:
+        await site.look()
+        other = site.another_locator(tombstone_timeout=9)
+        assert (await site.look(other)).tombstone_timeout_s == 9
+        assert (await site.look()).tombstone_timeout_s == 9
+        site.restart(tombstone_timeout=None)
+        assert (await site.look()).tombstone_timeout_s == 9
+
+    run(scenario)
+
+
+def test_what_went_wrong_is_told_until_it_is_right_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(site: Site) -> None:
+        monkeypatch.setattr(rounds, "LOOK_S", 0)
+        site.hear(0)
+        await site.look()
+        get = site.registry.get
+
+        async def broken(_: str) -> Item | None:
+            raise UnavailableError("the engine is away")
+
+        monkeypatch.setattr(site.registry, "get", broken)
+        running = asyncio.create_task(site.keeper.run())
+        while "the engine is away" not in str(site.keeper.details()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        monkeypatch.setattr(site.registry, "get", get)
+        while "the engine is away" in str(site.keeper.details()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        running.cancel()
 
     run(scenario)

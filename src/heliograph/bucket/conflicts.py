@@ -7,7 +7,7 @@ about. One that is newer than its entry is an update like any other, and a repea
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -86,7 +86,6 @@ class ConflictLog:
         self.counts: dict[str, Counter[Outcome]] = {}
         """Region -> how many ended how."""
         self.duplicates = 0
-        self.applied = 0
         self._newest: deque[Remembered] = deque()
         self._bytes = 0
 
@@ -126,11 +125,3 @@ def outcome_of(resolution: Resolution, conflict: Conflict) -> Outcome:
     if resolution is REFUSE:
         return Outcome.REFUSED
     return Outcome.ALLOWED if resolution == conflict.new_value else Outcome.CHANGED
-
-
-def total(counts: Iterable[Counter[Outcome]]) -> Counter[Outcome]:
-    """Return the sum of some counts."""
-    summed: Counter[Outcome] = Counter()
-    for each in counts:
-        summed.update(each)
-    return summed

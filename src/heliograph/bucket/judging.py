@@ -27,6 +27,7 @@ from heliograph.model.clock import SITE_BITS, ms_of_stamp, next_stamp, version_o
 from heliograph.model.keys import NO_VALUE, Key, shown_key
 
 CLOCK_SKEW_MS = 60_000
+"""`max-clock-skew` where nothing else is said."""
 
 Merge: TypeAlias = tuple[Columns, dict[Key, int]]
 """Accepted events and the versions that they leave."""
@@ -110,7 +111,6 @@ class Judging:
                 columns = columns.take(kept)
                 newest = columns.newest(part.origin)
                 part = msgspec.structs.replace(part, count=len(kept), columns=encode_columns(columns))
-            self._judge.log.applied += len(columns.keys)
             self.stamp_max = max(self.stamp_max, columns.stamp_max())
             self._add(part, columns, newest)
         if resolutions:

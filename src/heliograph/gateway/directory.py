@@ -25,6 +25,11 @@ from heliograph.link.messages import Exchange, LocatorInfo, Receivers, SiteRecei
 from heliograph.model.ids import Address
 from heliograph.model.members import ReceiverInfo
 
+ROUNDS_MAX = 1 << 40
+"""More than a site completes in thousands of years."""
+TIMES_MAX = 1024
+"""More than any number of sites asks for."""
+
 
 class Directory:
     """Everything one locator knows.
@@ -97,7 +102,12 @@ class Directory:
         )
 
     def say_round(self, word: SiteRound) -> None:
-        """Note how far a site is, the own one too, whose other locators may have brought it further."""
+        """Note how far a site is, the own one too, whose other locators may have brought it further.
+
+        What no site can have come to is passed over: everybody would have to follow, and tell it on.
+        """
+        if not 0 <= word.completed <= ROUNDS_MAX or len(word.times) > TIMES_MAX:
+            return
         known = self._rounds.get(word.dsid)
         if known is None or word.completed > known.completed:
             self._rounds[word.dsid] = word

@@ -50,6 +50,10 @@ class RoundKeeper:
         self._clock = clock
         self._config = config
         self._begun: _Begun | None = None
+        self._problem = ""
+        given = {"tombstone_timeout_s": config.tombstone_timeout, "tombstone_max_age_s": config.tombstone_max_age}
+        self._given = {name: value for name, value in given.items() if value is not None}
+        """What this locator was started with, until it is written: two that were told otherwise must not take turns."""
 
     async def run(self) -> None:
         """Work until cancelled, whatever fails meanwhile."""
@@ -57,7 +61,10 @@ class RoundKeeper:
             try:
                 await self._look()
             except HeliographError as exc:
+                self._problem = str(exc)
                 _log.debug("round not looked at error=%s", exc)
+            else:
+                self._problem = ""
             await asyncio.sleep(LOOK_S)
 
     def details(self) -> dict[str, str]:
@@ -66,8 +73,9 @@ class RoundKeeper:
         if stability.alone:
             return {}
         waiting = f"; waits for site {', '.join(map(str, stability.behind))}" if stability.behind else ""
+        problem = f"; {self._problem}" if self._problem else ""
         since = f"{stability.stable_ms} ms" if stability.stable_ms else "not known yet"
-        return {"No Event Comes From Before": f"{since} (round {stability.completed}{waiting})"}
+        return {"No Event Comes From Before": f"{since} (round {stability.completed}{waiting}{problem})"}
 
     async def _look(self) -> None:
         item = await self._cluster.registry.get(ROUNDS)
@@ -75,21 +83,22 @@ class RoundKeeper:
         own = SiteRound(self._directory.dsid, before.completed, before.times)
         self._directory.say_round(own)
         rounds = self._directory.rounds()
-        others = {dsid: word for dsid, word in rounds.items() if dsid != own.dsid}
+        others = {dsid: rounds.get(dsid) for dsid in sorted({*before.sites, *rounds} - {own.dsid})}
         if others and own.dsid != NO_SITE_ID:
             own = await self._go_on(caught_up(own, [*others.values(), rounds[own.dsid]]), others)
         after = msgspec.structs.replace(
             before,
             completed=own.completed,
             times=own.times,
-            alone=not others,
+            sites=tuple(others),
+            alone=not (others or self._config.remote_locators),
             stable_ms=max(before.stable_ms, stable_ms([own, *others.values()])) if others else 0,
             behind=tuple(behind(own, others.items())),
-            tombstone_timeout_s=self._config.tombstone_timeout,
-            tombstone_max_age_s=self._config.tombstone_max_age,
+            **self._given,
         )
         if after != before or item is None:
             await self._write(item, after)
+        self._given = {}
         self.stability = after
         self._directory.say_round(own)
 

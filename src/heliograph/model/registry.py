@@ -45,13 +45,15 @@ CONFIG_STORES, CONFIG_QUEUES, CONFIG_RESOLVER = "config.store", "config.queue", 
 class Stability(msgspec.Struct, frozen=True, kw_only=True):
     """How far the site is with `gateway.rounds`, and what follows for its tombstones.
 
-    completed, times: as of `SiteRound`. alone: no other site is known. stable_ms: no event that was born before can
-    come any more. behind: the sites that are waited for.
-    tombstone_timeout_s, tombstone_max_age_s: as of `LocatorConfig`; None for the defaults.
+    completed, times: as of `SiteRound`. sites: all others that were ever known: a locator that has just started knows
+    none by itself. alone: there are none, nor is a locator of any configured. stable_ms: no event that was born before
+    can come any more. behind: the sites that are waited for.
+    tombstone_timeout_s, tombstone_max_age_s: as of `LocatorConfig`, as was given last; None for the defaults.
     """
 
     completed: int = 0
     times: tuple[int, ...] = ()
+    sites: tuple[int, ...] = ()
     alone: bool = True
     stable_ms: int = 0
     behind: tuple[int, ...] = ()
