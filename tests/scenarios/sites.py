@@ -117,13 +117,18 @@ class Site(SimSite):
         for letter in "abcdefgh"[:members]:
             await self.join(letter)
 
-    async def join(self, *letters: str) -> None:
-        """Start members, new ones or such as ran before (none given: all); returns when they are ready."""
+    async def join(self, *letters: str, groups: tuple[str, ...] | None = None) -> None:
+        """Start members, new ones or such as ran before (none given: all); returns when they are ready.
+
+        groups: those that they are in from now on.
+        """
         slots = []
         for letter in letters or [slot.name[-1] for slot in self.members]:
             if self._host(letter) not in self.hosts:
                 self.members.append(MemberSlot(self, self._host(letter), SimClock()))
             slots.append(self[letter])
+            if groups is not None:
+                slots[-1].groups = groups
         for slot in slots:
             slot.start()
         await until(lambda: all(slot.ready for slot in slots))

@@ -140,6 +140,7 @@ class MemberSlot(Slot):
     member: Member
     zone = ""
     """Where copies of a bucket are redundant to."""
+    groups: tuple[str, ...] = ()
 
     async def begin(self, process: Process) -> None:
         async def connect(*_: object) -> Engine:
@@ -151,6 +152,7 @@ class MemberSlot(Slot):
             bind_address=self.name,
             write_timeout_ms=WRITE_TIMEOUT_MS,
             redundancy_zone=self.zone,
+            groups=self.groups,
             security=self.site.security,
         )
         self.member = Member(config, network=process, clock=self.clock, rng=process.rng, connect=connect)
