@@ -34,6 +34,7 @@ from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.decoding import MALFORMED, decode
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.parked import ParkedEvent, ParkedInfo
+from heliograph.model.region_file import FileEncoder, FileEntries, FileHead, FileParser
 from heliograph.model.registry import Commanded, Cursor, Lease, RegionEntry, SiteLife, Stability, decode_entry
 from heliograph.model.requests import Requests
 from heliograph.model.results import Result
@@ -196,6 +197,19 @@ def _snapshot() -> bytes:
     return b"".join(slices(view))
 
 
+def _region_file(data: bytes) -> list[FileEntries]:
+    parser = FileParser()
+    found = parser.receive(data)
+    parser.end()
+    return found
+
+
+def _exported() -> bytes:
+    encoder = FileEncoder()
+    begun = encoder.begin(FileHead("customer", "77", 0, 1, 5))
+    return begun + encoder.entries(["a", 7, b"c"], [b"\x01", b"\x02", b"\x03"]) + encoder.end()
+
+
 def _entry(kind: type, data: bytes) -> Any:
     return decode_entry(data, kind)
 
@@ -289,6 +303,7 @@ PARSERS: dict[str, Parser] = {
         encode,
     ),
     "snapshot": Parser(open_snapshot, PEER, (_snapshot(),), lambda view: b"".join(slices(view))),
+    "region-file": Parser(_region_file, USAGE, (_exported(),)),
     **{
         f"registry-{kind.__name__}": Parser(partial(_entry, kind), PEER, (encode(sample(kind)),), encode)
         for kind in REGISTRY_KINDS

@@ -41,6 +41,9 @@ IN_TABLE = {
     "model/batch.py:operations_of": "record",
     "model/plugins.py:_scan": "plugins",
     "model/plugins.py:read_plugin": "plugins",
+    "model/region_file.py:_decode_end": "region-file",
+    "model/region_file.py:_decode_entries": "region-file",
+    "model/region_file.py:_decode_head": "region-file",
     "model/registry.py:decode_entry": "registry-MemberInfo",
     "security/users.py:read_users": "users",
 }
