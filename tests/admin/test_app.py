@@ -110,6 +110,7 @@ def test_entries_under_any_key(http: Http, key: str) -> None:
     http.ok("PUT", "/regions/plain/entry", {"value": "v"}, key=key)
     assert http.ok("GET", "/regions/plain/entry", key=key).data == {"Result": "true", "Key": key, "Value": "v"}
     assert http.ok("PUT", "/regions/plain/entry", {"value": "w"}, key=key, if_not_exists=True).data["Value"] == "v"
+    assert http.ok("GET", "/regions/plain/entry/locations", key=key).data["Locations Found"] == "1"
     assert http.ok("DELETE", "/regions/plain/entry", key=key).data["Result"] == "true"
     assert http.ok("GET", "/regions/plain/entry", key=key).data["Result"] == "false"
 

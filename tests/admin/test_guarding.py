@@ -102,6 +102,8 @@ def test_one_entry(client: TestClient[Litestar]) -> None:
         ("/regions/customer/entry?key=42", 200),
         ("/regions/%2Fcustomer/entry?key=42", 200),
         ("/regions/customer/entry/?key=42", 200),
+        ("/regions/customer/entry/locations?key=42", 200),
+        ("/regions/customer/entry/locations?key=43", 403),
         ("/regions/customer/entry?key=43", 403),
         ("/regions/customer/entry", 403),
         ("/regions/other/entry?key=42", 403),

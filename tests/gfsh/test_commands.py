@@ -110,6 +110,11 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         ("PUT", "/regions/c/entry", EntryValue(value="x y"), {"key": "a/b", "if_not_exists": False}),
     ),
     ("get --region=c --key=k", ("GET", "/regions/c/entry", None, {"key": "k"})),
+    ("locate entry --region=/c --key=a/b", ("GET", "/regions/c/entry/locations", None, {"key": "a/b"})),
+    (
+        "locate entry --region=c --key=k --recursive=false --key-class=java.lang.String",
+        ("GET", "/regions/c/entry/locations", None, {"key": "k"}),
+    ),
     ("remove --region=c --key=k", ("DELETE", "/regions/c/entry", None, {"key": "k"})),
     ("remove --region=/c --all", ("DELETE", "/regions/c/entries", None, {})),
     (
@@ -284,6 +289,9 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ),
         ("alter async-event-queue --id=q", "needs batch-size, batch-time-interval, max-queue-memory or pause"),
         ("create async-event-queue --id=q --listener=a:b --listener-param=x", "write name#value"),
+        ("locate entry --region=c --key=k --recursive", "is not offered (only false): regions have no sub-regions"),
+        ("locate entry --region=c --key=1 --key-class=java.lang.Integer", "--key-class is not offered"),
+        ("locate entry --region=c --key=1 --value-class=x.Y", "--value-class is not offered"),
         ("create async-event-queue --id=q --listener=a:b --forward-expiration-destroy=true", "is not offered"),
         ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval, alert-threshold"),
         ("put --region=../x --key=k --value=v", "can't name a region"),

@@ -72,6 +72,7 @@ class FakeServers:
         self.gateways: dict[str, messages.Gateways] = {}
         self.conflicts: dict[str, messages.Conflicts] = {}
         self.redriven = messages.Redriven(0, [])
+        self.located: dict[str, messages.Located] = {}
         self.data: dict[tuple[str, object], bytes] = {}
 
     async def call(self, address: Address, message: Request, kind: type[T], *, timeout_s: float) -> T:
@@ -105,6 +106,9 @@ class FakeServers:
                 old = self.data.get((region, key), b"")
                 self.data.setdefault((region, key), value)
                 return messages.Changed(not old, old, 1)
+            case messages.Locate(region=region, key=key):
+                known = messages.Located(3, (region, key) in self.data, 1 if name == "s1" else 0)
+                return self.located.get(name, known)
             case messages.LogEndsQuery():
                 return messages.LogEnds(list(LOG_ENDS))
             case messages.ConflictQuery():

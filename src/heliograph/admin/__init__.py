@@ -26,6 +26,7 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | GET | /regions/{name}/entry | | key |
 | PUT | /regions/{name}/entry | EntryValue | key, if_not_exists |
 | DELETE | /regions/{name}/entry | | key |
+| GET | /regions/{name}/entry/locations | | key |
 | DELETE | /regions/{name}/entries | | |
 | GET | /disk-stores | | |
 | POST | /disk-stores | DiskStoreAttributes | |

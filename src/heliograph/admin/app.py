@@ -174,6 +174,11 @@ class RegionRoutes(Controller):
         """Remove an entry."""
         return answer(await site.entries.remove(name, key))
 
+    @get("/{name:str}/entry/locations", status_code=OK)
+    async def locate_entry(self, site: Site, name: FromPath[str], key: FromQuery[str]) -> Answer:
+        """Show which servers have an entry."""
+        return answer(await site.locations.locate(name, key))
+
     @delete("/{name:str}/entries", status_code=OK)
     async def clear_region(self, site: Site, name: FromPath[str]) -> Answer:
         """Remove every entry of a region, at this site only."""

@@ -494,6 +494,24 @@ class Copies(Message, frozen=True):
     regions: dict[str, RegionCopies]
 
 
+class Locate(Message, frozen=True):
+    """Ask a member whether its own copy has an entry. Answer: `Located`."""
+
+    region: str
+    key: WireKey
+
+
+class Located(Message, frozen=True):
+    """The key's bucket, and whether the member's copy of it can be read and has the key.
+
+    epoch: of the bucket's primary when the member is that, else 0.
+    """
+
+    bucket: int
+    exists: bool
+    epoch: int = 0
+
+
 class Rebalance(Message, frozen=True):
     """Ask the oldest server to give every server its share of the buckets, or what that would move. Answer:
     `Rebalanced`.
@@ -684,12 +702,12 @@ Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
-    | WanCopyQuery | WanCopyCancel | ConflictQuery
+    | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
-    | CopyState | Conflicts
+    | CopyState | Conflicts | Located
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

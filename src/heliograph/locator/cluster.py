@@ -19,6 +19,7 @@ from heliograph.errors import (
     ConflictError,
     HeliographError,
     NotPrimaryError,
+    RegionNotFoundError,
     UnavailableError,
     UnreachableError,
     UsageError,
@@ -29,10 +30,11 @@ from heliograph.model.attributes import (
     DiskStoreAttributes,
     GatewaySenderAttributes,
     RegionAttributes,
+    leader_of,
 )
 from heliograph.model.definitions import Attributes, exists_already, subject_of
-from heliograph.model.ids import Address
-from heliograph.model.members import MemberInfo
+from heliograph.model.ids import Address, check_region_name
+from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import (
     COMMANDED,
@@ -43,7 +45,10 @@ from heliograph.model.registry import (
     CURSORS,
     MEMBERS,
     RegionEntry,
+    decode_entry,
     encode_entry,
+    placement_key,
+    region_key,
 )
 from heliograph.model.results import Result, Table
 from heliograph.placement.buckets import servers_by_age
@@ -123,6 +128,19 @@ class Cluster:
     async def region_entries(self) -> dict[str, RegionEntry]:
         """Return the regions with their generations, by name. Raises UnavailableError."""
         return decoded(await self.registry.items(CONFIG_REGIONS), CONFIG_REGIONS, RegionEntry)
+
+    async def region_entry(self, name: str) -> RegionEntry:
+        """Return a region with its generation. Raises RegionNotFoundError, UnavailableError."""
+        item = await self.registry.get(region_key(check_region_name(name)))
+        if item is None:
+            raise RegionNotFoundError(f"region {name!r} does not exist at this site")
+        return decode_entry(item.value, RegionEntry)
+
+    async def placement(self, region: str) -> RegionPlacement | None:
+        """Return where a region's buckets are, None before they are placed. Raises UnavailableError."""
+        parents = {name: each.colocated_with for name, each in (await self.regions()).items()}
+        item = await self.registry.get(placement_key(leader_of(region, parents)))
+        return None if item is None else decode_entry(item.value, RegionPlacement)
 
     async def stores(self) -> dict[str, DiskStoreAttributes]:
         """Return the disk stores that are defined, by name. Raises UnavailableError."""

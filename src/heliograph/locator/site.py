@@ -6,6 +6,7 @@ from heliograph.locator.cluster import Cluster
 from heliograph.locator.site_configuration import ConfigurationAdmin
 from heliograph.locator.site_conflicts import ConflictAdmin
 from heliograph.locator.site_data import EntryAdmin
+from heliograph.locator.site_locations import LocationAdmin
 from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_parked import ParkedAdmin
 from heliograph.locator.site_queues import QueueAdmin
@@ -25,6 +26,7 @@ class SiteAdmin:
         self.regions = RegionAdmin(cluster)
         self.stores = StoreAdmin(cluster)
         self.entries = EntryAdmin(cluster)
+        self.locations = LocationAdmin(cluster)
         self.rebalancing = RebalanceAdmin(cluster)
         self.senders = SenderAdmin(cluster)
         self.queues = QueueAdmin(cluster)

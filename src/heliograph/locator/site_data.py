@@ -11,13 +11,11 @@ from typing import TypeVar
 import msgspec
 
 from heliograph.engine.patience import patiently
-from heliograph.errors import RegionNotFoundError, UsageError
+from heliograph.errors import UsageError
 from heliograph.link.messages import Change, Changed, Clear, Done, GetAll, PutAll, Reply, Request, Values
 from heliograph.locator.cluster import Cluster
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.ids import check_region_name
 from heliograph.model.keys import check_keys, decode_value, encode_value
-from heliograph.model.registry import RegionEntry, decode_entry, region_key
 from heliograph.model.results import Result
 from heliograph.model.routing import UNROUTED
 
@@ -39,7 +37,7 @@ class EntryAdmin:
             check_keys([key])
             encoded = encode_value(value)
         except UsageError as exc:
-            return _refused(key, str(exc))
+            return refused(key, str(exc))
         if not if_not_exists:
             await self._ask(PutAll(attributes.name, UNROUTED, [key], [encoded]), Done, repeatable=False)
             return Result(data={"Result": "true", "Key": key, "Value": value})
@@ -57,10 +55,10 @@ class EntryAdmin:
             attributes = await self._region(region)
             check_keys([key])
         except UsageError as exc:
-            return _refused(key, str(exc))
+            return refused(key, str(exc))
         values = await self._ask(GetAll(attributes.name, [key]), Values, repeatable=True)
         if not values.values[0]:
-            return _refused(key, "the key does not exist in the region")
+            return refused(key, "the key does not exist in the region")
         return Result(data={"Result": "true", "Key": key, "Value": text_of(values.values[0])})
 
     async def remove(self, region: str, key: str) -> Result:
@@ -69,10 +67,10 @@ class EntryAdmin:
         try:
             check_keys([key])
         except UsageError as exc:
-            return _refused(key, str(exc))
+            return refused(key, str(exc))
         changed = await self._ask(Change(attributes.name, UNROUTED, "remove", key), Changed, repeatable=False)
         if not changed.done:
-            return _refused(key, "the key does not exist in the region")
+            return refused(key, "the key does not exist in the region")
         return Result(data={"Result": "true", "Key": key})
 
     async def clear(self, region: str) -> Result:
@@ -84,11 +82,7 @@ class EntryAdmin:
         return Result(data={"Result": "true", "Region": attributes.name})
 
     async def _region(self, name: str) -> RegionAttributes:
-        key = region_key(check_region_name(name))
-        item = await patiently(lambda: self._cluster.registry.get(key), ENTRY_S)
-        if item is None:
-            raise RegionNotFoundError(f"region {name!r} does not exist at this site")
-        return decode_entry(item.value, RegionEntry).attributes
+        return (await patiently(lambda: self._cluster.region_entry(name), ENTRY_S)).attributes
 
     async def _ask(self, request: Request, kind: type[T], *, repeatable: bool) -> T:
         return await self._cluster.ask_any(request, kind, timeout_s=ENTRY_S, repeatable=repeatable)
@@ -105,5 +99,6 @@ def text_of(encoded: bytes) -> str:
         return repr(value)
 
 
-def _refused(key: str, message: str) -> Result:
+def refused(key: str, message: str) -> Result:
+    """Return the OK result of what the caller got wrong about an entry (gfsh.md §4.6)."""
     return Result(data={"Result": "false", "Message": message, "Key": key})

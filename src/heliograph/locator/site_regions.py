@@ -20,7 +20,6 @@ from heliograph.model.attributes import (
     check_no_colocated,
     check_region_senders,
     check_region_store,
-    leader_of,
 )
 from heliograph.model.definitions import subject_of
 from heliograph.model.ids import check_region_name
@@ -31,7 +30,6 @@ from heliograph.model.registry import (
     cursor_key,
     decode_entry,
     encode_entry,
-    placement_key,
     region_key,
 )
 from heliograph.model.results import Result, Table
@@ -134,9 +132,8 @@ class RegionAdmin:
     async def describe(self, name: str) -> Result:
         """Show a region's attributes that differ from the defaults, and the members that host it."""
         region = (await self._read(name))[1].attributes
-        parents = {name: other.colocated_with for name, other in (await self._cluster.regions()).items()}
-        placed = await self._cluster.registry.get(placement_key(leader_of(region.name, parents)))
-        hosts = _hosts(decode_entry(placed.value, RegionPlacement)) if placed is not None else []
+        placement = await self._cluster.placement(region.name)
+        hosts = _hosts(placement) if placement is not None else []
         rows: list[Row] = [("Region", "type", region.type)]
         if region.gateway_sender_ids:
             rows.append(("Region", "gateway-sender-id", ",".join(region.gateway_sender_ids)))

@@ -40,6 +40,7 @@ from heliograph.member.listening import Listening
 from heliograph.member.lives import Lives
 from heliograph.member.operations import Operations
 from heliograph.member.placer import Placer
+from heliograph.member.queries import Queries
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
 from heliograph.member.site_locators import SiteLocators
@@ -189,6 +190,7 @@ class Member:
         await patiently(self._watcher.refresh)  # before anyone can ask for a region
         self._conflicts = ConflictJudges(join.max_clock_skew_ms)
         self.gateways = Gateways(self._gateway_host(), self._regions, self._dirty.set)
+        self._queries = Queries(self._operations.region)
         self._listening = Listening(self.name, self.site, self._operations.region)
         self._configuring = Configuring(
             self.name,
@@ -475,6 +477,7 @@ class Member:
             messages.Apply: lambda request: self._configuring.take_up(request),
             messages.CopiesQuery: lambda query: self._placer.copies(query),
             messages.Rebalance: lambda request: self._placer.rebalance(request),
+            messages.Locate: lambda request: self._queries.locate(request),
             messages.Listen: lambda request: self._listening.hear(request),
             messages.SenderCommand: lambda request: self.gateways.command(request),
             messages.Redrive: lambda request: self.gateways.redrive(request),

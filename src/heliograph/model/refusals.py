@@ -105,6 +105,12 @@ QUEUE: Mapping[str, Refusal] = {
     "forward-expiration-destroy": Refusal("what expires is no event, and enters no queue", ("false",)),
 }
 """Options of create async-event-queue."""
+LOCATE_ENTRY: Mapping[str, Refusal] = {
+    "key-class": Refusal("a key is a text here", ("string", "java.lang.string")),
+    "value-class": Refusal("an entry is found by its key; leave it out", ("string", "java.lang.string")),
+    "recursive": Refusal("regions have no sub-regions", ("false",)),
+}
+"""Options of locate entry."""
 CACHE_SERVER: Mapping[str, Refusal] = {
     "max-connections": Refusal("a server takes 4096 links"),
     "maximum-time-between-pings": Refusal("a client that is silent for 15 s is gone"),

@@ -1,4 +1,4 @@
-"""put, get, remove: single entries, with keys and values as text."""
+"""put, get, locate, remove: single entries, with keys and values as text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import click
 
 from heliograph.errors import UsageError
 from heliograph.gfsh.commands.regions import region_path
-from heliograph.gfsh.grammar import BOOLEAN, command
+from heliograph.gfsh.grammar import BOOLEAN, command, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import EntryValue
+from heliograph.model import refusals
 from heliograph.model.results import Result
 
 _region = click.option("--region", required=True, help="The region.")
@@ -36,6 +37,16 @@ def get(session: Session, region: str, key: str) -> Result:
     return session.client.call("GET", f"{region_path(region)}/entry", query={"key": key})
 
 
+@command("locate entry")
+@_region
+@_key
+@refused(refusals.LOCATE_ENTRY)
+@click.pass_obj
+def locate_entry(session: Session, region: str, key: str) -> Result:
+    """Show which servers have an entry."""
+    return session.client.call("GET", f"{region_path(region)}/entry/locations", query={"key": key})
+
+
 @command("remove")
 @_region
 @click.option("--key", help="The key, a text.")
@@ -53,4 +64,4 @@ def remove(session: Session, region: str, key: str | None, every: bool) -> Resul
     return session.client.call("DELETE", f"{region_path(region)}/entry", query={"key": key})
 
 
-COMMANDS = (put, get, remove)
+COMMANDS = (put, get, locate_entry, remove)
