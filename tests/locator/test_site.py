@@ -510,8 +510,8 @@ def test_a_serial_sender_may_be_of_some_servers_only_and_be_taken_off_one() -> N
         assert (left.runs_on("s1", ()), left.runs_on("s2", ("Blue",))) == (True, False)
         with pytest.raises(UsageError, match="not on member s2"):
             await site.admin.senders.destroy("some", Targets(members=("s2",)))
-        with pytest.raises(UsageError, match="no server would be left"):
-            await site.admin.senders.destroy("some", Targets(members=("s1",)))
+        with pytest.raises(UsageError, match="some is used by orders"):
+            await site.admin.senders.destroy("some", Targets(members=("s1",)))  # none would be left
         with pytest.raises(UsageError, match="was not created by --group"):
             await site.admin.senders.destroy("some", Targets(groups=("blue",)))
         result = await site.admin.senders.act("some", "start", Targets(members=("s1",)), clean_queues=True)
@@ -530,10 +530,10 @@ def test_a_command_for_a_sender_of_some_servers_is_about_these_unless_others_are
         site.servers.asked.clear()
         assert [row[0] for row in rows(await site.admin.senders.act("some", "pause"))] == [own]
         status = await site.admin.senders.status("some")
-        assert rows(status) == [(own, f"there is no gateway sender some on {own}")], "the fake one has none"
+        assert rows(status) == [(own, f"gateway sender some is not available on member {own}")], "the fake one has none"
         assert {name for name, _ in site.servers.asked} == {own}
         named = await site.admin.senders.status("some", Targets(members=(other,)))
-        assert rows(named) == [(other, f"there is no gateway sender some on {other}")]
+        assert rows(named) == [(other, f"gateway sender some is not available on member {other}")]
         assert len(rows(await site.admin.senders.act("unknown", "pause"))) == 2
 
     on_site(scenario)
@@ -557,8 +557,10 @@ def test_servers_that_a_sender_names_must_be_there() -> None:
 def test_a_disk_store_that_a_sender_names_is_there_and_stays() -> None:
     async def scenario(site: Site) -> None:
         wan = msgspec.structs.replace(SERIAL, id="some", disk_store_name="wan")
-        with pytest.raises(UsageError, match="which does not exist"):
-            await site.admin.senders.create(wan)
+        refused = await site.admin.senders.create(wan)
+        missing = "gateway sender some names disk store 'wan', which does not exist: create it first"
+        assert (refused.status, rows(refused)) == ("ERROR", [(name, "ERROR", missing) for name in ("s1", "s2")])
+        assert sender_key("some") not in site.registry.entries
         await site.admin.stores.create(DiskStoreAttributes(name="wan"))
         await site.admin.senders.create(wan)
         with pytest.raises(UsageError, match="named by gateway sender some"):
@@ -588,12 +590,12 @@ def test_status_shows_who_has_the_gateway_and_who_has_not() -> None:
         assert rows(senders) == [("s1", "Serial", "Primary", "Running, not Connected (no receiver known)")]
         assert senders.tables[1].columns == ("Statistic", "s1")
         assert rows(senders, 1) == [("eventQueueSize", "3"), ("eventsAcknowledged", "4")]
-        assert rows(senders, 2) == [("s2", "there is no gateway sender serial on s2")]
+        assert rows(senders, 2) == [("s2", "gateway sender serial is not available on member s2")]
         receivers = await site.admin.receivers.status()
         assert rows(receivers) == [("s1", "1530", "Running")]
         assert receivers.tables[1].columns == ("Statistic", "s1")
         assert rows(receivers, 1) == [("eventsReceived", "7"), ("batchesRefused", "0")]
-        assert rows(receivers, 2) == [("s2", "there is no gateway receiver on s2")]
+        assert rows(receivers, 2) == [("s2", "the gateway receiver is not available on member s2")]
 
     on_site(scenario)
 

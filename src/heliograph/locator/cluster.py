@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -87,6 +87,12 @@ class Targets(msgspec.Struct, frozen=True):
 
 
 EVERYONE = Targets()
+Choice = Callable[[MemberInfo], bool]
+
+
+def everyone(_: MemberInfo) -> bool:
+    """Choose every server."""
+    return True
 
 
 class Caller(Protocol):
@@ -158,35 +164,52 @@ class Cluster:
 
     # --- changing it; the caller holds `changing`
 
-    async def create(self, attributes: Attributes) -> Result:
+    async def create(self, attributes: Attributes, *, concerned: Choice = everyone) -> Result:
         """Write a new definition and have every server take it up; it is taken back when all of them fail.
 
-        Raises UsageError when it exists or there is no server.
+        concerned: the servers that are told of, and that may fail, here and below. Raises UsageError when it exists or
+        there is no server.
         """
         servers = await self.servers()
         try:
             revision = await create_definition(self.registry, attributes)
         except ConflictError as exc:
             raise exists_already(await read_definition(self.registry, attributes), attributes) from exc
-        result = await self._apply(servers, Apply(subject_of(attributes), revision, "created"))
+        result = await self._apply(servers, Apply(subject_of(attributes), revision, "created"), concerned)
         if result.status == "ERROR":
             await self.registry.delete(definition_key(attributes), revision=revision)
             _log.warning("creation taken back subject=%r", subject_of(attributes))
         return result
 
-    async def alter(self, item: Item, value: object, subject: str) -> Result:
-        """Replace the entry that was read as `item`. Raises ConflictError when it was changed since."""
+    async def refused(self, reason: UsageError, *, concerned: Choice = everyone) -> Result:
+        """Return the member-status table of a change that no server could take up, and that is not made."""
+        servers = filter(concerned, await self.servers())
+        return _member_status([(server.name, Outcome(False, str(reason))) for server in servers])
+
+    async def alter(
+        self,
+        item: Item,
+        value: object,
+        subject: str,
+        *,
+        change: Literal["changed", "destroyed"] = "changed",
+        concerned: Choice = everyone,
+    ) -> Result:
+        """Replace the entry that was read as `item`. Raises ConflictError when it was changed since.
+
+        change: what that does at the servers which are concerned.
+        """
         servers = await self.servers()
         revision = await self.registry.update(item.key, encode_entry(value), revision=item.revision)
-        return await self._apply(servers, Apply(subject, revision, "changed"))
+        return await self._apply(servers, Apply(subject, revision, change), concerned)
 
-    async def destroy(self, item: Item, subject: str) -> Result:
+    async def destroy(self, item: Item, subject: str, *, concerned: Choice = everyone) -> Result:
         """Delete the entry that was read as `item`; done without a server too. Raises ConflictError as `alter`."""
         await self.registry.delete(item.key, revision=item.revision)
         servers = servers_by_age(await self.members())
         if not servers:
             return Result(info=[f"{subject} destroyed; no server runs.", STORED])
-        return await self._apply(servers, Apply(subject, item.revision, "destroyed"))
+        return await self._apply(servers, Apply(subject, item.revision, "destroyed"), concerned)
 
     async def forget_cursors(self, sender: str, region: str | None = None) -> None:
         """Delete a gateway sender's cursors, so that it begins anew when its id or the region's name comes back."""
@@ -203,16 +226,10 @@ class Cluster:
         """Ask a server where the logs of a region's buckets end. Raises UsageError, UnavailableError."""
         return (await self.ask_any(LogEndsQuery(region), LogEnds, timeout_s=ENDS_S)).seqs
 
-    async def _apply(self, servers: Sequence[MemberInfo], change: Apply) -> Result:
-        """Have servers take up the configuration and return the member-status table."""
+    async def _apply(self, servers: Sequence[MemberInfo], change: Apply, concerned: Choice) -> Result:
+        """Have servers take up the configuration and return the member-status table of those concerned."""
         outcomes = await self.ask(servers, change, timeout_s=APPLY_S)
-        rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
-        done = any(outcome.ok for _, outcome in outcomes)
-        return Result(
-            status="OK" if done else "ERROR",
-            tables=[Table(("Member", "Status", "Message"), rows)],
-            info=[STORED] if done else [],
-        )
+        return _member_status([outcome for server, outcome in zip(servers, outcomes, strict=True) if concerned(server)])
 
     # --- asking
 
@@ -265,3 +282,14 @@ class Cluster:
 
         answers = await asyncio.gather(*map(one, servers))
         return list(zip((server.name for server in servers), answers, strict=True))
+
+
+def _member_status(outcomes: Sequence[tuple[str, Outcome]]) -> Result:
+    """Return the member-status table (gfsh.md §1.4): OK when it went well at one member, or nobody is concerned."""
+    rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
+    done = not rows or any(outcome.ok for _, outcome in outcomes)
+    return Result(
+        status="OK" if done else "ERROR",
+        tables=[Table(("Member", "Status", "Message"), rows)] if rows else [],
+        info=[STORED] if done else [],
+    )

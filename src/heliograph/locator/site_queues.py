@@ -104,7 +104,7 @@ class QueueAdmin:
             states = [state for state in answer.queues if state.id == queue.strip()]
             found += states
             if not states:
-                missing.append((name, f"there is no async event queue {queue} on {name}"))
+                missing.append((name, f"async event queue {queue} is not available on member {name}"))
         tables = []
         if found:
             rows: list[Row] = [(state.member, state.type, state.policy, status_text(state)) for state in found]

@@ -62,7 +62,7 @@ class ReceiverAdmin:
             if isinstance(answer, HeliographError):
                 missing.append((name, str(answer)))
             elif answer.receiver is None:
-                missing.append((name, f"there is no gateway receiver on {name}"))
+                missing.append((name, f"the gateway receiver is not available on member {name}"))
             else:
                 found.append((name, str(answer.receiver.port), answer.receiver.status))
                 states.append(answer.receiver)

@@ -7,6 +7,7 @@ Whether a sender runs, is paused or stopped is state of its instance at each mem
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -45,9 +46,13 @@ class SenderAdmin:
         """Create a gateway sender on every server, or those it names; it starts at once unless `manual_start`."""
         check_gateway_at_site(sender, self._cluster.dsid)
         async with self._cluster.changing:
-            check_sender_store(sender, await self._cluster.stores())
             check_sender_servers(sender, await self._cluster.members())
-            result = await self._cluster.create(sender)
+            concerned = partial(hosts, sender)
+            try:
+                check_sender_store(sender, await self._cluster.stores())
+            except UsageError as exc:
+                return await self._cluster.refused(exc, concerned=concerned)
+            result = await self._cluster.create(sender, concerned=concerned)
         if sender.read_timeout_ms != sender.socket_read_timeout:
             result.info.append(
                 f"socket-read-timeout {sender.socket_read_timeout} is too short: {sender.read_timeout_ms} ms are used."
@@ -65,7 +70,7 @@ class SenderAdmin:
                 raise UsageError(_unknown(sender))
             attributes = decode_entry(item.value, GatewaySenderAttributes)
             altered = msgspec.structs.replace(attributes, **alteration.changes)
-            result = await self._cluster.alter(item, altered, subject_of(altered))
+            result = await self._cluster.alter(item, altered, subject_of(altered), concerned=partial(hosts, altered))
             if result.status == "ERROR" and (item := await self._read(sender)) is not None:
                 await self._cluster.alter(item, attributes, subject_of(attributes))
             return result
@@ -73,7 +78,7 @@ class SenderAdmin:
     async def destroy(self, sender: str, targets: Targets = EVERYONE, *, if_exists: bool = False) -> Result:
         """Destroy a gateway sender with its queue. Refused while a region uses it; a missing one unless `if_exists`.
 
-        targets: of a serial one that was created on some servers, only the instances there.
+        targets: of a serial one that was created on some servers, only the instances there, as long as others are left.
         """
         async with self._cluster.changing:
             item = await self._read(sender)
@@ -81,17 +86,22 @@ class SenderAdmin:
                 if if_exists:
                     return Result(info=[f"Skipping: {_unknown(sender)}."])
                 raise UsageError(_unknown(sender))
-            if targets != EVERYONE:
-                attributes = decode_entry(item.value, GatewaySenderAttributes)
-                left = _without(attributes, targets)
-                return await self._cluster.alter(item, left, subject_of(left))
+            attributes = decode_entry(item.value, GatewaySenderAttributes)
+            if targets != EVERYONE and (left := _without(attributes, targets)) is not None:
+                return await self._cluster.alter(
+                    item,
+                    left,
+                    subject_of(left),
+                    change="destroyed",
+                    concerned=lambda server: hosts(attributes, server) and not hosts(left, server),
+                )
             regions = await self._cluster.regions()
             users = sorted(region.name for region in regions.values() if sender in region.gateway_sender_ids)
             if users:
                 raise UsageError(
                     f"gateway sender {sender} is used by {', '.join(users)}: take it off there first (alter region)"
                 )
-            result = await self._cluster.destroy(item, subject_of(decode_entry(item.value, GatewaySenderAttributes)))
+            result = await self._cluster.destroy(item, subject_of(attributes), concerned=partial(hosts, attributes))
             await self._cluster.forget_cursors(sender)
             await self._cluster.forget_commands(sender)
             parked = await forget_parked(self._cluster.registry, sender)
@@ -167,7 +177,7 @@ class SenderAdmin:
             states = [state for state in answer.senders if state.id == sender.strip()]
             found.extend(states)
             if not states:
-                missing.append((name, f"there is no gateway sender {sender} on {name}"))
+                missing.append((name, f"gateway sender {sender} is not available on member {name}"))
         tables = []
         if found:
             columns = ("Member", "Type", "Runtime Policy", "Status")
@@ -206,8 +216,11 @@ def queued_text(state: SenderStatus) -> str:
     return str(state.queued)
 
 
-def _without(sender: GatewaySenderAttributes, targets: Targets) -> GatewaySenderAttributes:
-    """Return a definition without the servers that are targeted. Raises UsageError when nothing sensible is left."""
+def _without(sender: GatewaySenderAttributes, targets: Targets) -> GatewaySenderAttributes | None:
+    """Return a definition without the servers that are targeted, None when none is left.
+
+    Raises UsageError when they are not among those it was created on.
+    """
     if sender.parallel:
         raise UsageError(
             f"gateway sender {sender.id} is parallel, so every server ships the buckets whose primary it has: "
@@ -226,9 +239,7 @@ def _without(sender: GatewaySenderAttributes, targets: Targets) -> GatewaySender
     if unknown:
         raise UsageError(f"gateway sender {sender.id} is not on {kind} {', '.join(sorted(unknown))}")
     left = tuple(name for name in had if name.lower() not in lowered)
-    if not left:
-        raise UsageError(f"no server would be left for gateway sender {sender.id}: leave --{kind} to destroy it")
-    return msgspec.structs.replace(sender, **{f"{kind}s": left})
+    return msgspec.structs.replace(sender, **{f"{kind}s": left}) if left else None
 
 
 def statistics(states: Sequence[SenderStatus | ReceiverStatus]) -> Table:

@@ -40,6 +40,14 @@ from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import oldest_running
 from heliograph.placement.senders import leads_out
 
+_DONE: dict[messages.SenderAction | messages.ReceiverAction, str] = {
+    "start": "started",
+    "stop": "stopped",
+    "pause": "paused",
+    "resume": "resumed",
+    "load-balance": "rebalanced",
+}
+"""Action -> what a gateway is when it was done."""
 _log = logging.getLogger(__name__)
 
 
@@ -274,7 +282,7 @@ class Gateways:
         """Send parked events of a gateway sender again. Raises UsageError, UnavailableError, PeerError."""
         sender = self._senders.get(request.id)
         if sender is None:
-            raise UsageError(f"there is no gateway sender {request.id} on {self._host.name}")
+            raise UsageError(f"gateway sender {request.id} is not available on member {self._host.name}")
         return await sender.redrive(request.events)
 
     async def command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
@@ -290,25 +298,25 @@ class Gateways:
         if sender is None:
             problem = self.sender_problems.get(request.id)
             because = f": {problem}" if problem else ""
-            return Outcome(False, f"there is no {known_as(request.id)} on {self._host.name}{because}")
+            return Outcome(False, f"{known_as(request.id)} is not available on member {self._host.name}{because}")
         try:
             await sender.command(request.action)
         except HeliographError as exc:
             self._on_change()
             return Outcome(False, str(exc))
         self._on_change()
-        return Outcome(True, f"{known_as(request.id)}: {request.action} done on {self._host.name}")
+        return Outcome(True, f"{known_as(request.id)} is {_DONE[request.action]} on member {self._host.name}")
 
     async def _command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
         try:
             async with self._changing_receiver:
                 if self.receiver is None:
-                    return Outcome(False, f"there is no gateway receiver on {self._host.name}")
+                    return Outcome(False, f"the gateway receiver is not available on member {self._host.name}")
                 await self.receiver.command(request.action)
         except HeliographError as exc:
             return Outcome(False, str(exc))
         self._on_change()
-        return Outcome(True, f"gateway receiver: {request.action} done on {self._host.name}")
+        return Outcome(True, f"the gateway receiver is {_DONE[request.action]} on member {self._host.name}")
 
     # --- what others are told
 

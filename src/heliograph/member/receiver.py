@@ -224,11 +224,11 @@ class GatewayReceiver(BaseHandler):
         """Do an operator's command. Raises UsageError when it does not fit the state (gfsh.md §6.8)."""
         if action == "start":
             if self.running:
-                raise UsageError(f"the gateway receiver is already started on {self._host.name}")
+                raise UsageError(f"the gateway receiver is already started on member {self._host.name}")
             await self.start()
         else:
             if not self.running:
-                raise UsageError(f"the gateway receiver is not running on {self._host.name}")
+                raise UsageError(f"the gateway receiver is not running on member {self._host.name}")
             await self.stop()
 
     def _accept(self, peer: Hello) -> LinkHandler:

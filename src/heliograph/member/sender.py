@@ -214,20 +214,20 @@ class GatewaySender:
         name = self.attributes.known_as
         if action == "start":
             if self.running:
-                raise UsageError(f"{name} is already started on {self._host.name}")
+                raise UsageError(f"{name} is already started on member {self._host.name}")
             await self._start()
             return
         if not self.running:
-            raise UsageError(f"{name} is not running on {self._host.name}")
+            raise UsageError(f"{name} is not running on member {self._host.name}")
         if action == "stop":
             await self._stop()
         elif action == "pause":
             if self.paused:
-                raise UsageError(f"{name} is already paused on {self._host.name}")
+                raise UsageError(f"{name} is already paused on member {self._host.name}")
             self.pause()
         elif action == "resume":
             if not self.paused:
-                raise UsageError(f"{name} is not paused on {self._host.name}")
+                raise UsageError(f"{name} is not paused on member {self._host.name}")
             self.resume()
         else:
             await self.rebalance()
@@ -390,7 +390,7 @@ class GatewaySender:
     async def redrive(self, events: Sequence[str]) -> Redriven:
         """Send parked events again, all of them when none is named. Raises UsageError, UnavailableError, PeerError."""
         if not self.running:
-            raise UsageError(f"gateway sender {self.attributes.id} is not running on {self._host.name}")
+            raise UsageError(f"gateway sender {self.attributes.id} is not running on member {self._host.name}")
         hello = self._hello()
         return await self._parking.redrive(
             events, lambda handler: self._finder.link_any(hello, handler), self._plugins.transport
