@@ -294,6 +294,11 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("locate entry --region=c --key=1 --value-class=x.Y", "--value-class is not offered"),
         ("create async-event-queue --id=q --listener=a:b --forward-expiration-destroy=true", "is not offered"),
         ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval, alert-threshold"),
+        ("alter gateway-sender --id=ny --batch-size=1 --group-transaction-events", "there are no transactions"),
+        (
+            "alter gateway-sender --id=ny --batch-size=1 --member=s1",
+            "--member is not offered: a definition is that of all",
+        ),
         ("put --region=../x --key=k --value=v", "can't name a region"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),
         ("drop parked-events --id=ny", "say which parked events are meant"),

@@ -36,6 +36,12 @@ def test_variables_are_replaced_and_the_line_is_shown_unless_quiet(program: Prog
     assert shown[-3:] == ["(3) Executing - echo ${A}", "", "x"]
 
 
+def test_a_line_may_be_given_with_its_prompt(program: Program) -> None:
+    assert lines(program, "gfsh>echo a")[-1] == "a"
+    ran = program(stdin="gfsh> echo a\n  gfsh>echo b; echo c\ngfsh>\nhistory\n")
+    assert ran.out.splitlines()[-4:] == ["    1  echo a", "    2  echo b; echo c", "    3  ", "    4  history"]
+
+
 def test_a_variable_may_hold_a_command(program: Program) -> None:
     assert lines(program, "set variable --name=A --value=echo", "${A} b")[-1] == "b"
 

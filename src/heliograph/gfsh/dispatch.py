@@ -10,7 +10,7 @@ import click
 from heliograph.errors import HeliographError
 from heliograph.gfsh.grammar import HelpAsked
 from heliograph.gfsh.session import Session
-from heliograph.gfsh.tokens import parse_line, redact, script_lines
+from heliograph.gfsh.tokens import PROMPT, parse_line, redact, script_lines
 from heliograph.gfsh.tree import commands
 from heliograph.gfsh.variables import FAILED, NOT_EXECUTED, PASSED
 from heliograph.model.results import Result, failed
@@ -50,8 +50,10 @@ def _explain(exc: click.ClickException) -> str:
 def run_line(session: Session, line: str) -> bool:
     """Run the commands of a line and show their results; stop at the first that fails and return False.
 
-    Variables are replaced first, and the line is shown when that changed it (gfsh.md §1.3).
+    Variables are replaced first, and the line is shown when that changed it (gfsh.md §1.3). A line of a manual may be
+    given as it is there, with the prompt.
     """
+    line = line.strip().removeprefix(PROMPT).lstrip()
     _remember(session, line)
     expanded = session.variables.expand(line)
     if expanded != line and not session.variables.quiet:

@@ -97,18 +97,30 @@ class AddressList(click.ParamType[tuple[Address, ...]]):
 
 
 class OneOf(click.Choice[str]):
-    """A word that is written in upper case, and accepted in any; the choices are those to show and to complete.
+    """A word that is written in upper case, and accepted in any; the choices are those to show and to complete."""
 
-    Other words are passed on: whoever takes them knows why not.
-    """
+    def __init__(self, words: Iterable[str]) -> None:
+        super().__init__([word.upper() for word in words])
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return the word as it is shown and compared."""
+        return str(choice).upper()
+
+
+class OneOfSome(OneOf):
+    """Such a word of which others are passed on, in upper case: whoever takes them knows why not."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """Return the word in upper case."""
         return self.normalize_choice(value, ctx)
 
-    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """Return the word as it is shown and compared."""
-        return str(choice).upper()
+
+class Literally(OneOf):
+    """Such a word of a `Literal`, which has it in lower case."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word in lower case."""
+        return super().convert(value, param, ctx).lower()
 
 
 BOOLEAN, TEXT_LIST, ADDRESS, ADDRESSES = Boolean(), TextList(), AddressType(), AddressList()
@@ -207,7 +219,7 @@ def attributes(
         for field in reversed(msgspec.structs.fields(struct)):
             if field.name in without:
                 continue
-            kind = OneOf(choices[field.name]) if field.name in choices else _kind(field.type)
+            kind = OneOfSome(choices[field.name]) if field.name in choices else _kind(field.type)
             names = [f"--{name}" for name in spelled.get(field.name, (field.name.replace("_", "-"),))]
             required = field.required and field.name not in optional
             option = click.option(
@@ -250,7 +262,7 @@ def _kind(annotation: Any) -> click.ParamType[Any]:
     if get_origin(annotation) in (Union, types.UnionType):
         (annotation,) = (kind for kind in get_args(annotation) if kind is not type(None))
     if get_origin(annotation) is Literal:
-        return click.Choice(list(get_args(annotation)), case_sensitive=False)
+        return Literally(get_args(annotation))
     if get_origin(annotation) is tuple:
         return ADDRESSES if get_args(annotation)[0] is Address else TEXT_LIST
     kinds: dict[Any, click.ParamType[Any]] = {bool: BOOLEAN, int: click.INT, str: click.STRING, Address: ADDRESS}

@@ -16,11 +16,10 @@ from heliograph.gfsh.grammar import Boolean
 from heliograph.gfsh.history import RedactedHistory, history_file
 from heliograph.gfsh.known import Known
 from heliograph.gfsh.session import Session
-from heliograph.gfsh.tokens import script_lines
+from heliograph.gfsh.tokens import PROMPT, script_lines
 from heliograph.gfsh.tree import Tree, commands
 from heliograph.model.results import Result, failed
 
-PROMPT = "gfsh>"
 CONTINUED = "     >"
 
 

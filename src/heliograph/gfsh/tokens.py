@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from heliograph.errors import UsageError
 
+PROMPT = "gfsh>"
+"""Of the shell; manuals show it before commands."""
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\\;|[^\s;"'])+""")
 _BLANK_OR_END = re.compile(r"\s+|;")
 _OPTION = re.compile(r"--[^\s='\"]+=")

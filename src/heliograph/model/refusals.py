@@ -100,6 +100,12 @@ SENDER: Mapping[str, Refusal] = {
     ),
 }
 """Options of create gateway-sender."""
+_ALTERED = Refusal("a definition is that of all its servers; leave it out")
+ALTER_SENDER: Mapping[str, Refusal] = {
+    "group-transaction-events": _TRANSACTIONS,
+    **dict.fromkeys(("member", "members", "group", "groups"), _ALTERED),
+}
+"""Options of alter gateway-sender."""
 QUEUE: Mapping[str, Refusal] = {
     "disk-synchronous": _SYNCHRONOUS,
     "forward-expiration-destroy": Refusal("what expires is no event, and enters no queue", ("false",)),

@@ -77,6 +77,7 @@ def create_sender(session: Session, /, **options: Any) -> Result:
     {**_HELPS, "gateway_event_filters": "The event filters that it has from now on; CLEAR: none."},
     spelled=PLUGINS_SPELLED,
 )
+@refused(refusals.ALTER_SENDER)
 @click.pass_obj
 def alter_sender(session: Session, /, sender: str, **options: Any) -> Result:
     """Change a gateway sender while it runs."""
