@@ -289,6 +289,8 @@ def test_an_async_event_queue_calls_its_listener_in_a_thread(cache: heliograph.C
             lambda c: c.create_region("x", entry_idle_time=5),
             "^create_region has no option entry_idle_time; its options",
         ),
+        (lambda c: c.create_region("x", groups=7), "^groups=7: give a name"),
+        (lambda c: c.create_region("x", groups="east, west"), "no members found: no server of this site is in east, w"),
         (lambda c: c.create_region(5), "5 can't name a region"),
         (lambda c: c.create_region("x", disk_store="none"), "names disk store 'none', which does not exist: create it"),
         (lambda c: c.create_disk_store("x", max_disk=-1), "max-disk -1: use 1 to"),

@@ -113,6 +113,7 @@ def test_what_is_written_is_read_as_the_same() -> None:
             gateway_senders=(GatewaySenderAttributes(id="s", remote_distributed_system_id=2, groups=("a", "b")),)
         ),
         ClusterConfiguration(disk_stores=(DiskStoreAttributes(name="DEFAULT", max_disk=9),)),
+        ClusterConfiguration(regions=(RegionAttributes(name="r", groups=("a", "b")),)),
         ClusterConfiguration(gateway_conflict_resolver=GatewayConflictResolverAttributes(resolver="a:b")),
         ClusterConfiguration(
             async_event_queues=(AsyncEventQueueAttributes(id="q", listener='a:b{"depth": 3, "name": "<x>"}'),)

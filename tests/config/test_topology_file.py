@@ -43,6 +43,7 @@ gateway-event-filters = ["shop:Small"]
 listener = "shop:Audit"
 [sites.london.regions.customer]
 gateway-sender-ids = ["to-ny"]
+groups = ["data"]
 [sites.london.gateway-receiver]
 hostname-for-senders = "wan.example.org"
 
@@ -64,7 +65,7 @@ def test_what_stands_at_the_top_holds_for_every_site() -> None:
     )
     assert london.configuration.async_event_queues == (AsyncEventQueueAttributes(id="audit", listener="shop:Audit"),)
     assert london.configuration.regions == (
-        RegionAttributes(name="customer", type="PARTITION_REDUNDANT", gateway_sender_ids=("to-ny",)),
+        RegionAttributes(name="customer", type="PARTITION_REDUNDANT", gateway_sender_ids=("to-ny",), groups=("data",)),
     )
     assert ny.configuration.regions == (RegionAttributes(name="customer", type="PARTITION_REDUNDANT"),)
     resolver = GatewayConflictResolverAttributes(resolver="shop:Greatest")

@@ -68,6 +68,10 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
          RegionAttributes(name="c", colocated_with="p", partition_resolver="string-prefix"), {"if_not_exists": False}),
     ),
     (
+        "create region --name=c --groups=east,west",
+        ("POST", "/regions", RegionAttributes(name="c", groups=("east", "west")), {"if_not_exists": False}),
+    ),
+    (
         "create region --name=c --disk-store=wan --enable-statistics --off-heap=false --scope=distributed-ack",
         ("POST", "/regions", RegionAttributes(name="c", disk_store="wan"), {"if_not_exists": False}),
     ),
@@ -104,6 +108,8 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ),
     ("destroy region --name=/c --if-exists", ("DELETE", "/regions/c", None, {"if_exists": True})),
     ("list regions", ("GET", "/regions", None, {})),
+    ("list regions --group=east", ("GET", "/regions", None, {"group": "east"})),
+    ("list regions --members=a,b", ("GET", "/regions", None, {"member": "a,b"})),
     ("describe region --name=c", ("GET", "/regions/c", None, {})),
     (
         "put --region=/c --key=a/b --value='x y'",

@@ -18,7 +18,7 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | POST | /rebalance | RebalanceRequest | |
 | GET | /rebalance | | |
 | DELETE | /rebalance | | |
-| GET | /regions | | |
+| GET | /regions | | member, group |
 | POST | /regions | RegionAttributes | if_not_exists |
 | GET | /regions/{name} | | |
 | PATCH | /regions/{name} | RegionAlteration | |

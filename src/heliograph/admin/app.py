@@ -128,9 +128,9 @@ class RegionRoutes(Controller):
     tags = ("regions",)
 
     @get("/", status_code=OK)
-    async def list_regions(self, site: Site) -> Answer:
+    async def list_regions(self, site: Site, member: Names = "", group: Names = "") -> Answer:
         """List the regions."""
-        return answer(await site.regions.list())
+        return answer(await site.regions.list(targets(member, group)))
 
     @post("/", status_code=OK)
     async def create_region(self, site: Site, data: JSONBody[RegionAttributes], if_not_exists: Flag = False) -> Answer:

@@ -17,6 +17,7 @@ class RegionOptions(TypedDict, total=False):
     async_event_queue_ids: the same of async event queues.
     redundant_copies: 0 to 3; by default what the type says. colocated_with: a partitioned region that exists.
     partition_resolver: `module:function` or `string-prefix`. disk_store: one that exists.
+    groups: names, or a text with commas; the servers that hold it are those of any of them, by default all.
     entry_time_to_live_expiration, entry_idle_time_expiration: seconds; 0, the default: never.
     entry_..._action: "destroy", or "invalidate", the default.
     """
@@ -28,6 +29,7 @@ class RegionOptions(TypedDict, total=False):
     colocated_with: str
     partition_resolver: str
     disk_store: str
+    groups: str | Iterable[str]
     entry_time_to_live_expiration: int
     entry_time_to_live_expiration_action: str
     entry_idle_time_expiration: int
@@ -39,6 +41,6 @@ def read_region_options(name: str, type_: str, options: RegionOptions) -> Region
     given: dict[str, Any] = {"name": check_region_name(name), "type": type_, **options}
     if given.get("colocated_with"):
         given["colocated_with"] = check_region_name(given["colocated_with"])
-    for option in {"gateway_sender_ids", "async_event_queue_ids"} & given.keys():
+    for option in {"gateway_sender_ids", "async_event_queue_ids", "groups"} & given.keys():
         given[option] = read_names(option, given[option])
     return checked(RegionAttributes, "create_region", given)

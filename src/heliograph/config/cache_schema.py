@@ -167,6 +167,7 @@ RULES: dict[str, Rule] = {
             "gateway-sender-ids",
             "async-event-queue-ids",
             "disk-store-name",
+            "+groups",
         ),
         children={"entry-time-to-live": 1, "entry-idle-time": 1, "partition-attributes": 1},
         refused={

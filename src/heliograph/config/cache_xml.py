@@ -257,6 +257,7 @@ def _attributes(element: Element, templates: Mapping[str, dict[str, Any]]) -> di
     for name, field in (
         ("gateway-sender-ids", "gateway_sender_ids"),
         ("async-event-queue-ids", "async_event_queue_ids"),
+        ("groups", "groups"),
     ):
         if name in element.attributes:
             fields[field] = _list(element.attributes[name])

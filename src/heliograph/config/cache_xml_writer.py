@@ -105,6 +105,8 @@ def _region(root: Element, region: RegionAttributes) -> None:
         attributes.set("async-event-queue-ids", ",".join(region.async_event_queue_ids))
     if region.disk_store != default.disk_store:
         attributes.set("disk-store-name", region.disk_store)
+    if region.groups:
+        attributes.set(f"{{{OURS}}}groups", _text(region.groups))
     for field in EXPIRATION_OPTIONS:
         action = f"{field}_action"
         if any(getattr(region, each) != getattr(default, each) for each in (field, action)):

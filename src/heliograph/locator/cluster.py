@@ -33,6 +33,7 @@ from heliograph.model.attributes import (
     leader_of,
 )
 from heliograph.model.definitions import Attributes, exists_already, subject_of
+from heliograph.model.groups import in_any
 from heliograph.model.ids import Address, check_region_name
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.queues import AsyncEventQueueAttributes
@@ -83,7 +84,7 @@ class Targets(msgspec.Struct, frozen=True):
         """Say whether the command is for this member; case does not matter (gfsh.md §1.4)."""
         if self.members:
             return member.name.lower() in map(str.lower, self.members)
-        return not self.groups or not {*map(str.lower, self.groups)}.isdisjoint(map(str.lower, member.groups))
+        return in_any(self.groups, member.groups)
 
 
 EVERYONE = Targets()

@@ -9,7 +9,7 @@ import msgspec
 
 from heliograph.engine.seam import Item
 from heliograph.errors import RegionNotFoundError, UsageError
-from heliograph.locator.cluster import Cluster, Row
+from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
 from heliograph.locator.requests import RegionAlteration
 from heliograph.model.attributes import (
     DEFAULT_STORE,
@@ -33,6 +33,7 @@ from heliograph.model.registry import (
     region_key,
 )
 from heliograph.model.results import Result, Table
+from heliograph.placement.holders import check_region_servers, holders_of
 
 CURSORS_AT_ONCE = 64
 
@@ -62,6 +63,7 @@ class RegionAdmin:
                         f"{existing.data_policy} there, {region.data_policy} here"
                     )
                 return Result(info=[f"Skipping: region {region.name} exists already."])
+            check_region_servers(region, await self._cluster.members())
             check_region_store(region, await self._cluster.stores())
             check_region_senders(region, await self._cluster.senders())
             check_colocation(region, await self._cluster.regions())
@@ -122,9 +124,15 @@ class RegionAdmin:
                 await self._cluster.forget_cursors(sender, region.name)
             return result
 
-    async def list(self) -> Result:
-        """List the regions."""
-        names = sorted(await self._cluster.regions())
+    async def list(self, targets: Targets = EVERYONE) -> Result:
+        """List the regions, or those that the servers which are meant may hold."""
+        regions = await self._cluster.regions()
+        names = sorted(regions)
+        if targets != EVERYONE:
+            chosen = [member for member in await self._cluster.members() if targets.includes(member)]
+            if not chosen:
+                return Result(info=["No Members Found"])
+            names = [name for name in names if holders_of(regions[name], chosen)]
         if not names:
             return Result(info=["No Regions Found"])
         return Result(tables=[Table(("List of regions",), [(name,) for name in names])])
@@ -135,6 +143,8 @@ class RegionAdmin:
         placement = await self._cluster.placement(region.name)
         hosts = _hosts(placement) if placement is not None else []
         rows: list[Row] = [("Region", "type", region.type)]
+        if region.groups:
+            rows.append(("Region", "groups", ",".join(region.groups)))
         if region.gateway_sender_ids:
             rows.append(("Region", "gateway-sender-id", ",".join(region.gateway_sender_ids)))
         if region.async_event_queue_ids:

@@ -32,6 +32,7 @@ from heliograph.model.attributes import (
 from heliograph.model.cluster_configuration import ClusterConfiguration, merged, plan
 from heliograph.model.definitions import Attributes, check_gateway_at_site, exists_already, subject_of
 from heliograph.model.queues import AsyncEventQueueAttributes
+from heliograph.placement.holders import check_region_servers, holders_of
 from heliograph.placement.senders import check_sender_servers
 
 _log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Configuring:
         state = self._watcher.state
         if isinstance(attributes, RegionAttributes):
             check_region_store(attributes, state.stores)
+            check_region_servers(attributes, state.members.values())
             check_region_senders(attributes, state.senders)
             check_colocation(attributes, {name: entry.attributes for name, entry in state.regions.items()})
         elif isinstance(attributes, AsyncEventQueueAttributes):
@@ -148,7 +150,11 @@ class Configuring:
         return Outcome(True, f"{request.subject} {request.change} on {self._name}{self._running(kind, name)}")
 
     def _running(self, kind: str, name: str) -> str:
-        """Say whether a gateway that was taken up runs; a region always does."""
+        """Say whether a gateway that was taken up runs, and of a region whose servers hold it, if this one does not."""
+        if kind == "region" and name in self._regions:
+            region, me = self._regions[name].attributes, self._watcher.state.members.get(self._name)
+            forwards = me is not None and not holders_of(region, [me])
+            return f", which forwards to servers of {', '.join(region.groups)}" if forwards else ""
         if kind == "gateway-receiver" and self._gateways.port:
             return f", listening on port {self._gateways.port}"
         sender = QUEUE_PREFIX + name if kind == "async-event-queue" else name

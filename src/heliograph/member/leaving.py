@@ -14,7 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from heliograph.member.region import HostedRegion
 from heliograph.member.service import MemberService
 from heliograph.member.state import SiteState
+from heliograph.model.members import RegionPlacement
 from heliograph.net.link import LinkServer
+from heliograph.placement.holders import holders_of
 
 HAND_OVER_S = 20.0
 """How long a stopping member may take to hand its primaries over."""
@@ -41,7 +43,7 @@ async def hand_over(
             told = await tell()
     except TimeoutError:
         told = False
-    while told and _others_stay(name, state()) and _leads(name, state(), regions):
+    while told and _leads(name, state(), regions):
         if loop.time() > began + HAND_OVER_S:
             _log.warning("primaries left behind name=%s", name)
             break
@@ -58,12 +60,16 @@ async def turn_away(service: MemberService, server: LinkServer) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-def _others_stay(name: str, state: SiteState) -> bool:
-    servers = (member for member in state.members.values() if member.kind == "server" and member.name != name)
-    return any(not server.leaving for server in servers)
-
-
 def _leads(name: str, state: SiteState, regions: Mapping[str, HostedRegion]) -> bool:
-    """Say whether the member is the primary of something, or should be."""
-    placed = any(bucket.primary == name for placement, _ in state.placements.values() for bucket in placement.buckets)
-    return placed or any(not copy.retired for region in regions.values() for copy in region.copies.values())
+    """Say whether the member is the primary, or should be, of something that another server may take over."""
+    for leader, group in state.groups().items():
+        holders = holders_of(state.regions[leader].attributes, state.members.values())
+        if all(server.leaving or server.name == name for server in holders):
+            continue
+        placement, _ = state.placements.get(leader, (RegionPlacement(leader, ()), 0))
+        hosted = (regions[each] for each in group if each in regions)
+        if any(bucket.primary == name for bucket in placement.buckets) or any(
+            not copy.retired for region in hosted for copy in region.copies.values()
+        ):
+            return True
+    return False

@@ -46,6 +46,7 @@ ROUGH_BYTES_MAX = 64 * 1024
 
 Piece: TypeAlias = tuple[list[Key], list[bytes], int]
 """Entries of one bucket that fit into a record, and their size."""
+Asked: TypeAlias = messages.GetAll | messages.Keys | messages.Size | messages.WereRead
 T = TypeVar("T")
 
 
@@ -371,11 +372,13 @@ class Operations:
 
     async def hear(self, member: str, request: messages.Listen) -> messages.Heard:
         """Ask another member for events. Raises NotPrimaryError, UnavailableError, and what it answers."""
+        address = self._primaries.address(member, request.region)
         timeout_s = request.wait_ms / 1000 + self._timeout_s
-        return await self._links.call(self._primaries.address(member), request, messages.Heard, timeout_s=timeout_s)
+        return await self._links.call(address, request, messages.Heard, timeout_s=timeout_s)
 
-    async def _ask(self, member: str, request: messages.Request, kind: type[T]) -> T:
-        return await self._links.call(self._primaries.address(member), request, kind, timeout_s=self._timeout_s)
+    async def _ask(self, member: str, request: Asked, kind: type[T]) -> T:
+        address = self._primaries.address(member, request.region)
+        return await self._links.call(address, request, kind, timeout_s=self._timeout_s)
 
 
 def _worst(errors: Sequence[BaseException], parts: int) -> BaseException:

@@ -22,6 +22,7 @@ from heliograph.model.members import Buckets, MemberInfo, RegionPlacement
 from heliograph.model.registry import encode_entry, placement_key
 from heliograph.net.links import Links
 from heliograph.placement.buckets import Seen, Server, follow_up, staying
+from heliograph.placement.holders import holders_of
 from heliograph.placement.rebalance import moves, rebalance
 
 LOOK_S = 0.1
@@ -70,12 +71,14 @@ class Placer:
             return
         self._servers, self._state = servers, state
         regions, placements = state.regions, state.placements
-        live = {server.name for server in servers}
         under_way = False
         groups = state.groups()
         for name, group in groups.items():
             current, revision = placements.get(name, (None, 0))
-            wanted = follow_up(regions[name].attributes, staying(servers), live, current, self._seen_of(group))
+            region = regions[name].attributes
+            holders = holders_of(region, servers)
+            live = {server.name for server in holders}
+            wanted = follow_up(region, staying(holders), live, current, self._seen_of(group))
             under_way = under_way or bool(wanted.goal)
             if wanted != current:
                 await self._write(state, wanted, None if current is None else revision)
@@ -172,18 +175,18 @@ class Placer:
         if not self._servers:
             raise NotPrimaryError(f"{self._name} is not the oldest server any more: ask again")
         groups = _chosen(request, self._state.groups())
-        servers = staying(self._servers)
         sizes = await self._sizes(groups)
-        done = [await self._rebalance(request, group, servers, sizes) for group in groups]
+        done = [await self._rebalance(request, group, sizes) for group in groups]
         self._on_news()
-        return Rebalanced(done, len(servers))
+        return Rebalanced(done, len({server.name for group in groups for server in self._staying(group[0])}))
+
+    def _staying(self, leader: str) -> list[Server]:
+        """Return the servers that may be given buckets of a region and those that are colocated with it."""
+        entry = self._state.regions.get(leader)
+        return [] if entry is None else staying(holders_of(entry.attributes, self._servers))
 
     async def _rebalance(
-        self,
-        request: Rebalance,
-        group: Sequence[str],
-        servers: Sequence[Server],
-        sizes: Mapping[str, Mapping[int, int]],
+        self, request: Rebalance, group: Sequence[str], sizes: Mapping[str, Mapping[int, int]]
     ) -> Moves:
         told_as = ", ".join(group)
         while True:
@@ -195,7 +198,7 @@ class Placer:
             size = [sum(sizes[name].get(bucket, 0) for name in group) for bucket in range(region.total_num_buckets)]
             goal: Buckets = ()
             if request.action != "cancel":
-                goal = rebalance(region, servers, current.goal or current.buckets, size)
+                goal = rebalance(region, self._staying(group[0]), current.goal or current.buckets, size)
             wanted = RegionPlacement(region.name, current.buckets, goal)
             told = moves(told_as, current.buckets, goal or current.buckets, size)
             if request.action == "simulate" or wanted == current or await self._write(self._state, wanted, revision):

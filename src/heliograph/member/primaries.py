@@ -38,6 +38,7 @@ from heliograph.member.waiters import OneWrite
 from heliograph.model.ids import Address
 from heliograph.model.requests import Identities
 from heliograph.net.links import Links
+from heliograph.placement.holders import unheld
 
 RETRY_S = 0.05
 """Between two looks at who is primary, while a take-over is under way."""
@@ -86,11 +87,16 @@ class Primaries:
             raise RegionNotFoundError(f"region {name!r} does not exist at this site (regions: {known})")
         return region
 
-    def address(self, member: str) -> Address:
-        """Return where a member is reached. Raises NotPrimaryError when it is gone, or this one."""
-        info = self._state().members.get(member)
+    def address(self, member: str, region: str) -> Address:
+        """Return where a member is reached that is asked of a region. Raises NotPrimaryError when it is gone, or this
+        one.
+        """
+        state = self._state()
+        info = state.members.get(member)
         if info is None or member == self._name:
-            raise NotPrimaryError("nobody is primary at the moment")
+            entry = state.regions.get(region.removeprefix("/"))
+            nobody = unheld(entry.attributes, state.members.values()) if entry is not None else ""
+            raise NotPrimaryError(nobody or "nobody is primary at the moment")
         return info.address
 
     async def once(self, request: OnceRequest, kind: type[T], hosted: HostedRegion | None) -> T:
@@ -178,7 +184,7 @@ class Primaries:
     async def _ask_primary(self, hosted: HostedRegion, request: Routed, kind: type[T], deadline: float) -> T:
         """Ask the bucket's primary, as long as it is that."""
         member = hosted.primary_of(request.bucket)
-        address = self.address(member)
+        address = self.address(member, hosted.name)
         link = self._links.get(address) or await self._links.open(address)
         answer = link.request(request)
         try:

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from heliograph.errors import UsageError
+from heliograph.model.groups import check_groups, folded, in_any
 from heliograph.model.ids import check_name, check_region_name, check_site_id, check_word
 from heliograph.model.plugins import is_target, read_plugin
 
@@ -100,6 +101,7 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     disk_store: whose log and snapshots its buckets are in. Every region has those, so any type may name one.
     colocated_with: a partitioned region whose buckets this one's are always together with, member by member.
     partition_resolver: what decides which keys share a bucket, see `model.routing`; "" means the key itself.
+    groups: the servers that hold it are those of any of them (case does not matter); none means all.
     entry_time_to_live_expiration: seconds after which an entry expires that is not written; 0 = never.
     entry_idle_time_expiration: the same of one that is neither read nor written.
     entry_..._action: what becomes of it: `destroy` or `invalidate`, in lower case.
@@ -114,6 +116,7 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     disk_store: str = DEFAULT_STORE
     colocated_with: str = ""
     partition_resolver: str = ""
+    groups: tuple[str, ...] = ()
     entry_time_to_live_expiration: int = 0
     entry_time_to_live_expiration_action: str = "invalidate"
     entry_idle_time_expiration: int = 0
@@ -145,6 +148,7 @@ class RegionAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             check_name("gateway sender", sender)
         for queue in self.async_event_queue_ids:
             check_name("async event queue", queue)
+        check_groups(self.groups)
         check_expiration(self)
 
     @property
@@ -317,7 +321,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
         """Say whether a server of that name and those groups has an instance of the sender."""
         if self.members:
             return name.lower() in map(str.lower, self.members)
-        return not self.groups or not {*map(str.lower, self.groups)}.isdisjoint(map(str.lower, groups))
+        return in_any(self.groups, groups)
 
     @property
     def persistence_option(self) -> str:
@@ -364,8 +368,7 @@ class GatewaySenderAttributes(msgspec.Struct, frozen=True, kw_only=True, forbid_
             raise UsageError(f"maximum-queue-memory {self.maximum_queue_memory}: use 1 to {COUNT_MAX} MB")
         for member in self.members:
             check_word("member", member)
-        for group in self.groups:
-            check_word("group", group)
+        check_groups(self.groups)
         if not 1 <= self.dispatcher_threads <= 64:
             raise UsageError(f"dispatcher-threads {self.dispatcher_threads}: use 1 to 64")
         check_event_filters(self.gateway_event_filters)
@@ -471,6 +474,8 @@ def check_colocation(region: RegionAttributes, regions: Mapping[str, RegionAttri
         raise UsageError(f"{said}: give total-num-buckets {parent.total_num_buckets} as that one has")
     if parent.copies != region.copies:
         raise UsageError(f"{said}: give redundant-copies {parent.copies} as that one has")
+    if folded(parent.groups) != folded(region.groups):
+        raise UsageError(f"{said}: give groups {','.join(parent.groups) or '(none)'} as that one has")
 
 
 def check_no_colocated(region: str, regions: Mapping[str, RegionAttributes]) -> None:

@@ -33,6 +33,7 @@ class Seen(NamedTuple):
 
 
 NOTHING_SEEN = Seen(frozenset(), frozenset())
+NOBODY = BucketPlacement("")
 
 
 def servers_by_age(members: Sequence[MemberInfo]) -> list[MemberInfo]:
@@ -61,7 +62,8 @@ def follow_up(
 ) -> RegionPlacement:
     """Return the placement that follows the current one, given what is known now; the same when all is as it should.
 
-    servers: those that buckets may be given to, oldest first; not empty. live: they, and those that are leaving.
+    servers: those that buckets may be given to, oldest first; where there is none, buckets have no primary. live: they,
+    and those that are leaving.
     """
     if current is None or len(current.buckets) != region.total_num_buckets:
         return RegionPlacement(region.name, place(region, servers, ()))
@@ -76,8 +78,10 @@ def follow_up(
 def place(region: RegionAttributes, servers: Sequence[Server], before: Buckets) -> Buckets:
     """Return where the region's buckets should be, given where they are or were going to, as little changed as can be.
 
-    servers: oldest first; not empty. before: empty for a new region.
+    servers: oldest first; without any a bucket has no primary. before: empty for a new region.
     """
+    if not servers:
+        return (NOBODY,) * region.total_num_buckets
     copies = Copies(region, servers)
     kept = [copies.keep(bucket) for bucket in before] or [[] for _ in range(region.total_num_buckets)]
     primaries = Counter({server.name: 0 for server in servers})

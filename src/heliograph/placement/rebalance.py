@@ -32,7 +32,10 @@ def worth_moving(total_bytes: int, servers: int) -> float:
 
 def rebalance(region: RegionAttributes, servers: Sequence[Server], before: Buckets, sizes: Sequence[int]) -> Buckets:
     """Return where buckets should be. servers: oldest first. sizes: bytes of one copy, bucket by bucket."""
-    balance = _Balance(region, servers, place(region, servers, before), sizes)
+    placed = place(region, servers, before)
+    if not servers:
+        return placed
+    balance = _Balance(region, servers, placed, sizes)
     if not region.replicated:
         balance.even_counts()
         balance.even_bytes()
@@ -44,8 +47,8 @@ def moves(region: str, before: Buckets, goal: Buckets, sizes: Sequence[int]) -> 
     """Count what has to be done to get from here to there."""
     created = created_bytes = moved = moved_bytes = primaries = 0
     for bucket, wanted, size in zip(before, goal, sizes, strict=True):
-        here = {bucket.primary, *bucket.secondaries}
-        there = {wanted.primary, *wanted.secondaries}
+        here = {bucket.primary, *bucket.secondaries} - {""}
+        there = {wanted.primary, *wanted.secondaries} - {""}
         new = len(there - here)
         instead = min(new, len(here - there))
         moved, moved_bytes = moved + instead, moved_bytes + instead * size

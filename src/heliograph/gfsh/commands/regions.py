@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import click
 
+from heliograph.gfsh.commands.targets import query_of, targets
 from heliograph.gfsh.grammar import BOOLEAN, attributes, command, given, refused
 from heliograph.gfsh.session import Session
 from heliograph.locator.requests import RegionAlteration
@@ -44,9 +45,10 @@ def region_path(name: str) -> str:
         "disk_store": "Disk store that its log and snapshots are in.",
         "colocated_with": "A partitioned region whose buckets its own are always together with.",
         "partition_resolver": "What decides which keys share a bucket: module:function, or string-prefix.",
+        "groups": "Only the servers of these groups hold it; by default all.",
         **_EXPIRATION,
     },
-    spelled=_SENDER_IDS,
+    spelled={"groups": ("group", "groups"), **_SENDER_IDS},
     choices={"type": REGION_TYPES, **_ACTIONS},
 )
 @refused(refusals.REGION)
@@ -56,7 +58,7 @@ def region_path(name: str) -> str:
 )  # fmt: skip
 @click.pass_obj
 def create_region(session: Session, /, if_not_exists: bool, **options: Any) -> Result:
-    """Create a region on every server of the site."""
+    """Create a region, which every server of the site holds or those of some groups."""
     region = RegionAttributes(**given(options))
     return session.client.call("POST", "/regions", region, {"if_not_exists": if_not_exists})
 
@@ -90,10 +92,11 @@ def destroy_region(session: Session, name: str, if_exists: bool) -> Result:
 
 
 @command("list regions")
+@targets
 @click.pass_obj
-def list_regions(session: Session) -> Result:
-    """List the regions of the site."""
-    return session.client.call("GET", "/regions")
+def list_regions(session: Session, members: tuple[str, ...], groups: tuple[str, ...]) -> Result:
+    """List the regions of the site, or those that some members may hold."""
+    return session.client.call("GET", "/regions", query=query_of(members=members, groups=groups))
 
 
 @command("describe region")
