@@ -53,14 +53,14 @@ class Shell:
         """Run one command at a site, whether it succeeds or not."""
         self._admin.answers.clear()
         self._admin.calls.clear()
-        ran = self._run(line)
+        ran = self.run(line)
         _, *calls = self._admin.calls  # that of `connect`
         if not calls:
             return Shown(ran, Result(), asked=False)
         [(method, path, body, query)] = calls
         result = await site.inside(site.locator, self._ask(site, method, path, body, query))
         self._admin.answers[method, path] = result
-        return Shown(self._run(line), result, asked=True)
+        return Shown(self.run(line), result, asked=True)
 
     async def ok(self, site: Site, line: str) -> Shown:
         """Run one command that succeeds, at every member."""
@@ -75,7 +75,8 @@ class Shell:
         assert (shown.ran.status, shown.asked) == (1, False), shown
         return shown.ran.err
 
-    def _run(self, line: str) -> Ran:
+    def run(self, line: str) -> Ran:
+        """Run the program, at what answers for the site as it stands."""
         return self._program("-e", f"connect --url={URL}", "-e", line)
 
     async def _ask(self, site: Site, method: str, path: str, body: object, query: dict[str, str | bool]) -> Result:

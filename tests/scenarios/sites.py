@@ -386,6 +386,14 @@ class Site(SimSite):
 
     # --- what gateways say
 
+    def instances(self, sender: str) -> dict[str, GatewaySenderAttributes]:
+        """Return the attributes that a sender has at each running member which has it, by the member's letter."""
+        return {
+            slot.name[-1]: slot.member.gateways._senders[sender].attributes
+            for slot in self.running
+            if sender in slot.member.gateways._senders
+        }
+
     def statuses(self, sender: str) -> dict[str, SenderStatus]:
         """Return what each running member says of its instance of a sender, by the member's letter."""
         return {

@@ -24,15 +24,6 @@ def everywhere(site: Site, done: str) -> list[tuple[str, ...]]:
     return [(slot.name, "OK", f"gateway-sender ln {done} on {slot.name}") for slot in site.running]
 
 
-def defined(site: Site) -> dict[str, GatewaySenderAttributes]:
-    """Return the attributes of the sender that each member has, by the member's letter."""
-    return {
-        slot.name[-1]: slot.member.gateways._senders["ln"].attributes
-        for slot in site.running
-        if "ln" in slot.member.gateways._senders
-    }
-
-
 async def configured(site: Site, gfsh: Shell) -> tuple[GatewaySenderAttributes, ...]:
     """Return the senders in the cluster configuration."""
     exported: Result = await site.inside(site.locator, site.locator.locator.site.configuration.export())
@@ -43,12 +34,12 @@ async def configured(site: Site, gfsh: Shell) -> tuple[GatewaySenderAttributes, 
 async def test_gfsh_create_sender_default(ln: Site, ny: Site, gfsh: Shell) -> None:
     created = await gfsh.ok(ln, CREATE)
     assert created.rows == everywhere(ln, "created")
-    assert defined(ln) == dict.fromkeys("abc", DEFAULT)
+    assert ln.instances("ln") == dict.fromkeys("abc", DEFAULT)
     assert all(status.status.startswith("Running") for status in ln.statuses("ln").values())
     assert await configured(ln, gfsh) == (DEFAULT,)
     destroyed = await gfsh.ok(ln, "destroy gateway-sender --id=ln")
     assert destroyed.rows == everywhere(ln, "destroyed")
-    assert (defined(ln), await configured(ln, gfsh)) == ({}, ())
+    assert (ln.instances("ln"), await configured(ln, gfsh)) == ({}, ())
 
 
 @scenario(ln=3)
@@ -78,7 +69,7 @@ async def test_gfsh_create_sender_all_attributes(ln: Site, gfsh: Shell) -> None:
         dispatcher_threads=2,
         order_policy="thread",
     )
-    assert defined(ln) == dict.fromkeys("abc", wanted)
+    assert ln.instances("ln") == dict.fromkeys("abc", wanted)
     assert ln.states("ln") == {"Not Running"}
 
 
@@ -89,7 +80,7 @@ async def test_gfsh_create_sender_single_dispatcher(ln: Site, gfsh: Shell) -> No
     refused = await gfsh.refused(ln, f"{line} --group-transaction-events=true")
     assert "--group-transaction-events is not offered (only false): there are no transactions" in refused
     await gfsh.ok(ln, f"{line} --group-transaction-events=false")
-    assert defined(ln) == dict.fromkeys("abc", msgspec.structs.replace(DEFAULT, dispatcher_threads=1))
+    assert ln.instances("ln") == dict.fromkeys("abc", msgspec.structs.replace(DEFAULT, dispatcher_threads=1))
 
 
 @scenario(ln=2)
@@ -98,16 +89,16 @@ async def test_gfsh_create_sender_member_or_group(ln: Site, gfsh: Shell) -> None
     for targets in ("--member=1-c", "--group=senderGroup1"):
         created = await gfsh.ok(ln, f"{CREATE} {targets}")
         assert created.rows == [("1-c", "OK", "gateway-sender ln created on 1-c")]
-        assert list(defined(ln)) == ["c"]
+        assert list(ln.instances("ln")) == ["c"]
         destroyed = await gfsh.ok(ln, f"destroy gateway-sender --id=ln {targets}")
         assert destroyed.rows == [("1-c", "OK", "gateway-sender ln destroyed on 1-c")]
-        assert (defined(ln), await configured(ln, gfsh)) == ({}, ())
+        assert (ln.instances("ln"), await configured(ln, gfsh)) == ({}, ())
 
 
 @scenario(ln=3)
 async def test_gfsh_create_parallel_sender(ln: Site, gfsh: Shell) -> None:
     assert (await gfsh.ok(ln, f"{CREATE} --parallel")).rows == everywhere(ln, "created")
-    assert {sender.parallel for sender in defined(ln).values()} == {True}
+    assert {sender.parallel for sender in ln.instances("ln").values()} == {True}
     assert (await gfsh.ok(ln, "destroy gateway-sender --id=ln")).rows == everywhere(ln, "destroyed")
     listed = await gfsh.ok(ln, "list gateways")
     assert "GatewaySenders or GatewayReceivers are not available" in listed.ran.out
@@ -116,7 +107,7 @@ async def test_gfsh_create_parallel_sender(ln: Site, gfsh: Shell) -> None:
 @scenario(ln=3)
 async def test_gfsh_create_parallel_threads_no_policy(ln: Site, gfsh: Shell) -> None:
     await gfsh.ok(ln, f"{CREATE} --parallel=true --dispatcher-threads=4")
-    assert {(each.dispatcher_threads, each.order_policy) for each in defined(ln).values()} == {(4, "key")}
+    assert {(each.dispatcher_threads, each.order_policy) for each in ln.instances("ln").values()} == {(4, "key")}
 
 
 @pytest.mark.parametrize("kind", ["--parallel=true", "--parallel=false"])
@@ -153,7 +144,7 @@ async def test_gfsh_create_sender_bad_order_policy(ln: Site, gfsh: Shell) -> Non
     offered = [text for text, _ in candidates(f"{CREATE} --order-policy=")]
     assert offered == ["--order-policy=KEY", "--order-policy=PARTITION", "--order-policy=THREAD"]
     await gfsh.ok(ln, f"{CREATE} --dispatcher-threads=2 --order-policy=pArTiTiOn")
-    assert defined(ln)["a"].order_policy == "partition"
+    assert ln.instances("ln")["a"].order_policy == "partition"
 
 
 @scenario(ln=1)
@@ -183,7 +174,7 @@ async def test_gfsh_create_sender_boolean_flags(ln: Site, gfsh: Shell) -> None:
 
     async def created(options: str) -> list[bool]:
         await gfsh.ok(ln, f"{CREATE} {options}")
-        sender = defined(ln)["a"]
+        sender = ln.instances("ln")["a"]
         await gfsh.ok(ln, "destroy gateway-sender --id=ln")
         return [getattr(sender, name.replace("-", "_")) for name in flags[:-1]]
 
@@ -202,4 +193,4 @@ async def test_gfsh_create_sender_config_returned(ln: Site, gfsh: Shell) -> None
         msgspec.structs.replace(DEFAULT, groups=("xyz",), dispatcher_threads=2, order_policy="thread"),
     )
     await ln.join("d", groups=("xyz",))
-    await until(lambda: list(defined(ln)) == ["c", "d"])
+    await until(lambda: list(ln.instances("ln")) == ["c", "d"])
