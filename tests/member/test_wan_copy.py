@@ -8,7 +8,7 @@ import weakref
 from heliograph.errors import BadEventError
 from heliograph.link.messages import CopyState, CopyStatus, Done
 from heliograph.locator.site_wan_copy import _result as copies_result
-from heliograph.member.wan_copy import VIEW_FRESH_S
+from heliograph.member.bucket_reader import VIEW_FRESH_S
 from heliograph.model.batch import Part, decode_columns
 from heliograph.model.keys import bucket_of
 from tests.scenarios.copying import BUCKETS, PARTITION, begin, messages, seeded

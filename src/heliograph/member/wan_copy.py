@@ -14,35 +14,27 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from heliograph.bucket.view import BucketView
-from heliograph.errors import HeliographError, LogCutError, RegionNotFoundError, UsageError
+from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.gateway.wan_copy import ANY_STAMP, Copier, pause_s
 from heliograph.link.messages import (
     CopyState,
-    CopyStatus,
     Outcome,
     WanBatch,
     WanCopy,
     WanCopyCancel,
     WanCopyQuery,
 )
+from heliograph.member.bucket_reader import BucketReader
 from heliograph.member.region import HostedRegion
+from heliograph.member.runs import Run, Runs
 from heliograph.member.sender import GatewaySender
 from heliograph.member.sender_host import SenderHost
-from heliograph.member.tasks import Tasks
 from heliograph.member.wan_courier import Courier
-from heliograph.model.batch import Part, decode_record
-from heliograph.model.ids import NO_SEQ, Seq
+from heliograph.model.batch import Part
 
 COPIES_AT_ONCE = 10
-ENDED_KEPT = 100
-"""Copies that have ended and are still told of."""
 WINDOW = 4
 """Batches of a copy that are under way at once."""
-READS_MAX = 5
-"""How often the reading of a bucket begins anew because its log is cut meanwhile."""
-VIEW_FRESH_S = 60.0
-"""How long what was read of a bucket is good for: what was removed since comes back where its tombstone is gone."""
 LOOK_S = 1.0
 """Between two looks, while a copy waits for its rate, at whether its region and sender are still there."""
 ALL = "*"
@@ -50,41 +42,30 @@ ALL = "*"
 _log = logging.getLogger(__name__)
 
 
-class _Copy:
+class _Copy(Run):
     """A copy that is under way here."""
 
     def __init__(self, request: WanCopy, region: HostedRegion, sender: GatewaySender) -> None:
+        super().__init__(request.run, f"copy of {request.region} by {request.sender}", "copied")
         self.request = request
         self.region = region
         self.sender = sender
-        self.status: CopyStatus = "running"
-        self.message = ""
         self.began_at = 0.0
         self.sent = 0
-        self.copied = 0
-        self.total = 0
         self.rejected = 0
         self.first_error = ""
-        self.task: asyncio.Task[None] | None = None
 
     @property
     def pair(self) -> tuple[str, str]:
         return self.request.region, self.request.sender
 
-    def state(self) -> CopyState:
-        return CopyState(self.status, self.message or f"Entries copied: {self.copied}", self.copied, self.total)
-
-    def end(self, status: CopyStatus, message: str) -> None:
-        self.status, self.message = status, message
-        _log.info("copy ended region=%s sender=%s status=%s message=%s", *self.pair, status, message)
-
     def end_in_order(self) -> None:
         if not self.rejected:
-            self.end("done", f"Entries copied: {self.copied}")
+            self.end("done", self.progress)
             return
         site = self.sender.attributes.remote_distributed_system_id
         more = f"{self.rejected} more can never be taken by site {site}, the first: {self.first_error}"
-        self.end("failed", f"Entries copied: {self.copied}; {more}")
+        self.end("failed", f"{self.progress}; {more}")
 
 
 class WanCopies:
@@ -96,40 +77,20 @@ class WanCopies:
         self._host = host
         self._regions = regions
         self._senders = senders
-        self._copies: dict[str, _Copy] = {}
-        self._ended: dict[str, CopyState] = {}
-        """Runs that have ended, or did not begin here. They keep no region, which may be destroyed by now."""
+        self._runs: Runs[_Copy] = Runs(host.name)
         self._slots = asyncio.Semaphore(COPIES_AT_ONCE)
-        self._tasks = Tasks()
 
     # --- commands
 
     def start(self, request: WanCopy) -> CopyState:
         """Begin to copy, or say why not; a run that is known already is only told of."""
-        known = self._known(request.run)
+        known = self._runs.known(request.run)
         if known is not None:
             return known
         begun = self._begin(request)
         if isinstance(begun, CopyState):
-            self._note_ended(request.run, begun)
-            return begun
-        self._copies[request.run] = begun
-        begun.task = self._tasks.spawn(self._run(begun))
-        begun.task.add_done_callback(lambda _: self._on_done(begun))
-        return begun.state()
-
-    def _known(self, run: str) -> CopyState | None:
-        copy = self._copies.get(run)
-        return self._ended.get(run) if copy is None else copy.state()
-
-    def _on_done(self, copy: _Copy) -> None:
-        del self._copies[copy.request.run]
-        self._note_ended(copy.request.run, copy.state())
-
-    def _note_ended(self, run: str, state: CopyState) -> None:
-        self._ended[run] = state
-        for oldest in list(self._ended)[:-ENDED_KEPT]:
-            del self._ended[oldest]
+            return self._runs.refuse(request.run, begun)
+        return self._runs.begin(begun, self._run(begun))
 
     def _begin(self, request: WanCopy) -> _Copy | CopyState:
         """Return a copy that may begin, or why none may (gfsh.md §6.10, in its order)."""
@@ -145,27 +106,21 @@ class WanCopies:
         if not sender.attributes.parallel and not sender.primary:
             return CopyState("secondary", f"Sender {request.sender} is serial and not primary. 0 entries copied.")
         copy = _Copy(request, region, sender)
-        if any(other.status == "running" and other.pair == copy.pair for other in self._copies.values()):
+        if any(other.pair == copy.pair for other in self._runs):
             there_is = f"There is already a command running for region {request.region} and sender {request.sender}"
             return CopyState("failed", there_is)
         return copy
 
     def look(self, query: WanCopyQuery) -> CopyState:
         """Say how a run is. Raises UsageError when it is not known here: this member was started since."""
-        known = self._known(query.run)
-        if known is None:
-            raise UsageError(f"{self._host.name} knows nothing of this copy: it began anew meanwhile")
-        return known
+        return self._runs.look(query.run)
 
     def cancel(self, request: WanCopyCancel) -> Outcome:
         """Cancel the copy of a region by a sender, or all copies."""
         every = (request.region, request.sender) == (ALL, ALL)
-        found = [copy for copy in self._copies.values() if copy.status == "running"]
-        found = [copy for copy in found if every or copy.pair == (request.region, request.sender)]
+        found = [copy for copy in self._runs if every or copy.pair == (request.region, request.sender)]
         for copy in found:
-            copy.end("failed", f"Operation cancelled before having copied all entries ({copy.copied} copied)")
-            if copy.task is not None:
-                copy.task.cancel()
+            copy.cancel()
         if every:
             listed = ", ".join(f"({region},{sender})" for region, sender in sorted(copy.pair for copy in found))
             return Outcome(True, f"Executions cancelled: [{listed}]")
@@ -176,21 +131,15 @@ class WanCopies:
 
     async def close(self) -> None:
         """Cut everything short."""
-        await self._tasks.close()
+        await self._runs.close()
 
     # --- copying
 
     async def _run(self, copy: _Copy) -> None:
-        try:
-            async with self._slots:
-                _log.info("copy begins region=%s sender=%s buckets=%d", *copy.pair, len(copy.request.buckets))
-                await self._copy_all(copy)
-            copy.end_in_order()
-        except HeliographError as exc:
-            copy.end("failed", _failed(str(exc), copy))
-        except Exception as exc:
-            _log.exception("copy failed region=%s sender=%s", *copy.pair)
-            copy.end("failed", _failed(f"internal error: {type(exc).__name__}: {exc}", copy))
+        async with self._slots:
+            _log.info("copy begins region=%s sender=%s buckets=%d", *copy.pair, len(copy.request.buckets))
+            await self._copy_all(copy)
+        copy.end_in_order()
 
     async def _copy_all(self, copy: _Copy) -> None:
         loop = asyncio.get_running_loop()
@@ -217,7 +166,7 @@ class WanCopies:
         routing = copy.region.routing
         rejected = await courier.deliver(WanBatch(copy.request.region, routing.total, items, routing.resolver))
         bad = sum(len(each.positions) or items[each.item][1].count for each in rejected)
-        copy.copied += sum(part.count for _, part in items) - bad
+        copy.done += sum(part.count for _, part in items) - bad
         copy.rejected += bad
         if rejected and not copy.first_error:
             copy.first_error = rejected[0].error
@@ -248,7 +197,7 @@ class WanCopies:
         here = {number: bucket.view for number, bucket in region.copies.items() if bucket.readable}
         newest = {bucket: here[bucket].stamp_max for bucket in buckets if bucket in here}
         copy.total = sum(len(here[bucket].values) for bucket in newest)
-        reader = _Reader(region)
+        reader = BucketReader(region)
         for bucket in buckets:
             self._check(copy)
             copier.begin(bucket, await reader.view(bucket), newest.get(bucket, ANY_STAMP))
@@ -263,59 +212,3 @@ class WanCopies:
                     await asyncio.sleep(0)
         if copier.count:
             yield copier.take()
-
-
-def _failed(error: str, copy: _Copy) -> str:
-    return f"Error ({error}) in operation after having copied {copy.copied} entries"
-
-
-class _Reader:
-    """Finds what buckets hold: in this member's copies, of others in the engine."""
-
-    def __init__(self, region: HostedRegion) -> None:
-        self._region = region
-        self._snapshots: dict[int, Seq] | None = None
-        self._known: tuple[int, BucketView] | None = None
-        """The bucket that was read last, and what it held `_known_at`."""
-        self._known_at = 0.0
-
-    async def view(self, bucket: int) -> BucketView:
-        """Return a bucket's view as it is now, or was lately. Raises UnavailableError, LogCutError, PeerError."""
-        copy = self._region.copies.get(bucket)
-        if copy is not None and copy.readable:
-            return copy.view
-        now = asyncio.get_running_loop().time()
-        if self._known is None or self._known[0] != bucket or now - self._known_at > VIEW_FRESH_S:
-            self._known, self._known_at = (bucket, await self._read_now(bucket)), now
-        return self._known[1]
-
-    async def _read_now(self, bucket: int) -> BucketView:
-        for _ in range(READS_MAX):
-            view = await self._read(bucket)
-            if view is not None:
-                return view if view.life >= self._region.life else BucketView()
-        raise LogCutError(f"the log of bucket {bucket} is cut faster than it is read")
-
-    async def _read(self, bucket: int) -> BucketView | None:
-        """Return what a snapshot and the log after it hold; None when the log was cut meanwhile."""
-        region = self._region
-        log, snapshots, subject = region.store.log, region.store.snapshots, region.subject(bucket)
-        last = await log.last(subject)
-        if last is None:
-            return BucketView()
-        if self._snapshots is None:
-            self._snapshots = await snapshots.newest(region.name, region.generation)
-        seq = self._snapshots.get(bucket, NO_SEQ)
-        found = await snapshots.load(region.name, region.generation, bucket, seq) if seq else None
-        view = found[0] if found is not None else BucketView()
-        async with aclosing(log.read([subject], after=view.seq)) as entries:
-            async for some in entries:
-                for entry in some:
-                    if entry.previous != view.seq:
-                        self._snapshots = None  # there is a newer one
-                        return None
-                    view.apply(entry.seq, decode_record(entry.payload))
-        if view.seq < last.seq:
-            self._snapshots = None
-            return None
-        return view
