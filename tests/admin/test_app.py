@@ -16,7 +16,7 @@ from litestar.testing import TestClient
 from heliograph import admin
 from heliograph.admin.app import make_app
 from heliograph.errors import DiskStoreFullError
-from heliograph.link.messages import Apply, Rebalance, WanCopy
+from heliograph.link.messages import Apply, Export, Rebalance, WanCopy
 from heliograph.locator.cluster import Cluster
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.results import Result
@@ -102,6 +102,44 @@ def test_wan_copies(http: Http) -> None:
     assert http.refused("DELETE", "/wan-copies", region="*", sender_id="s2")[0] == 400
     for wrong in ({"max_rate": -1}, {"batch_size": 0}, {"rate": 1}):
         assert http.refused("POST", "/wan-copies", {**pair, **wrong})[0] == 400
+
+
+def test_exports(http: Http) -> None:
+    http.ok("POST", "/regions", {"name": "plain", "total_num_buckets": 2})
+    begun = http.ok("POST", "/regions/plain/exports", {"member": "S1", "file": "x.gfd"}).data
+    assert (begun["Members"], begun["Running"], begun["Exported"], begun["Entries"]) == ("s1", "0", "7", "8")
+    [(_, asked)] = http.servers.requests(Export)
+    assert asked == Export(begun["Run"], "plain", "x.gfd", [0, 1])
+    run = f"/regions/plain/exports/{begun['Run']}"
+    assert http.ok("GET", run, member="s1").tables[0].rows == [("s1", "OK", "Entries exported: 7")]
+    assert http("GET", run, member="s9")[1].tables[0].rows[0][:2] == ("s9", "ERROR")
+    assert http.refused("GET", run)[0] == 400
+    http.ok("DELETE", run, member="s1")
+    assert http("DELETE", "/regions/idle/exports/1", member="s1")[1].status == "ERROR"
+    http.ok("POST", "/regions/plain/exports", {"member": "s1", "dir": "there"})
+    [_, (_, asked)] = http.servers.requests(Export)
+    assert isinstance(asked, Export)
+    assert asked.path == "there/plain.gfd"
+    assert http.refused("POST", "/regions/none/exports", {"member": "s1", "dir": "there"})[0] == 404
+    assert http.refused("POST", "/regions/plain/exports", {"member": "s9", "dir": "there"})[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({}, "one of file and dir"),
+        ({"file": "x.gfd", "dir": "d"}, "one of file and dir"),
+        ({"file": "x.txt"}, "has to end with .gfd"),
+        ({"file": "x.gfd", "parallel": True}, "parallel needs dir"),
+        ({"dir": "d" * 2_000}, "too long"),
+        ({"dir": "a\nb"}, "can't be shown"),
+    ],
+)
+def test_where_data_is_has_to_be_told_right(http: Http, body: dict[str, Any], error: str) -> None:
+    http.ok("POST", "/regions", {"name": "plain"})
+    status, message = http.refused("POST", "/regions/plain/exports", {"member": "s1", **body})
+    assert status == 400
+    assert error in message
 
 
 @pytest.mark.parametrize("key", ["42", "a/b", "a b", "ü?&#%2F", "..", "/"])

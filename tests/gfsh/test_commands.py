@@ -8,6 +8,7 @@ import pytest
 
 from heliograph.locator.requests import (
     EntryValue,
+    ExportRequest,
     QueueAlteration,
     RebalanceRequest,
     RegionAlteration,
@@ -122,6 +123,14 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         ("GET", "/regions/c/entry/locations", None, {"key": "k"}),
     ),
     ("remove --region=c --key=k", ("DELETE", "/regions/c/entry", None, {"key": "k"})),
+    (
+        "export data --region=/c --member=s1 --file=x/y.gfd",
+        ("POST", "/regions/c/exports", ExportRequest(member="s1", file="x/y.gfd"), {}),
+    ),
+    (
+        "export data --region=c --member=s1 --dir=d --parallel",
+        ("POST", "/regions/c/exports", ExportRequest(member="s1", dir="d", parallel=True), {}),
+    ),
     ("remove --region=/c --all", ("DELETE", "/regions/c/entries", None, {})),
     (
         EVERY_SENDER_OPTION,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.gfsh.commands import wan_copy
+from heliograph.gfsh import following
 from heliograph.locator.requests import WanCopyRequest
 from heliograph.model.results import Result, Table, failed
 from tests.gfsh.support import FakeAdmin, Program
@@ -50,7 +50,7 @@ class Site(FakeAdmin):
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wan_copy, "LOOK_S", 0.0)
+    monkeypatch.setattr(following, "LOOK_S", 0.0)
 
 
 def run(program: Program, monkeypatch: pytest.MonkeyPatch, site: FakeAdmin, command: str = COPY) -> Any:

@@ -121,6 +121,10 @@ class FakeServers:
                 return messages.CopyState("done", "Entries copied: 7", 7, 8)
             case messages.WanCopyCancel(region=region):
                 return Outcome(region != "idle", "cancelled")
+            case messages.Export() | messages.TransferQuery():
+                return messages.CopyState("done", "Entries exported: 7", 7, 8)
+            case messages.TransferCancel(region=region):
+                return Outcome(region != "idle", "cancelled")
             case messages.DiskStoreQuery(names=names):
                 return messages.DiskStores([3 << 20 for _ in names], [1 << 20 for _ in names])
             case messages.Rebalance():

@@ -7,10 +7,13 @@ import weakref
 
 from heliograph.errors import BadEventError
 from heliograph.link.messages import CopyState, CopyStatus, Done
-from heliograph.locator.site_wan_copy import _result as copies_result
+from heliograph.locator.cluster import Cluster
+from heliograph.locator.runs import LongCommand
+from heliograph.locator.site_wan_copy import COPIED, NOBODY
 from heliograph.member.bucket_reader import VIEW_FRESH_S
 from heliograph.model.batch import Part, decode_columns
 from heliograph.model.keys import bucket_of
+from tests.locator.fakes import FakeRegistry, FakeServers
 from tests.scenarios.copying import BUCKETS, PARTITION, begin, messages, seeded
 from tests.scenarios.sites import LATE, Site, scenario, until
 
@@ -143,6 +146,7 @@ def test_servers_that_are_all_secondary_make_an_error() -> None:
     secondary = CopyState("secondary", "Sender s is serial and not primary. 0 entries copied.")
     statuses: tuple[CopyStatus, ...] = ("done", "failed", "running")
     done, failed, running = (CopyState(status, "") for status in statuses)
+    copies_result = LongCommand(Cluster(FakeRegistry(), FakeServers(), 1), COPIED, "", NOBODY).result
     alone = copies_result(["a", "b"], [secondary, secondary])
     assert (alone.status, "no server is primary" in alone.info[0]) == ("ERROR", True)
     assert copies_result(["a", "b"], [secondary, done]).status == "OK"

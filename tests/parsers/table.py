@@ -91,6 +91,7 @@ BODIES: tuple[type, ...] = (
     requests.QueueAlteration,
     requests.StoreAlteration,
     requests.WanCopyRequest,
+    requests.ExportRequest,
     requests.RebalanceRequest,
     requests.EntryValue,
 )
@@ -101,6 +102,7 @@ ALTERATIONS: dict[type, bytes] = {
     requests.QueueAlteration: b'{"batch_size": 5}',
     requests.StoreAlteration: b'{"max_disk": 5}',
     requests.WanCopyRequest: b'{"region": "customer", "sender_id": "s2"}',
+    requests.ExportRequest: b'{"member": "s1", "dir": "d", "parallel": true}',
     requests.RebalanceRequest: b'{"include_region": ["customer"]}',
 }
 

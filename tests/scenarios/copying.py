@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from heliograph.locator.requests import WanCopyRequest
-from heliograph.locator.site_wan_copy import COPIED, MEMBERS, RUN, RUNNING
+from heliograph.locator.runs import MEMBERS, RUN, RUNNING
+from heliograph.locator.site_wan_copy import COPIED
 from heliograph.model.results import Result
 from tests.scenarios.sites import Site, until
 

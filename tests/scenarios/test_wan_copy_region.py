@@ -8,7 +8,8 @@ import pytest
 
 from heliograph.errors import UsageError
 from heliograph.gfsh.commands.wan_copy import wan_copy_region
-from heliograph.locator.site_wan_copy import COPIED, RUNNING
+from heliograph.locator.runs import RUNNING
+from heliograph.locator.site_wan_copy import COPIED
 from heliograph.member import wan_copy, wan_courier
 from heliograph.member.wan_courier import FarEnd
 from tests.scenarios.copying import BUCKETS, PARTITION, begin, cancel, messages, never_queued, seeded, statuses

@@ -28,6 +28,9 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | DELETE | /regions/{name}/entry | | key |
 | GET | /regions/{name}/entry/locations | | key |
 | DELETE | /regions/{name}/entries | | |
+| POST | /regions/{name}/exports | ExportRequest | |
+| GET | /regions/{name}/exports/{run} | | member |
+| DELETE | /regions/{name}/exports/{run} | | member |
 | GET | /disk-stores | | |
 | POST | /disk-stores | DiskStoreAttributes | |
 | GET | /disk-stores/{name} | | |
@@ -85,6 +88,7 @@ Bodies are the structs of `model.attributes`, `model.queues` and `model.cluster_
 * `RebalanceRequest`: `include_region`, `exclude_region` (lists of names), `simulate` (flag);
 * `WanCopyRequest`: `region`, `sender_id`, `max_rate` (entries a second, 0 for no limit), `batch_size`. The answer names
   the `Run` and its `Members`, which a look at it is given as `{run}` and `member`; it has ended when `Running` is 0;
+* `ExportRequest`: `member`, one of `file` and `dir`, `parallel` (flag). Answered and looked at as a copy;
 * `EntryValue`: `value` (text).
 """
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from litestar import Controller, Litestar, MediaType, Request, Response, Router, delete, get, patch, post, put
+from litestar import Controller, Litestar, Request, Router, delete, get, patch, post, put
 from litestar.connection import ASGIConnection
-from litestar.di import NamedDependency, Provide
+from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from heliograph import __version__
 from heliograph.admin import BASE
+from heliograph.admin.answers import OK, Answer, Flag, Names, Site, answer, names, respond, targets
 from heliograph.admin.guarding import CHALLENGE, AdminGuard
 from heliograph.admin.http_protocol import BODY_BYTES_MAX
 from heliograph.admin.page import SchemaPage
+from heliograph.admin.transfer_routes import ExportRoutes
 from heliograph.errors import (
     AuthenticationError,
     ConflictError,
@@ -31,7 +33,6 @@ from heliograph.errors import (
 )
 from heliograph.guard.gatekeeper import Gatekeeper
 from heliograph.link.messages import ReceiverAction, SenderAction
-from heliograph.locator.cluster import Targets
 from heliograph.locator.requests import (
     EntryValue,
     ParkedChoice,
@@ -55,7 +56,7 @@ from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.results import Result, failed
 
-OK, MEMBERS_FAILED, LATER, INTERNAL = 200, 502, 503, 500
+LATER, INTERNAL = 503, 500
 STATUS_OF: tuple[tuple[type[HeliographError], int], ...] = (
     (RegionNotFoundError, 404),
     (UsageError, 400),
@@ -66,11 +67,6 @@ STATUS_OF: tuple[tuple[type[HeliographError], int], ...] = (
 """The first class that an error belongs to gives its status; any other one that may pass by itself is `LATER`."""
 
 _log = logging.getLogger(__name__)
-
-Site = NamedDependency[SiteAdmin]
-Names = Annotated[str, QueryParameter(description="comma-separated names; member and group exclude each other")]
-Flag = Annotated[bool, QueryParameter(description="true or false")]
-Answer = Response[Result]
 
 
 class SiteRoutes(Controller):
@@ -444,6 +440,7 @@ def make_app(site: SiteAdmin, gatekeeper: Gatekeeper | None = None) -> Litestar:
         SiteRoutes,
         RebalanceRoutes,
         RegionRoutes,
+        ExportRoutes,
         StoreRoutes,
         SenderRoutes,
         QueueRoutes,
@@ -469,21 +466,6 @@ def make_app(site: SiteAdmin, gatekeeper: Gatekeeper | None = None) -> Litestar:
     )
 
 
-def answer(result: Result) -> Answer:
-    """Return a result with its HTTP status."""
-    return _respond(result, OK if result.status == "OK" else MEMBERS_FAILED)
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Read comma-separated names."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def targets(member: str, group: str) -> Targets:
-    """Read the servers that a command is for. Raises UsageError when both are given."""
-    return Targets(names(member), names(group))
-
-
 def refuse_unknown_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Raise UsageError for a query parameter that the route does not have: a misspelt one must not be ignored."""
     known = handler.parsed_fn_signature.parameters.keys() - connection.path_params.keys() - {"site", "data", "self"}
@@ -493,21 +475,17 @@ def refuse_unknown_query(connection: ASGIConnection[Any, Any, Any, Any], handler
         raise UsageError(f"query parameter {', '.join(unknown)} is not known: {allowed}")
 
 
-def _respond(result: Result, status: int, headers: Mapping[str, str] | None = None) -> Answer:
-    return Response(result, status_code=status, media_type=MediaType.JSON, headers=headers)
-
-
 def _on_error(_: Request[Any, Any, Any], error: HeliographError) -> Answer:
     otherwise = LATER if error.retriable else INTERNAL
     status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), otherwise)
-    return _respond(failed(str(error)), status, CHALLENGE if isinstance(error, AuthenticationError) else None)
+    return respond(failed(str(error)), status, CHALLENGE if isinstance(error, AuthenticationError) else None)
 
 
 def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Answer:
     problems = [error.detail]
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         problems = [_problem(each) for each in error.extra]
-    return _respond(Result(status="ERROR", info=problems), error.status_code)
+    return respond(Result(status="ERROR", info=problems), error.status_code)
 
 
 def _problem(extra: Mapping[str, Any]) -> str:
@@ -517,4 +495,4 @@ def _problem(extra: Mapping[str, Any]) -> str:
 
 def _on_bug(request: Request[Any, Any, Any], error: Exception) -> Answer:
     _log.error("admin request failed path=%s", request.url.path, exc_info=error)
-    return _respond(failed(f"internal error: {type(error).__name__}: {error}"), INTERNAL)
+    return respond(failed(f"internal error: {type(error).__name__}: {error}"), INTERNAL)

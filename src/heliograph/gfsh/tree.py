@@ -24,6 +24,7 @@ MODULES = (
     "heliograph.gfsh.commands.regions",
     "heliograph.gfsh.commands.rebalance",
     "heliograph.gfsh.commands.data",
+    "heliograph.gfsh.commands.transfers",
     "heliograph.gfsh.commands.stores",
     "heliograph.gfsh.commands.senders",
     "heliograph.gfsh.commands.parked",

@@ -445,12 +445,41 @@ class WanCopyCancel(Message, frozen=True):
     sender: str
 
 
+class Export(Message, frozen=True):
+    """Ask a member to write entries of a region to a file of its machine. Answer: `CopyState`.
+
+    run: names the export, with the region. path: of the file, from the member's directory on unless it is absolute.
+    buckets: those that are written. part, parts: as of `model.region_file.FileHead`.
+    """
+
+    run: str
+    region: str
+    path: str
+    buckets: list[int]
+    part: int = 0
+    parts: int = 1
+
+
+class TransferQuery(Message, frozen=True):
+    """Ask a member how far an export of a region is. Answer: `CopyState`."""
+
+    run: str
+    region: str
+
+
+class TransferCancel(Message, frozen=True):
+    """Ask a member to cancel an export of a region. Answer: `Outcome`."""
+
+    run: str
+    region: str
+
+
 CopyStatus = Literal["running", "done", "failed", "secondary"]
-"""Of a copy at one member; secondary: another member ships for the serial sender, and copies."""
+"""Of a copy or an export at one member; secondary: another member ships for the serial sender, and copies."""
 
 
 class CopyState(Message, frozen=True):
-    """How a copy is at one member. copied: entries that are at the remote site. total: how many there are, about."""
+    """How a copy or an export is at one member. copied: entries that are done. total: how many there are, about."""
 
     status: CopyStatus
     message: str
@@ -703,6 +732,7 @@ Request = (
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
     | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate
+    | Export | TransferQuery | TransferCancel
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status

@@ -17,6 +17,10 @@ from heliograph.model.attributes import (
 from heliograph.model.ids import check_name
 from heliograph.model.queues import check_max_queue_memory
 
+PATH_MAX = 1024
+"""Characters of a path."""
+REGION_FILE = ".gfd"
+"""What the name of a file with a region's data ends with."""
 CLEAR = "CLEAR"
 """Stands for no gateway event filter."""
 
@@ -155,6 +159,29 @@ class WanCopyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise UsageError(f"max-rate is at least 0 (no limit), not {self.max_rate}")
         if self.batch_size < 1:
             raise UsageError(f"batch-size is at least 1, not {self.batch_size}")
+
+
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`export data`: to a `file`, or to one in `dir` that is named after the region (gfsh.md §4.7). Raises UsageError.
+
+    member: a server. parallel: every server writes what it is primary of to a file of its own.
+    """
+
+    member: str
+    file: str = ""
+    dir: str = ""
+    parallel: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.file) == bool(self.dir):
+            raise UsageError("say where the data is: give one of file and dir")
+        for path in (self.file, self.dir):
+            if len(path) > PATH_MAX or not path.isprintable():
+                raise UsageError(f"the path {path[:PATH_MAX]!r} is too long, or can't be shown")
+        if self.file and not self.file.endswith(REGION_FILE):
+            raise UsageError(f"file {self.file!r}: its name has to end with {REGION_FILE}")
+        if self.parallel and not self.dir:
+            raise UsageError("parallel needs dir, in which every server has a file of its own")
 
 
 class RebalanceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

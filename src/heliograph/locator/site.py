@@ -6,6 +6,7 @@ from heliograph.locator.cluster import Cluster
 from heliograph.locator.site_configuration import ConfigurationAdmin
 from heliograph.locator.site_conflicts import ConflictAdmin
 from heliograph.locator.site_data import EntryAdmin
+from heliograph.locator.site_exports import ExportAdmin
 from heliograph.locator.site_locations import LocationAdmin
 from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_parked import ParkedAdmin
@@ -27,6 +28,7 @@ class SiteAdmin:
         self.stores = StoreAdmin(cluster)
         self.entries = EntryAdmin(cluster)
         self.locations = LocationAdmin(cluster)
+        self.exports = ExportAdmin(cluster)
         self.rebalancing = RebalanceAdmin(cluster)
         self.senders = SenderAdmin(cluster)
         self.queues = QueueAdmin(cluster)

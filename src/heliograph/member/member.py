@@ -49,6 +49,7 @@ from heliograph.member.state import SiteState, StateWatcher
 from heliograph.member.stores import Stores
 from heliograph.member.sweeper import Sweeper
 from heliograph.member.tasks import Tasks
+from heliograph.member.transfers import Transfers
 from heliograph.model.attributes import (
     DEFAULT_STORE,
     RegionAttributes,
@@ -148,6 +149,7 @@ class Member:
             config.write_timeout_ms / 1000,
             Identities(self._rng.getrandbits(64), self.clock.now_ms),
         )
+        self._transfers = Transfers(self.name, config.directory, self._regions, self.clock.now_ms)
         self._dirty = asyncio.Event()
         self._arranged = asyncio.Condition()
         self._arrangings_begun = 0
@@ -224,6 +226,7 @@ class Member:
         exits.push_async_callback(self._membership.leave)
         exits.push_async_callback(self._end_regions)
         exits.push_async_callback(self.gateways.close)
+        exits.push_async_callback(self._transfers.close)
         await patiently(self._watcher.refresh)
         snapshotter = Snapshotter(self._registry, self._regions.values)
         self._sweeper = Sweeper(engine, self.stores, self._registry)
@@ -484,6 +487,9 @@ class Member:
             messages.WanCopy: lambda request: self.gateways.copies.start(request),
             messages.WanCopyQuery: lambda query: self.gateways.copies.look(query),
             messages.WanCopyCancel: lambda request: self.gateways.copies.cancel(request),
+            messages.Export: lambda request: self._transfers.export(request),
+            messages.TransferQuery: lambda query: self._transfers.look(query),
+            messages.TransferCancel: lambda request: self._transfers.cancel(request),
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),
             messages.DiskStoreQuery: lambda request: self._disk_stores(request.names),
             messages.LogEndsQuery: lambda query: self._log_ends(query.region),

@@ -25,6 +25,7 @@ _DISKS = (Permission(CLUSTER, MANAGE, DISK),)
 _QUEUES = (Permission(CLUSTER, MANAGE, DEPLOY),)
 _ALL_DATA = (Permission(DATA, MANAGE),)
 _REGION = (Permission(DATA, MANAGE, "{name}"),)
+_READ_REGION = (Permission(DATA, READ, "{name}"),)
 _READ_ENTRY = (Permission(DATA, READ, "{name}", "{key}"),)
 _WRITE_ENTRY = (Permission(DATA, WRITE, "{name}", "{key}"),)
 
@@ -46,6 +47,9 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("PUT", "/regions/{name}/entry"): _WRITE_ENTRY,
     ("DELETE", "/regions/{name}/entry"): _WRITE_ENTRY,
     ("DELETE", "/regions/{name}/entries"): (Permission(DATA, WRITE, "{name}"),),
+    ("POST", "/regions/{name}/exports"): _READ_REGION,
+    ("GET", "/regions/{name}/exports/{run}"): _READ_REGION,
+    ("DELETE", "/regions/{name}/exports/{run}"): _READ_REGION,
     ("GET", "/disk-stores"): LOOK,
     ("POST", "/disk-stores"): _DISKS,
     ("GET", "/disk-stores/{name}"): LOOK,

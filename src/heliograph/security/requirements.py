@@ -76,6 +76,9 @@ RULES: dict[type, Rule] = {
     messages.Redrive: _GATEWAY,
     messages.WanCopy: _PEER,
     messages.WanCopyCancel: _GATEWAY,
+    messages.Export: _PEER,
+    messages.TransferQuery: _LOOK,
+    messages.TransferCancel: _PEER,
 }
 
 

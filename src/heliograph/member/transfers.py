@@ -1,0 +1,128 @@
+"""Exports of regions to files at one member (`export data`).
+
+    a bucket, as of one moment ──chunks──> FileWriter, in a thread ──> the next bucket
+
+Buckets are read one after the other, each with all that was acknowledged before its turn came: in the copy here once
+that shows the end of the log, else in the engine. So a file has every entry that was there all the time, with a value
+that it had meanwhile; of what was put or removed meanwhile it depends on the bucket's turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from heliograph.engine.patience import patiently
+from heliograph.errors import RegionNotFoundError
+from heliograph.link.messages import CopyState, Export, Outcome, TransferCancel, TransferQuery
+from heliograph.member.bucket_reader import BucketReader
+from heliograph.member.region import HostedRegion
+from heliograph.member.region_files import FileWriter, in_thread
+from heliograph.member.runs import Run, Runs
+from heliograph.model.keys import NO_VALUE
+from heliograph.model.region_file import FileHead, chunks
+
+AT_ONCE = 4
+PATIENCE_S = 20.0
+"""How long the engine may be away before an export fails."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Transfer(Run):
+    """One export."""
+
+    def __init__(self, name: str, region: HostedRegion, paths: list[Path], verb: str) -> None:
+        super().__init__(name, f"{name}: {', '.join(map(str, paths))}", verb)
+        self.region = region
+        self.paths = paths
+
+
+class Transfers:
+    """See the module. directory: from where relative paths go. region: as `Operations.region`."""
+
+    def __init__(
+        self, member: str, directory: str, regions: Mapping[str, HostedRegion], now_ms: Callable[[], int]
+    ) -> None:
+        self._directory = Path(directory)
+        self._regions = regions
+        self._now_ms = now_ms
+        self._runs: Runs[_Transfer] = Runs(member)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    # --- commands
+
+    def export(self, request: Export) -> CopyState:
+        """Begin to write a file, or say why not; a run that is known already is only told of."""
+        name = _name(request)
+        known = self._runs.known(name)
+        if known is not None:
+            return known
+        region = self._regions.get(request.region)
+        if region is None:
+            return self._runs.refuse(name, CopyState("failed", f"Region {request.region} not found"))
+        path = self._directory / request.path
+        if any(path in other.paths for other in self._runs):
+            return self._runs.refuse(name, CopyState("failed", f"{path} is being written or read by another command"))
+        transfer = _Transfer(name, region, [path], "exported")
+        head = FileHead(region.name, request.run, request.part, request.parts, self._now_ms())
+        return self._runs.begin(transfer, self._export(transfer, request.buckets, head))
+
+    def look(self, query: TransferQuery) -> CopyState:
+        """Say how a run is. Raises UsageError when it is not known here: this member was started since."""
+        return self._runs.look(_name(query))
+
+    def cancel(self, request: TransferCancel) -> Outcome:
+        """Cancel a run."""
+        for transfer in self._runs:
+            if transfer.name == _name(request):
+                transfer.cancel()
+                return Outcome(True, "Execution cancelled")
+        return Outcome(False, "No running command to be cancelled")
+
+    async def close(self) -> None:
+        """Cut everything short."""
+        await self._runs.close()
+
+    # --- exporting
+
+    async def _export(self, transfer: _Transfer, buckets: list[int], head: FileHead) -> None:
+        writer = FileWriter(transfer.paths[0], head.run)
+        async with self._slots:
+            try:
+                await in_thread(partial(writer.open, head))
+                await self._write(transfer, buckets, writer)
+                await in_thread(writer.finish)
+            finally:
+                await in_thread(writer.discard)
+        transfer.end("done", f"{transfer.progress} to {transfer.paths[0].absolute()}")
+
+    async def _write(self, transfer: _Transfer, buckets: list[int], writer: FileWriter) -> None:
+        region = transfer.region
+        reader = BucketReader(region)
+        here = {bucket: len(copy.view.values) for bucket, copy in region.copies.items() if copy.readable}
+        transfer.total = sum(here.get(bucket, 0) for bucket in buckets)
+        for bucket in buckets:
+            self._check(transfer)
+            view = await patiently(partial(reader.whole, bucket), PATIENCE_S)
+            keys, values = list(view.values), list(view.values.values())
+            if NO_VALUE in values:
+                keys = [key for key, value in zip(keys, values, strict=True) if value != NO_VALUE]
+                values = [value for value in values if value != NO_VALUE]
+            transfer.total += len(keys) - here.get(bucket, 0)
+            for some_keys, some_values in chunks(keys, values):
+                await in_thread(partial(writer.write, some_keys, some_values))
+                transfer.done += len(some_keys)
+                await asyncio.sleep(0)
+
+    def _check(self, transfer: _Transfer) -> None:
+        if self._regions.get(transfer.region.name) is not transfer.region:
+            raise RegionNotFoundError("Region destroyed")
+
+
+def _name(message: Export | TransferQuery | TransferCancel) -> str:
+    """Return what a run is known by: whoever may not read the region learns nothing of it by the run alone."""
+    return f"{message.region}/{message.run}"
