@@ -191,6 +191,18 @@ def test_parked_events(http: Http) -> None:
     assert http.refused("GET", "/gateway-senders/none/parked-events") == (400, "gateway sender 'none' does not exist")
 
 
+def test_log_levels(http: Http) -> None:
+    assert http.ok("POST", "/log-level", {"log_level": "fine"}, member="s1,locator").tables[0].rows == [
+        ("locator", "true", "done"),
+        ("s1", "true", "done"),
+    ]
+    assert http.ok("PATCH", "/runtime", {"log_level": "warn"}).tables[0].rows == [("s1", "OK", "done")]
+    assert http.ok("PATCH", "/runtime", {"log_level": "warn"}, member="s1").info[0].startswith("Not kept")
+    assert http.refused("POST", "/log-level", {"log_level": "fine"})[0] == 400
+    assert http.refused("PATCH", "/runtime", {"log_level": "loud"})[0] == 400
+    assert http.refused("PATCH", "/runtime", {"log_level": "info"}, member="locator")[0] == 400
+
+
 def test_members(http: Http) -> None:
     assert http.ok("GET", "/ping").info == ["pong"]
     assert "heliograph" in http.ok("GET", "/version").data

@@ -9,6 +9,7 @@ import pytest
 from heliograph.locator.requests import (
     EntryValue,
     ExportRequest,
+    LogLevelChange,
     QueueAlteration,
     RebalanceRequest,
     RegionAlteration,
@@ -23,6 +24,7 @@ from heliograph.model.attributes import (
     RegionAttributes,
 )
 from heliograph.model.queues import AsyncEventQueueAttributes
+from heliograph.model.runtime import RuntimeProperties
 from tests.gfsh.support import FakeAdmin, Program
 
 SENDER = "/gateway-senders/ny"
@@ -51,6 +53,22 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "rebalance --include-region=a,b --exclude-region=b --simulate=true",
         ("POST", "/rebalance",
          RebalanceRequest(include_region=("a", "b"), exclude_region=("b",), simulate=True), {}),
+    ),
+    (
+        "change loglevel --loglevel=debug --members=s1,s2",
+        ("POST", "/log-level", LogLevelChange(log_level="DEBUG"), {"member": "s1,s2"}),
+    ),
+    (
+        "change loglevel --loglevel=FINE --group=g",
+        ("POST", "/log-level", LogLevelChange(log_level="FINE"), {"group": "g"}),
+    ),
+    (
+        "alter runtime --log-level=warn --enable-statistics",
+        ("PATCH", "/runtime", RuntimeProperties(log_level="warn"), {}),
+    ),
+    (
+        "alter runtime --log-level=warn --member=s1",
+        ("PATCH", "/runtime", RuntimeProperties(log_level="warn"), {"member": "s1"}),
     ),
     ("describe member --name=s1", ("GET", "/members/s1", None, {})),
     (
@@ -264,6 +282,13 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("create region --name=c --type=local", "region type 'LOCAL' is not offered"),
         ("create region --name=c --type=REPLICATE --redundant-copies=1", "redundant-copies is for PARTITION"),
         ("create region --type=REPLICATE", "Missing option '--name'"),
+        ("change loglevel --loglevel=info", "either --members or --groups"),
+        ("change loglevel --loglevel=info --members=a --groups=b", "either --members or --groups"),
+        ("change loglevel --loglevel=loud --members=a", "'loud' is not one of 'NONE'"),
+        ("change loglevel --members=a", "Missing option '--loglevel'"),
+        ("alter runtime", "needs an option to change: --log-level"),
+        ("alter runtime --log-level=info --log-file-size-limit=5", "--log-file-size-limit is not offered"),
+        ("alter runtime --enable-statistics=false", "only true"),
         ("create region --name=c --disk-store=a/b", "can't name a disk store"),
         ("create disk-store --name=wan --dir=/data", "--dir is not offered: a disk store is in the site's engine"),
         ("create disk-store --name=wan --max-disk=-1", "max-disk -1: use 1 to 2147483647 MB, or 0 for no limit"),

@@ -133,7 +133,7 @@ class FakeServers:
                 return messages.Status("Server", name, Address("h", 1), 7, 0, "0", "/dir", "/dir/log", {"Site": "1"})
             case messages.Apply(subject=subject, change=change):
                 return Outcome(True, f"{subject} {change} on {name}")
-            case messages.SenderCommand() | messages.ReceiverCommand():
+            case messages.SenderCommand() | messages.ReceiverCommand() | messages.LogLevelCommand():
                 return Outcome(True, "done")
         raise UsageError(f"{type(message).__name__} is not answered")
 

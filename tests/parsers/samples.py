@@ -9,6 +9,7 @@ from msgspec import inspect
 
 from heliograph.model import attributes, batch, queues
 from heliograph.model.cluster_configuration import ClusterConfiguration
+from heliograph.model.runtime import RuntimeProperties
 
 COLUMNS = batch.encode_columns(batch.Columns(bytes([0, 1, 2]), ["a", 7, b"c"], [b"\x01", b"\x02", b""], [5, 6, 7]))
 PART = batch.Part(1, (2,), 3, 9, 3, COLUMNS)
@@ -24,6 +25,7 @@ WITH_RULES: dict[type, Any] = {
     ),
     attributes.GatewayReceiverAttributes: attributes.GatewayReceiverAttributes(),
     attributes.GatewayConflictResolverAttributes: attributes.GatewayConflictResolverAttributes(resolver="a:b"),
+    RuntimeProperties: RuntimeProperties(log_level="fine"),
     queues.AsyncEventQueueAttributes: queues.AsyncEventQueueAttributes(id="q1", listener="a:b"),
     ClusterConfiguration: ClusterConfiguration(
         regions=(attributes.RegionAttributes(name="customer"),),

@@ -39,6 +39,7 @@ from heliograph.model.registry import Commanded, Cursor, Lease, RegionEntry, Sit
 from heliograph.model.requests import Requests
 from heliograph.model.results import Result
 from heliograph.model.routing import Routing
+from heliograph.model.runtime import RuntimeProperties
 from heliograph.security import passwords, permissions, users
 from tests.parsers.samples import COLUMNS, PART, sample
 
@@ -70,6 +71,7 @@ REGISTRY_KINDS: tuple[type, ...] = (
     attributes.GatewayConflictResolverAttributes,
     queues.AsyncEventQueueAttributes,
     RegionPlacement,
+    RuntimeProperties,
     SiteLife,
     Lease,
     Cursor,
@@ -94,6 +96,8 @@ BODIES: tuple[type, ...] = (
     requests.ExportRequest,
     requests.RebalanceRequest,
     requests.EntryValue,
+    requests.LogLevelChange,
+    RuntimeProperties,
 )
 """Of the admin API."""
 ALTERATIONS: dict[type, bytes] = {
@@ -101,6 +105,7 @@ ALTERATIONS: dict[type, bytes] = {
     requests.SenderAlteration: b'{"batch_size": 5}',
     requests.QueueAlteration: b'{"batch_size": 5}',
     requests.StoreAlteration: b'{"max_disk": 5}',
+    requests.LogLevelChange: b'{"log_level": "FINE"}',
     requests.WanCopyRequest: b'{"region": "customer", "sender_id": "s2"}',
     requests.ExportRequest: b'{"member": "s1", "dir": "d", "parallel": true}',
     requests.RebalanceRequest: b'{"include_region": ["customer"]}',

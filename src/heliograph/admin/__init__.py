@@ -15,6 +15,8 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | GET | /version | | |
 | GET | /members | | group |
 | GET | /members/{name} | | |
+| POST | /log-level | LogLevelChange | member, group |
+| PATCH | /runtime | RuntimeProperties | member, group |
 | POST | /rebalance | RebalanceRequest | |
 | GET | /rebalance | | |
 | DELETE | /rebalance | | |
@@ -89,7 +91,8 @@ Bodies are the structs of `model.attributes`, `model.queues` and `model.cluster_
 * `WanCopyRequest`: `region`, `sender_id`, `max_rate` (entries a second, 0 for no limit), `batch_size`. The answer names
   the `Run` and its `Members`, which a look at it is given as `{run}` and `member`; it has ended when `Running` is 0;
 * `ExportRequest`: `member`, one of `file` and `dir`, `parallel` (flag). Answered and looked at as a copy;
-* `EntryValue`: `value` (text).
+* `EntryValue`: `value` (text);
+* `LogLevelChange`: `log_level`, as of `RuntimeProperties` (`model.runtime`).
 """
 
 BASE = "/api/v1"

@@ -22,6 +22,7 @@ from heliograph.admin.answers import OK, Answer, Flag, Names, Site, answer, name
 from heliograph.admin.guarding import CHALLENGE, AdminGuard
 from heliograph.admin.http_protocol import BODY_BYTES_MAX
 from heliograph.admin.page import SchemaPage
+from heliograph.admin.process_routes import ProcessRoutes
 from heliograph.admin.transfer_routes import ExportRoutes
 from heliograph.errors import (
     AuthenticationError,
@@ -438,6 +439,7 @@ def make_app(site: SiteAdmin, gatekeeper: Gatekeeper | None = None) -> Litestar:
     """Return the application that administers `site`. gatekeeper: None lets everybody do everything."""
     routes = [
         SiteRoutes,
+        ProcessRoutes,
         RebalanceRoutes,
         RegionRoutes,
         ExportRoutes,

@@ -43,7 +43,7 @@ class CacheOptions(TypedDict, total=False):
     locators: the site's locators, see `Addresses`. With none, one is started in this process:
     start_locator: where it listens; 0.0.0.0[10334] when not said, port 0 for a free one.
     directory: where its engine keeps its files, a directory named like the cache when not said.
-    server_port, bind_address, hostname_for_clients, redundancy_zone, locator_wait_time: see `MemberConfig`.
+    server_port, bind_address, hostname_for_clients, redundancy_zone, locator_wait_time, log_level: see `MemberConfig`.
     groups: names, or a text with commas.
     cache_xml_file: a cache.xml: the site is given what it defines and lacks; options given here win over its own.
     timeout_s: how long an operation may take.
@@ -61,6 +61,7 @@ class CacheOptions(TypedDict, total=False):
     groups: str | Iterable[str]
     redundancy_zone: str
     locator_wait_time: int
+    log_level: str
     cache_xml_file: str
     timeout_s: float
     properties_file: Source

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.log_levels import check_log_level
 
 Process: TypeAlias = Literal["locator", "server", "client"]
 PROCESSES: tuple[Process, ...] = get_args(Process)
@@ -70,6 +71,7 @@ _OF_BOTH: dict[str, Meaning] = {
     "bind-address": Meaning("bind_address", str),
     "hostname-for-clients": Meaning("hostname_for_clients", str),
     "locators": Meaning("locators", parse_addresses),
+    "log-level": Meaning("log_level", check_log_level),
 }
 KNOWN: Mapping[Process, Mapping[str, Meaning]] = {
     "locator": {**_OF_BOTH, **_OF_LOCATOR, "port": Meaning("port", number)},
@@ -107,7 +109,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
                     "remove-unresponsive-client"),
     _OWN_MEMBERSHIP: ("max-wait-time-reconnect", "max-num-reconnect-tries", "disable-auto-reconnect",
                       "enable-network-partition-detection"),
-    _LOG: ("log-file", "log-level", "log-file-size-limit", "log-disk-space-limit"),
+    _LOG: ("log-file", "log-file-size-limit", "log-disk-space-limit"),
     _STATISTICS: ("statistic-sampling-enabled", "statistic-sample-rate", "statistic-archive-file",
                   "archive-file-size-limit", "archive-disk-space-limit", "enable-time-statistics"),
     _CONFIGURATION: ("enable-cluster-configuration", "use-cluster-configuration",

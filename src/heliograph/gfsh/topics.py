@@ -14,6 +14,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Lifecycle": ("start locator", "start server", "stop locator", "stop server", "status locator", "status server",
                   "shutdown"),
     "Locator": ("locator",),
+    "Logs": ("logs", "log", "loglevel"),
     "Management-Monitoring": ("members", "member", "metrics", "gateways", "shutdown"),
     "Region": ("region", "regions", "rebalance", "redundancy"),
     "Security": ("hash password", "connect"),

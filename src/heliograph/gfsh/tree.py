@@ -21,6 +21,7 @@ MODULES = (
     "heliograph.gfsh.commands.lifecycle",
     "heliograph.gfsh.commands.running",
     "heliograph.gfsh.commands.members",
+    "heliograph.gfsh.commands.runtime",
     "heliograph.gfsh.commands.regions",
     "heliograph.gfsh.commands.rebalance",
     "heliograph.gfsh.commands.data",

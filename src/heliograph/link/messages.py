@@ -377,6 +377,12 @@ class Status(Message, frozen=True):
     details: dict[str, str]
 
 
+class LogLevelCommand(Message, frozen=True):
+    """Ask any process to log from a level on, a name of `model.log_levels`. Answer: `Outcome`."""
+
+    level: str
+
+
 class Apply(Message, frozen=True):
     """Ask a member to take up the cluster configuration at `revision` or later, and say how it went. Answer: `Outcome`.
 
@@ -733,6 +739,7 @@ Request = (
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
     | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate
     | Export | TransferQuery | TransferCancel
+    | LogLevelCommand
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status

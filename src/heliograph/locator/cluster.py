@@ -71,7 +71,7 @@ Row = tuple[str, ...]
 
 
 class Targets(msgspec.Struct, frozen=True):
-    """The servers that a command is for, by name or by group; none given means all. Raises UsageError for both."""
+    """The members that a command is for, by name, id or group; none given means all. Raises UsageError for both."""
 
     members: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class Targets(msgspec.Struct, frozen=True):
     def includes(self, member: MemberInfo) -> bool:
         """Say whether the command is for this member; case does not matter (gfsh.md §1.4)."""
         if self.members:
-            return member.name.lower() in map(str.lower, self.members)
+            return not {member.name.lower(), member.id.lower()}.isdisjoint(map(str.lower, self.members))
         return in_any(self.groups, member.groups)
 
 
@@ -105,11 +105,15 @@ class Caller(Protocol):
 
 
 class Cluster:
-    """A site's registry and servers. dsid: the site's, `NO_SITE_ID` when it was given none."""
+    """A site's registry and servers. dsid: the site's, `NO_SITE_ID` when it was given none.
 
-    def __init__(self, registry: Registry, caller: Caller, dsid: int) -> None:
+    caller: reaches servers; to_locators: reaches locators, whose ports may speak TLS where those of servers do not.
+    """
+
+    def __init__(self, registry: Registry, caller: Caller, dsid: int, to_locators: Caller | None = None) -> None:
         self.registry = registry
         self.caller = caller
+        self._to_locators = to_locators or caller
         self.dsid = dsid
         self.changing = asyncio.Lock()
         """Held by whoever changes the cluster configuration."""
@@ -120,6 +124,20 @@ class Cluster:
         """Return every live member, locators too, the oldest first. Raises UnavailableError."""
         members = decoded(await self.registry.items(MEMBERS), MEMBERS, MemberInfo)
         return sorted(members.values(), key=lambda member: member.age)
+
+    async def member(self, name: str) -> MemberInfo:
+        """Return the live member of a name or id. Raises UsageError when there is none."""
+        for member in await self.members():
+            if name.lower() in (member.name.lower(), member.id.lower()):
+                return member
+        raise UsageError(f"member {name!r} does not exist at this site")
+
+    async def targeted(self, targets: Targets = EVERYONE) -> list[MemberInfo]:
+        """Return the live members that a command is for, locators too. Raises UsageError when there is none."""
+        members = [member for member in await self.members() if targets.includes(member)]
+        if not members:
+            raise UsageError("no members found: no member of this site matches")
+        return members
 
     async def servers(self, targets: Targets = EVERYONE) -> list[MemberInfo]:
         """Return the live servers that a command is for, the oldest first. Raises UsageError when there is none."""
@@ -234,6 +252,11 @@ class Cluster:
 
     # --- asking
 
+    async def call(self, member: MemberInfo, message: Request, kind: type[R], *, timeout_s: float = QUERY_S) -> R:
+        """Ask a server or locator. Raises as `Links.call`."""
+        caller = self._to_locators if member.kind == "locator" else self.caller
+        return await caller.call(member.address, message, kind, timeout_s=timeout_s)
+
     async def act(self, targets: Targets, command: Request) -> Result:
         """Have servers act on their gateways; the result is OK, and shows in its rows who failed (gfsh.md §1.4)."""
         outcomes = await self.ask(await self.servers(targets), command, timeout_s=COMMAND_S)
@@ -276,7 +299,7 @@ class Cluster:
 
         async def one(server: MemberInfo) -> R | HeliographError:
             try:
-                return await self.caller.call(server.address, message, kind, timeout_s=timeout_s)
+                return await self.call(server, message, kind, timeout_s=timeout_s)
             except HeliographError as exc:
                 _log.info("member failed name=%s request=%s error=%s", server.name, type(message).__name__, exc)
                 return exc

@@ -10,6 +10,7 @@ import msgspec
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import EVERY_INTERFACE, LOOPBACK, NO_SITE_ID, Address, SiteId, check_name, check_site_id
+from heliograph.model.log_levels import check_log_level
 from heliograph.model.tls import NO_TLS, TlsProperties
 from heliograph.security.properties import NO_SECURITY_PROPERTIES, SecurityProperties
 
@@ -41,6 +42,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tombstone_timeout: seconds that what a removal leaves is kept at least; None: 600.
     tombstone_max_age: seconds after which it is no longer kept for a site that is silent or behind; None: seven days.
     disk_synchronous: have the private engine sync every append to disk before it answers.
+    log_level: of this process, a name of `model.log_levels`; empty leaves it as the program has it.
     tls: the ssl-* properties.
     security: the security-* properties.
     """
@@ -66,11 +68,14 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tombstone_timeout: int | None = None
     tombstone_max_age: int | None = None
     disk_synchronous: bool = False
+    log_level: str = ""
     tls: TlsProperties = NO_TLS
     security: SecurityProperties = NO_SECURITY_PROPERTIES
 
     def __post_init__(self) -> None:
         check_name("locator", self.name)
+        if self.log_level:
+            check_log_level(self.log_level)
         for option, port in (("port", self.port), ("http-service-port", self.http_service_port)):
             if not 0 <= port <= 65535:
                 raise UsageError(f"{option} {port}: use 0 to 65535 (0 takes a free port)")

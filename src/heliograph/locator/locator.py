@@ -37,6 +37,7 @@ from heliograph.net.link import serve_links
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
+from heliograph.process.own import OwnProcess
 
 ENGINE_S = 30.0
 """How long an existing engine may take to elect the primary of what is opened."""
@@ -82,6 +83,7 @@ class Locator:
         self._clock = clock or SystemClock()
         self._incarnation = f"{(rng or random.Random()).getrandbits(64):016x}"
         self._open_engine = open_engine
+        self._process = OwnProcess(config.name, config.log_level)
         self._service = LocatorService(
             {
                 messages.SiteQuery: lambda _query: self.view(),
@@ -90,6 +92,7 @@ class Locator:
                 messages.EngineQuery: lambda query: self._assembly.answer(query),
                 messages.Exchange: lambda heard: self._discovery.answer(heard),
                 messages.StatusQuery: lambda _query: self.status(),
+                **self._process.answers,
             },
             self._condition,
         )
@@ -229,7 +232,7 @@ class Locator:
             self.security.to_others,
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
-        cluster = Cluster(self._registry, self._links, config.site)
+        cluster = Cluster(self._registry, self._links, config.site, self._peer_links)
         self.site = SiteAdmin(cluster)
         self._rounds = RoundKeeper(cluster, self._directory, self._clock, config)
         self._name_lost = asyncio.get_running_loop().create_future()

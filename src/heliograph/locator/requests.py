@@ -15,6 +15,7 @@ from heliograph.model.attributes import (
     check_max_disk,
 )
 from heliograph.model.ids import check_name
+from heliograph.model.log_levels import check_log_level
 from heliograph.model.queues import check_max_queue_memory
 
 PATH_MAX = 1024
@@ -194,6 +195,15 @@ class RebalanceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 REMAINING = "Remaining"
 """Name of the number of steps that a rebalance has still to take, in the answer to a look at it."""
+
+
+class LogLevelChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`change loglevel`: a name of `model.log_levels`. Raises UsageError."""
+
+    log_level: str
+
+    def __post_init__(self) -> None:
+        check_log_level(self.log_level)
 
 
 class EntryValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

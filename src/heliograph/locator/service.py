@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.net.link import BaseHandler, Link
+from heliograph.process.own import FROM_LOCATORS
 
 ONLY_FOR: dict[type, frozenset[str]] = {
     messages.JoinQuery: frozenset({"member", "server"}),
     messages.EngineQuery: frozenset({"locator"}),
     messages.Exchange: frozenset({"locator"}),
+    **dict.fromkeys(FROM_LOCATORS, frozenset({"locator"})),
 }
 """Requests that not every role may make: the engine belongs to the site's members."""
 ALWAYS = (messages.StatusQuery, messages.EngineQuery)
 """Requests that are answered also while the locator is of no other use."""
+
+
+Answer = messages.Reply | Awaitable[messages.Reply]
 
 
 class LocatorService(BaseHandler):
@@ -26,7 +31,7 @@ class LocatorService(BaseHandler):
     condition: says why it is not ready.
     """
 
-    def __init__(self, answers: dict[type, Callable[[Any], messages.Reply]], condition: Callable[[], str]) -> None:
+    def __init__(self, answers: dict[type, Callable[[Any], Answer]], condition: Callable[[], str]) -> None:
         self._answers = answers
         self._condition = condition
         self.ready = False
@@ -35,7 +40,7 @@ class LocatorService(BaseHandler):
         """Let anyone ask who may open a link."""
         return self
 
-    def on_request(self, link: Link, message: messages.Request) -> messages.Reply:
+    def on_request(self, link: Link, message: messages.Request) -> Answer:
         """Answer, or raise what is wrong with the request; UnavailableError while the locator starts or stops."""
         answer = self._answers.get(type(message))
         if answer is None:

@@ -13,7 +13,6 @@ from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.link.messages import Locate, Located
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.site_data import ENTRY_S, refused
-from heliograph.locator.site_members import member_id
 from heliograph.model.keys import check_keys
 from heliograph.model.results import Result, Table
 
@@ -51,7 +50,7 @@ class LocationAdmin:
         bucket = located[primary].bucket
         found = sorted(name for name, answer in located.items() if answer.exists)
         rows: list[Row] = [
-            (name, member_id(servers[name]), "true" if name == primary else "false", str(bucket)) for name in found
+            (name, servers[name].id, "true" if name == primary else "false", str(bucket)) for name in found
         ]
         return Result(
             data={"Result": "true", "Key": key, "Locations Found": str(len(rows))},

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from heliograph.errors import HeliographError, UsageError
+from heliograph.errors import HeliographError
 from heliograph.link.messages import Status, StatusQuery
 from heliograph.locator.cluster import Cluster, Targets
 from heliograph.model.attributes import QUEUE_PREFIX
-from heliograph.model.members import MemberInfo
 from heliograph.model.results import Result, Table
-
-STATUS_S = 5.0
 
 
 class MemberAdmin:
@@ -25,19 +22,16 @@ class MemberAdmin:
         members = [member for member in everyone if targets.includes(member)]
         if not members:
             return Result(info=["No Members Found"])
-        rows = [(member.name, member_id(member) + (" [Coordinator]" * (member is everyone[0]))) for member in members]
+        rows = [(member.name, member.id + (" [Coordinator]" * (member is everyone[0]))) for member in members]
         return Result(info=[f"Member Count : {len(rows)}"], tables=[Table(("Name", "Id"), sorted(rows))])
 
     async def describe(self, name: str) -> Result:
         """Show one member, with its own state block when it answers."""
         members = await self._cluster.members()
-        found = [member for member in members if name.lower() in (member.name.lower(), member_id(member).lower())]
-        if not found:
-            raise UsageError(f"member {name!r} does not exist at this site")
-        member = found[0]
+        member = await self._cluster.member(name)
         data = {
             "Name": member.name,
-            "Id": member_id(member),
+            "Id": member.id,
             "Host": member.address.host,
             "Regions": "",
             "PID": str(member.pid),
@@ -55,13 +49,8 @@ class MemberAdmin:
         if queues:
             data["Async Event Queues"] = ", ".join(queues)
         try:
-            status = await self._cluster.caller.call(member.address, StatusQuery(), Status, timeout_s=STATUS_S)
+            status = await self._cluster.call(member, StatusQuery(), Status)
         except HeliographError as exc:
             return Result(data=data, info=[f"{member.name} does not answer: {exc}"])
         data |= {"Working Dir": status.directory, "Log file": status.log_file, **status.details}
         return Result(data=data)
-
-
-def member_id(member: MemberInfo) -> str:
-    """Return the text that names a member and its process."""
-    return f"{member.address.host}({member.name}:{member.pid}:{member.kind}):{member.address.port}"

@@ -6,6 +6,7 @@ import msgspec
 
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, check_name
+from heliograph.model.log_levels import check_log_level
 from heliograph.model.tls import NO_TLS, TlsProperties
 from heliograph.security.properties import NO_SECURITY_PROPERTIES, SecurityProperties
 
@@ -21,6 +22,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     hostname_for_clients: the name others are told; empty means the bind address, else the loopback address.
     redundancy_zone: no two copies of a bucket are put on servers of one zone; empty means a zone of its own.
     locator_wait_time: seconds that it looks for a locator that answers, so that it may be started before one.
+    log_level: of this process, a name of `model.log_levels`; empty leaves it as the program has it.
     tls: the ssl-* properties.
     security: the security-* properties.
     write_timeout_ms: how long a write may wait for the engine before it fails with UnavailableError.
@@ -36,11 +38,14 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     redundancy_zone: str = ""
     locator_wait_time: int = LOCATOR_WAIT_S
     write_timeout_ms: int = 15_000
+    log_level: str = ""
     tls: TlsProperties = NO_TLS
     security: SecurityProperties = NO_SECURITY_PROPERTIES
 
     def __post_init__(self) -> None:
         check_name("member", self.name)
+        if self.log_level:
+            check_log_level(self.log_level)
         self.tls.check_listening("member", "gateway")
         if not self.locators:
             raise UsageError("a member needs the address of a locator: give locators=host[port]")

@@ -71,6 +71,7 @@ from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import servers_by_age
+from heliograph.process.own import OwnProcess
 
 READY_S = 60.0
 """How long a starting member, or a change of configuration, may take to load its copies."""
@@ -157,6 +158,7 @@ class Member:
         """Number of the newest arranging that did all it should."""
         self._joined_ms = 0
         self._started_at = 0.0
+        self._process = OwnProcess(config.name, config.log_level)
 
     # --- coming and going
 
@@ -387,6 +389,7 @@ class Member:
 
     async def _arrange(self, state: SiteState) -> None:
         members = self._members()
+        self._process.take_up(state.runtime, state.runtime_revision)
         servers = servers_by_age(list(members.values()))
         self._sweeper.duty = servers[0].name == self.name
         await self._lives.keep(state, servers)
@@ -496,6 +499,7 @@ class Member:
             messages.ConflictQuery: lambda query: self._conflicts.answer(query),
             messages.GatewayQuery: lambda _request: self.gateways.status(),
             messages.StatusQuery: lambda _request: self.status(),
+            **self._process.answers,
         }
 
     async def _log_ends(self, region: str) -> messages.LogEnds:

@@ -27,6 +27,7 @@ from heliograph.model.keys import (
 )
 from heliograph.model.routing import UNROUTED
 from heliograph.net.link import BaseHandler, Link
+from heliograph.process.own import FROM_LOCATORS
 
 _OF_MEMBERS = frozenset({messages.ApplyParts, messages.WereRead})
 """What clients are not answered. The versions of parts decide over entries: a receiver has checked them, and hands them
@@ -73,6 +74,8 @@ class MemberService(BaseHandler):
             raise UsageError(f"a member does not answer {kind.__name__}: ask a locator")
         if kind in _OF_MEMBERS and link.peer.role != "member":
             raise UsageError(f"{kind.__name__} is answered to members, not to {link.peer}")
+        if kind in FROM_LOCATORS and link.peer.role != "locator":
+            raise UsageError(f"{kind.__name__} is answered to locators, not to {link.peer}")
         return answer(message)
 
     # --- writes: done here by the primary, forwarded once by another member

@@ -23,6 +23,7 @@ from heliograph.model.registry import (
     CONFIG_RECEIVER,
     CONFIG_REGIONS,
     CONFIG_RESOLVER,
+    CONFIG_RUNTIME,
     CONFIG_SENDERS,
     CONFIG_STORES,
     LIFE,
@@ -32,6 +33,7 @@ from heliograph.model.registry import (
     SiteLife,
     decode_entry,
 )
+from heliograph.model.runtime import RuntimeProperties
 
 T = TypeVar("T")
 
@@ -47,6 +49,9 @@ class SiteState:
     """Async event queues among them, as `QueueAttributes`."""
     receiver: GatewayReceiverAttributes | None = None
     resolver: GatewayConflictResolverAttributes | None = None
+    runtime: RuntimeProperties | None = None
+    runtime_revision: int = 0
+    """Grows with every `alter runtime`, also with one that leaves them as they are."""
     life: SiteLife = field(default_factory=SiteLife)
     placements: dict[str, tuple[RegionPlacement, int]] = field(default_factory=dict)
     """Region -> placement and its revision; one that is colocated with another goes by that one's."""
@@ -86,7 +91,10 @@ class StateWatcher(Watching):
         senders |= {queue.id: queue for queue in map(AsyncEventQueueAttributes.as_sender, queues.values())}
         stores = _decoded(entries, CONFIG_STORES, DiskStoreAttributes)
         receiver, resolver = entries.get(CONFIG_RECEIVER), entries.get(CONFIG_RESOLVER)
+        runtime = entries.get(CONFIG_RUNTIME)
         state = self.state
+        state.runtime = decode_entry(runtime.value, RuntimeProperties) if runtime else None
+        state.runtime_revision = runtime.revision if runtime else 0
         state.resolver = decode_entry(resolver.value, GatewayConflictResolverAttributes) if resolver else None
         state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
         state.regions, state.senders, state.stores = regions, senders, stores

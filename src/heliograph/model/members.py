@@ -50,6 +50,11 @@ class MemberInfo(msgspec.Struct, frozen=True, kw_only=True):
     order: int = 0
 
     @property
+    def id(self) -> str:
+        """The text that names a member and its process."""
+        return f"{self.address.host}({self.name}:{self.pid}:{self.kind}):{self.address.port}"
+
+    @property
     def age(self) -> tuple[int, int, str]:
         """Sort key: the oldest member is the smallest."""
         return (self.order, self.joined_ms, self.name)

@@ -117,6 +117,27 @@ LOCATE_ENTRY: Mapping[str, Refusal] = {
     "recursive": Refusal("regions have no sub-regions", ("false",)),
 }
 """Options of locate entry."""
+_NO_ARCHIVES = Refusal(
+    "there are no statistics archives: `show metrics`, status and describe commands show counters now"
+)
+_NO_ROTATION = Refusal(
+    "a process has one log, which the system's own means may rotate (logrotate with copytruncate); see log-level"
+)
+_NO_LOCKS = Refusal("there is no lock service: a bucket has one writer at a time")
+RUNTIME: Mapping[str, Refusal] = {
+    **dict.fromkeys(("log-disk-space-limit", "log-file-size-limit"), _NO_ROTATION),
+    **dict.fromkeys(
+        ("statistic-archive-file", "statistic-sample-rate", "archive-disk-space-limit", "archive-file-size-limit"),
+        _NO_ARCHIVES,
+    ),
+    "enable-statistics": Refusal("counters are always kept", ("true",)),
+    "copy-on-read": Refusal("every reader gets a value of its own", ("true",)),
+    "lock-lease": _NO_LOCKS,
+    "lock-timeout": _NO_LOCKS,
+    "message-sync-interval": Refusal("listeners hear every event from the log, once: nothing is synchronised"),
+    "search-timeout": Refusal("a read goes to a member that has the bucket: nothing is searched for"),
+}
+"""Options of alter runtime."""
 CACHE_SERVER: Mapping[str, Refusal] = {
     "max-connections": Refusal("a server takes 4096 links"),
     "maximum-time-between-pings": Refusal("a client that is silent for 15 s is gone"),

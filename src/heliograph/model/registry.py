@@ -12,6 +12,7 @@
 | `config.queue.<id>` | `AsyncEventQueueAttributes` |
 | `config.receiver` | `GatewayReceiverAttributes`, for every server |
 | `config.resolver` | `GatewayConflictResolverAttributes`, for every server |
+| `config.runtime` | `RuntimeProperties`, of every server: written by `alter runtime` |
 | `life` | `SiteLife`, written by the oldest server, and by a server that leaves |
 | `rounds` | `Stability`, written by the locators; how long tombstones are kept |
 | `generations.<region>` | empty; the revision of its last write is the newest generation drawn |
@@ -40,6 +41,7 @@ ROUNDS = "rounds"
 GROWN = "grown"
 CONFIG_REGIONS, CONFIG_SENDERS, CONFIG_RECEIVER = "config.region", "config.sender", "config.receiver"
 CONFIG_STORES, CONFIG_QUEUES, CONFIG_RESOLVER = "config.store", "config.queue", "config.resolver"
+CONFIG_RUNTIME = "config.runtime"
 
 
 class Stability(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("GET", "/version"): (),
     ("GET", "/members"): LOOK,
     ("GET", "/members/{name}"): LOOK,
+    ("POST", "/log-level"): (Permission(CLUSTER, WRITE),),
+    ("PATCH", "/runtime"): (Permission(CLUSTER, MANAGE),),
     ("POST", "/rebalance"): _ALL_DATA,
     ("GET", "/rebalance"): LOOK,
     ("DELETE", "/rebalance"): _ALL_DATA,

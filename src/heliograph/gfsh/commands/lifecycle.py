@@ -17,6 +17,7 @@ from heliograph.gfsh.property_files import property_files, read_property_files
 from heliograph.gfsh.session import Session
 from heliograph.locator.config import LocatorConfig
 from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.log_levels import DEFAULT, LEVELS
 from heliograph.model.members import MemberKind
 from heliograph.model.results import Result
 from heliograph.model.tls import NO_TLS, Port, TlsProperties
@@ -65,6 +66,7 @@ _java = click.option(
         "max_clock_skew": "A clock of another site that is further ahead (ms): what it sends is refused, and waits.",
         "tombstone_timeout": "Seconds that what a removal leaves is kept at least. [default: 600]",
         "tombstone_max_age": "Seconds after which it is no longer kept for a site that is away. [default: 604800]",
+        "log_level": f"What its log holds: this level and those above it ({', '.join(LEVELS)}). [default: {DEFAULT}]",
         "disk_synchronous": "Sync every append to disk before it is acknowledged.",
     },
     spelled={"directory": ("dir",), "member_timeout_ms": ("member-timeout",)},
@@ -100,6 +102,7 @@ def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **
 @click.option("--server-groups", "--groups", "--group", "groups", type=TEXT_LIST, help="Groups that it belongs to.")
 @click.option("--locators", type=ADDRESSES, help="Locators of the site to join; by default the one connected to.")
 @click.option("--locator-wait-time", type=click.INT, help="Seconds to wait for a locator that answers. [default: 30]")
+@click.option("--log-level", help=f"What its log holds: this level and those above it. [default: {DEFAULT}]")
 @click.option("--redundancy-zone", help="No two copies of a bucket are put on servers of one zone.")
 @click.option("--start-locator", type=ADDRESS, help="Begin a site: where a locator inside the server listens.")
 @click.option("--distributed-system-id", type=click.INT, help=_HELPS["distributed_system_id"])

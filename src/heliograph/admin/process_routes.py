@@ -1,0 +1,30 @@
+"""The routes about running processes."""
+
+from __future__ import annotations
+
+from litestar import Controller, patch, post
+from litestar.params import JSONBody
+
+from heliograph.admin.answers import OK, Answer, Names, Site, answer, targets
+from heliograph.locator.requests import LogLevelChange
+from heliograph.model.runtime import RuntimeProperties
+
+
+class ProcessRoutes(Controller):
+    """What is changed of running processes, and what they say of themselves."""
+
+    tags = ("members",)
+
+    @post("/log-level", status_code=OK)
+    async def change_log_level(
+        self, site: Site, data: JSONBody[LogLevelChange], member: Names = "", group: Names = ""
+    ) -> Answer:
+        """Change the log level of members until they are started again."""
+        return answer(await site.runtime.change_log_level(data, targets(member, group)))
+
+    @patch("/runtime", status_code=OK)
+    async def alter_runtime(
+        self, site: Site, data: JSONBody[RuntimeProperties], member: Names = "", group: Names = ""
+    ) -> Answer:
+        """Change properties of running servers; without targets also of those that are started later."""
+        return answer(await site.runtime.alter(data, targets(member, group)))
