@@ -203,6 +203,13 @@ def test_log_levels(http: Http) -> None:
     assert http.refused("PATCH", "/runtime", {"log_level": "info"}, member="locator")[0] == 400
 
 
+def test_settings(http: Http) -> None:
+    shown = http.ok("GET", "/members/s1/settings").tables
+    assert [(table.title, table.rows) for table in shown] == [("Options", [("name", "s1")])]
+    assert len(http.ok("GET", "/members/locator/settings", hide_defaults=False).tables) == 2
+    assert http.refused("GET", "/members/none/settings") == (400, "member 'none' does not exist at this site")
+
+
 def test_members(http: Http) -> None:
     assert http.ok("GET", "/ping").info == ["pong"]
     assert "heliograph" in http.ok("GET", "/version").data

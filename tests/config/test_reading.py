@@ -85,7 +85,7 @@ def test_a_property_is_given_once(tmp_path: Path) -> None:
 
 
 def test_the_tables_name_fields_that_there_are() -> None:
-    of_files = {"directory", "tls", "security"}  # said where it is started, or by properties of their own
+    of_files = {"directory", "tls", "security", "sources"}  # said where it is started, or by properties of their own
     assert {each.field for each in KNOWN["locator"].values()} == {*LocatorConfig.__struct_fields__} - of_files
     given = {name: "1" for name in KNOWN["server"] if name.startswith("server")}
     assert read_settings("server", {"server-port": given["server-port"]}).options == {"server_port": 1}
@@ -97,8 +97,9 @@ def test_what_is_given_otherwise_wins(tmp_path: Path) -> None:
     file = written(tmp_path, "name=other\nlocators=a[1]\nserver-port=1\ngroups=x y")
     config = read_options("s1", {"properties_file": file, "server_port": 2})
     assert config.member == MemberConfig(
-        name="s1", directory="s1", locators=(Address("a", 1),), server_port=2, groups=("x", "y")
-    )
+        name="s1", directory="s1", locators=(Address("a", 1),), server_port=2, groups=("x", "y"),
+        sources=dict.fromkeys(("locators", "groups"), "Properties files"),
+    )  # fmt: skip
     assert Client(properties_file={"locators": "a[1]"}).locators == (Address("a", 1),)
     assert Client("b[2]", properties_file={"locators": "a[1]"}).locators == (Address("b", 2),)
 

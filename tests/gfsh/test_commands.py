@@ -70,6 +70,14 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "alter runtime --log-level=warn --member=s1",
         ("PATCH", "/runtime", RuntimeProperties(log_level="warn"), {"member": "s1"}),
     ),
+    (
+        "describe config --member=s1",
+        ("GET", "/members/s1/settings", None, {"hide_defaults": True}),
+    ),
+    (
+        "describe config --member=a/b --hide-defaults=false",
+        ("GET", "/members/a%2Fb/settings", None, {"hide_defaults": False}),
+    ),
     ("describe member --name=s1", ("GET", "/members/s1", None, {})),
     (
         "create region --name=/customer --type=replicate --gateway-sender-id=a,b",
@@ -286,6 +294,7 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("change loglevel --loglevel=info --members=a --groups=b", "either --members or --groups"),
         ("change loglevel --loglevel=loud --members=a", "'loud' is not one of 'NONE'"),
         ("change loglevel --members=a", "Missing option '--loglevel'"),
+        ("describe config", "Missing option '--member'"),
         ("alter runtime", "needs an option to change: --log-level"),
         ("alter runtime --log-level=info --log-file-size-limit=5", "--log-file-size-limit is not offered"),
         ("alter runtime --enable-statistics=false", "only true"),

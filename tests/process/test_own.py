@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from heliograph.errors import UsageError
-from heliograph.link.messages import LogLevelCommand
+from heliograph.link.messages import LogLevelCommand, ProcessSettings, SettingsQuery
+from heliograph.locator.config import LocatorConfig
 from heliograph.model.log_levels import LEVELS
 from heliograph.model.runtime import RuntimeProperties
 from heliograph.process.own import OwnProcess
@@ -23,13 +24,23 @@ def level_as_before() -> Iterator[None]:
     LOGGER.setLevel(before)
 
 
+def own(log_level: str) -> OwnProcess:
+    return OwnProcess(LocatorConfig(name="l1", log_level=log_level))
+
+
 def command(process: OwnProcess, level: str) -> None:
     process.answers[LogLevelCommand](LogLevelCommand(level))
 
 
+def settings(process: OwnProcess) -> list[tuple[str, dict[str, str]]]:
+    told = process.answers[SettingsQuery](SettingsQuery())
+    assert isinstance(told, ProcessSettings)
+    return told.sections
+
+
 def test_the_log_level_is_the_programs_until_one_is_given() -> None:
     before = LOGGER.level
-    process = OwnProcess("s1", "")
+    process = own("")
     assert LOGGER.level == before
     command(process, "FINE")
     assert LOGGER.level == logging.DEBUG
@@ -39,13 +50,13 @@ def test_the_log_level_is_the_programs_until_one_is_given() -> None:
 
 @pytest.mark.parametrize("name", LEVELS)
 def test_every_name_of_a_level_writes_it_and_what_is_above(name: str) -> None:
-    OwnProcess("s1", name)
+    own(name)
     assert LOGGER.isEnabledFor(logging.CRITICAL) == (name not in ("none", "off"))
     assert LOGGER.isEnabledFor(LEVELS[name])
 
 
 def test_what_the_site_keeps_is_taken_up_once() -> None:
-    process = OwnProcess("s1", "error")
+    process = own("error")
     process.take_up(None, 0)
     assert LOGGER.level == logging.ERROR
     process.take_up(RuntimeProperties(log_level="warn"), 7)
@@ -54,3 +65,18 @@ def test_what_the_site_keeps_is_taken_up_once() -> None:
     assert LOGGER.level == logging.DEBUG
     process.take_up(RuntimeProperties(log_level="warn"), 9)
     assert LOGGER.level == logging.WARNING
+
+
+def test_settings_say_what_was_changed_since() -> None:
+    process = own("error")
+    process.take_up(RuntimeProperties(log_level="warn"), 7)
+    assert len(settings(process)) == 3
+    command(process, "fine")
+    sections = settings(process)
+    assert [title for title, _ in sections] == [
+        "Options",
+        "Cluster configuration (alter runtime)",
+        "Changed while it runs",
+        "Defaults",
+    ]
+    assert [values["log-level"] for _, values in sections[:3]] == ["error", "warn", "fine"]

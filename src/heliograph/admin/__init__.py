@@ -15,6 +15,7 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | GET | /version | | |
 | GET | /members | | group |
 | GET | /members/{name} | | |
+| GET | /members/{name}/settings | | hide_defaults |
 | POST | /log-level | LogLevelChange | member, group |
 | PATCH | /runtime | RuntimeProperties | member, group |
 | POST | /rebalance | RebalanceRequest | |

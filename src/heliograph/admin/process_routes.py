@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from litestar import Controller, patch, post
-from litestar.params import JSONBody
+from litestar import Controller, get, patch, post
+from litestar.params import FromPath, JSONBody
 
-from heliograph.admin.answers import OK, Answer, Names, Site, answer, targets
+from heliograph.admin.answers import OK, Answer, Flag, Names, Site, answer, targets
 from heliograph.locator.requests import LogLevelChange
 from heliograph.model.runtime import RuntimeProperties
 
@@ -21,6 +21,11 @@ class ProcessRoutes(Controller):
     ) -> Answer:
         """Change the log level of members until they are started again."""
         return answer(await site.runtime.change_log_level(data, targets(member, group)))
+
+    @get("/members/{name:str}/settings", status_code=OK)
+    async def describe_config(self, site: Site, name: FromPath[str], hide_defaults: Flag = True) -> Answer:
+        """Show what a member was started with, and what was changed since."""
+        return answer(await site.runtime.settings(name, hide_defaults=hide_defaults))
 
     @patch("/runtime", status_code=OK)
     async def alter_runtime(

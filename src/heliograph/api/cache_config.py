@@ -17,7 +17,10 @@ from heliograph.locator.config import LOCATOR_PORT, LocatorConfig
 from heliograph.member.config import MemberConfig
 from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.ids import Address, check_name
+from heliograph.process.settings import FILES
 
+XML = "cache.xml"
+"""Where a setting was said, for `describe config`."""
 LOCATOR_OPTIONS = (
     "distributed_system_id",
     "remote_locators",
@@ -106,11 +109,15 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
     given["security"] = settings.security
     for option in ("properties_file", "security_properties_file"):
         given.pop(option, None)
+    sources = dict.fromkeys(settings.options.keys() - options.keys(), FILES)
+    sources |= dict.fromkeys(file.server.keys() - settings.options.keys() - options.keys(), XML)
     given["groups"] = read_names("groups", given.get("groups", ()))
     if "timeout_s" in given:
         given["write_timeout_ms"] = round(check_timeout(given.pop("timeout_s")) * 1000)
     start_locator = read_addresses("start_locator", given.pop("start_locator", ""))
     of_locator = {option: given.pop(option) for option in LOCATOR_OPTIONS if option in given}
+    given["sources"] = {field: where for field, where in sources.items() if field in given and field != "name"}
+    sources = {field: where for field, where in sources.items() if field in of_locator}
     locators = read_addresses("locators", given.pop("locators", ""))
     if locators:
         idle = ["start_locator"] * bool(start_locator) + list(of_locator)
@@ -123,7 +130,7 @@ def read_options(name: str, options: CacheOptions) -> CacheConfig:
     member = checked(MemberConfig, "Cache", {**given, "locators": (where,)})
     of_locator["remote_locators"] = read_addresses("remote_locators", of_locator.get("remote_locators", ""))
     of_locator |= {"name": f"{name}-locator", "port": where.port, "bind_address": where.host}
-    of_locator |= {"tls": settings.tls, "security": settings.security}
+    of_locator |= {"tls": settings.tls, "security": settings.security, "sources": sources}
     of_locator |= {"directory": member.directory, "hostname_for_clients": member.hostname_for_clients}
     return CacheConfig(member, checked(LocatorConfig, "Cache", of_locator), configuration)
 

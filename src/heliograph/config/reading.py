@@ -31,12 +31,14 @@ class Settings(NamedTuple):
     `security-*` ones.
 
     passed_on: these two as they were written, with absolute paths, to hand on as a mapping: it may hold passwords.
+    given: likewise those that `options` came from.
     """
 
     options: dict[str, Any]
     tls: TlsProperties = NO_TLS
     passed_on: Mapping[str, str] = {}
     security: SecurityProperties = NO_SECURITY_PROPERTIES
+    given: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<settings {self.options!r}, {self.tls!r}, {self.security!r}>"
@@ -79,7 +81,8 @@ def read_settings(process: Process, *sources: Source | None) -> Settings:
         security = read_security(about_security, client=process == "client")
     except UsageError as exc:
         raise UsageError(f"{_place(given.values(), str(exc), SECURITY_PREFIX)}{exc}") from exc
-    return Settings(options, read, about_tls | about_security, security)
+    written = {name: each.value for name, each in given.items() if name in KNOWN[process]}
+    return Settings(options, read, about_tls | about_security, security, written)
 
 
 def _properties_of(source: Source | None) -> list[Property]:

@@ -27,7 +27,6 @@ from heliograph.gfsh.processes import (
     read_state,
     remove_files,
 )
-from heliograph.member.config import LOCATOR_WAIT_S
 from heliograph.model.members import MemberKind
 
 START_TIMEOUT_S = 60.0
@@ -39,6 +38,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a daemon is told on its standard input.
 
     ready_fd: the pipe on which it reports. options: of the locator (`LocatorConfig`) or the server (`CacheOptions`).
+    waits_s: how long it may wait for a locator besides.
     """
 
     kind: MemberKind
@@ -46,12 +46,12 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     ready_fd: int
     options: dict[str, Any]
+    waits_s: float = 0.0
 
     @property
     def start_timeout_s(self) -> float:
-        """How long it may take until it is ready; a server may have to wait for a locator besides."""
-        waits_s: int = self.options.get("locator_wait_time", LOCATOR_WAIT_S) if self.kind == "server" else 0
-        return START_TIMEOUT_S + waits_s
+        """How long it may take until it is ready."""
+        return START_TIMEOUT_S + self.waits_s
 
     @property
     def log_file(self) -> Path:
@@ -82,7 +82,7 @@ class Refused(Report, frozen=True):
 _decode_report = msgspec.json.Decoder(Spawned | Ready | Refused).decode
 
 
-def start(kind: MemberKind, name: str, directory: Path, options: dict[str, Any]) -> ProcessState:
+def start(kind: MemberKind, name: str, directory: Path, options: dict[str, Any], waits_s: float = 0.0) -> ProcessState:
     """Start a daemon and return its state when it is ready.
 
     Raises UsageError when one runs in the directory already, UnavailableError with the daemon's own words when it
@@ -94,7 +94,12 @@ def start(kind: MemberKind, name: str, directory: Path, options: dict[str, Any])
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         try:
             config = DaemonConfig(
-                kind=kind, name=name, directory=str(directory.resolve()), ready_fd=writing, options=options
+                kind=kind,
+                name=name,
+                directory=str(directory.resolve()),
+                ready_fd=writing,
+                options=options,
+                waits_s=waits_s,
             )
             log_start = _spawn(config)
         finally:

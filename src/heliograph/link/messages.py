@@ -383,6 +383,16 @@ class LogLevelCommand(Message, frozen=True):
     level: str
 
 
+class SettingsQuery(Message, frozen=True):
+    """Ask any process what it was started with, and what of that was changed since. Answer: `ProcessSettings`."""
+
+
+class ProcessSettings(Message, frozen=True):
+    """Settings of a process, each with a title that says where they come from. No secret is among them."""
+
+    sections: list[tuple[str, dict[str, str]]]
+
+
 class Apply(Message, frozen=True):
     """Ask a member to take up the cluster configuration at `revision` or later, and say how it went. Answer: `Outcome`.
 
@@ -736,13 +746,14 @@ class Rejected(msgspec.Struct, frozen=True, array_like=True):
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
+    | LogLevelCommand | SettingsQuery
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
     | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate
     | Export | TransferQuery | TransferCancel
-    | LogLevelCommand
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
+    | ProcessSettings
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
     | CopyState | Conflicts | Located
 )  # fmt: skip

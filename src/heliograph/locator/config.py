@@ -45,6 +45,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     log_level: of this process, a name of `model.log_levels`; empty leaves it as the program has it.
     tls: the ssl-* properties.
     security: the security-* properties.
+    sources: field -> where it was said, of those that no option said; for `describe config`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class LocatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     log_level: str = ""
     tls: TlsProperties = NO_TLS
     security: SecurityProperties = NO_SECURITY_PROPERTIES
+    sources: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         check_name("locator", self.name)

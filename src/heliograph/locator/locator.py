@@ -83,7 +83,7 @@ class Locator:
         self._clock = clock or SystemClock()
         self._incarnation = f"{(rng or random.Random()).getrandbits(64):016x}"
         self._open_engine = open_engine
-        self._process = OwnProcess(config.name, config.log_level)
+        self._process = OwnProcess(config)
         self._service = LocatorService(
             {
                 messages.SiteQuery: lambda _query: self.view(),

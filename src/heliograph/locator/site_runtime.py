@@ -1,14 +1,15 @@
-"""What is changed of running processes: change loglevel, alter runtime (gfsh.md §3.4)."""
+"""What is changed of running processes: change loglevel, alter runtime, describe config (gfsh.md §3.4)."""
 
 from __future__ import annotations
 
 from heliograph.errors import UsageError
-from heliograph.link.messages import LogLevelCommand, Outcome
+from heliograph.link.messages import LogLevelCommand, Outcome, ProcessSettings, SettingsQuery
 from heliograph.locator.cluster import EVERYONE, QUERY_S, STORED, Cluster, Row, Targets
 from heliograph.locator.requests import LogLevelChange
 from heliograph.model.registry import CONFIG_RUNTIME, encode_entry
 from heliograph.model.results import Result, Table
 from heliograph.model.runtime import RuntimeProperties
+from heliograph.process.settings import DEFAULTS
 
 NOT_STORED = "Not kept in the cluster configuration, because the command names members or groups."
 
@@ -40,6 +41,17 @@ class RuntimeAdmin:
             if targets == EVERYONE:
                 await self._cluster.registry.put(CONFIG_RUNTIME, encode_entry(properties))
         return Result(tables=[table], info=[STORED if targets == EVERYONE else NOT_STORED])
+
+    async def settings(self, name: str, *, hide_defaults: bool = True) -> Result:
+        """Show what a member, or locator, was started with, and what was changed since."""
+        member = await self._cluster.member(name)
+        answer = await self._cluster.call(member, SettingsQuery(), ProcessSettings)
+        tables = [
+            Table(("Name", "Value"), sorted(values.items()), title)
+            for title, values in answer.sections
+            if not (hide_defaults and title == DEFAULTS)
+        ]
+        return Result(info=[f"Configuration of member : {member.name!r}"], tables=tables)
 
     async def _tell(self, level: str, targets: Targets, *, locators: bool) -> list[tuple[str, Outcome]]:
         members = await self._cluster.targeted(targets) if locators else await self._cluster.servers(targets)

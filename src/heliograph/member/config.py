@@ -25,6 +25,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_level: of this process, a name of `model.log_levels`; empty leaves it as the program has it.
     tls: the ssl-* properties.
     security: the security-* properties.
+    sources: field -> where it was said, of those that no option said; for `describe config`.
     write_timeout_ms: how long a write may wait for the engine before it fails with UnavailableError.
     """
 
@@ -41,6 +42,7 @@ class MemberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_level: str = ""
     tls: TlsProperties = NO_TLS
     security: SecurityProperties = NO_SECURITY_PROPERTIES
+    sources: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         check_name("member", self.name)

@@ -158,7 +158,7 @@ class Member:
         """Number of the newest arranging that did all it should."""
         self._joined_ms = 0
         self._started_at = 0.0
-        self._process = OwnProcess(config.name, config.log_level)
+        self._process = OwnProcess(config)
 
     # --- coming and going
 

@@ -3,38 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, cast
+
+import msgspec
 
 from heliograph.link import messages
 from heliograph.link.messages import Outcome
 from heliograph.model.runtime import RuntimeProperties
 from heliograph.process.log_level import LogLevel
+from heliograph.process.settings import Section, started_with
 
-FROM_LOCATORS: frozenset[type] = frozenset({messages.LogLevelCommand})
+FROM_LOCATORS: frozenset[type] = frozenset({messages.LogLevelCommand, messages.SettingsQuery})
 """Requests that only locators make: an operator's command comes by one."""
+
+KEPT, NOW = "Cluster configuration (alter runtime)", "Changed while it runs"
+
+
+class ProcessConfig(Protocol):
+    """What locators and members are alike started with, besides their own fields (a msgspec struct)."""
+
+    @property
+    def name(self) -> str:
+        """Of the process."""
+        ...
+
+    @property
+    def log_level(self) -> str:
+        """See `LogLevel`."""
+        ...
 
 
 class OwnProcess:
-    """Of a member or a locator called `name`. log_level: what it was started with, see `LogLevel`."""
+    """Of a member or a locator. config: what it was started with."""
 
-    def __init__(self, name: str, log_level: str) -> None:
-        self._name = name
-        self._level = LogLevel(log_level)
+    def __init__(self, config: ProcessConfig) -> None:
+        self._config = config
+        self._level = LogLevel(config.log_level)
+        self._kept: RuntimeProperties | None = None
         self._taken_up = 0
 
     @property
     def answers(self) -> Mapping[type, Callable[[Any], messages.Reply | Awaitable[messages.Reply]]]:
         """Request -> what answers it."""
-        return {messages.LogLevelCommand: self._change_level}
+        return {
+            messages.LogLevelCommand: self._change_level,
+            messages.SettingsQuery: lambda _query: messages.ProcessSettings(self._settings()),
+        }
 
     def take_up(self, properties: RuntimeProperties | None, revision: int) -> None:
         """Become what the site's runtime properties say, once for every revision of them: what is changed here later
         holds until they are changed again.
         """
+        self._kept = properties
         if properties is not None and revision > self._taken_up:
             self._taken_up = revision
             self._level.change(properties.log_level)
 
+    def _settings(self) -> list[Section]:
+        """Return what it was started with, and before the defaults what holds instead by now."""
+        *sections, defaults = started_with(cast(msgspec.Struct, self._config))
+        if self._kept is not None:
+            sections.append((KEPT, {"log-level": self._kept.log_level}))
+        if self._level.name != (self._kept.log_level if self._kept is not None else self._config.log_level):
+            sections.append((NOW, {"log-level": self._level.name}))
+        return [*sections, defaults]
+
     def _change_level(self, command: messages.LogLevelCommand) -> Outcome:
         self._level.change(command.level)
-        return Outcome(True, f"{self._name} logs from {self._level.name} on")
+        return Outcome(True, f"{self._config.name} logs from {self._level.name} on")

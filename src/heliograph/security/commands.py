@@ -34,6 +34,7 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("GET", "/version"): (),
     ("GET", "/members"): LOOK,
     ("GET", "/members/{name}"): LOOK,
+    ("GET", "/members/{name}/settings"): LOOK,
     ("POST", "/log-level"): (Permission(CLUSTER, WRITE),),
     ("PATCH", "/runtime"): (Permission(CLUSTER, MANAGE),),
     ("POST", "/rebalance"): _ALL_DATA,

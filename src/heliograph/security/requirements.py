@@ -69,6 +69,7 @@ RULES: dict[type, Rule] = {
     messages.DiskStoreQuery: _LOOK,
     messages.LogEndsQuery: _LOOK,
     messages.WanCopyQuery: _LOOK,
+    messages.SettingsQuery: _LOOK,
     messages.LogLevelCommand: Rule(CLUSTER, WRITE),
     messages.Apply: _PEER,
     messages.Rebalance: Rule(DATA, MANAGE),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 import msgspec
 
+from heliograph.config.known import KNOWN
 from heliograph.errors import AuthenticationError, HeliographError, NotAuthorizedError, UnavailableError, UsageError
 from heliograph.gfsh.commands.connection import connect_to
 from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command
@@ -21,6 +22,7 @@ from heliograph.model.log_levels import DEFAULT, LEVELS
 from heliograph.model.members import MemberKind
 from heliograph.model.results import Result
 from heliograph.model.tls import NO_TLS, Port, TlsProperties
+from heliograph.process.settings import FILES
 
 if TYPE_CHECKING:
     from heliograph.api.cache_config import CacheOptions
@@ -71,7 +73,7 @@ _java = click.option(
     },
     spelled={"directory": ("dir",), "member_timeout_ms": ("member-timeout",)},
     optional=("name",),
-    without=("tls", "security"),
+    without=("tls", "security", "sources"),
 )
 @property_files
 @_java
@@ -80,8 +82,10 @@ _java = click.option(
 def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **options: Any) -> Result:
     """Start a locator, and with it a site."""
     settings, options = read_property_files("locator", options)
-    fields = {**settings.options, **_with_java(options, java)}
-    config = LocatorConfig(**_placed("locator", fields), tls=settings.tls, security=settings.security)
+    options = _with_java(options, java)
+    fields = _placed("locator", {**settings.options, **options})
+    sources = dict.fromkeys(settings.options.keys() - options.keys(), FILES)
+    config = LocatorConfig(**fields, tls=settings.tls, security=settings.security, sources=sources)
     state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config), settings)
     _go_by(session, settings.tls)
     if not connects or session.connection is not None:
@@ -116,21 +120,41 @@ def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **
 def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> Result:
     """Start a server; without locators it runs one inside itself."""
     from heliograph.api.cache_config import read_options
+    from heliograph.member.config import LOCATOR_WAIT_S
 
     settings, options = read_property_files("server", options)
-    fields = _placed("server", {**settings.options, **_with_java(options, java)})
+    options = _with_java(options, java)
+    fields = _placed("server", {**settings.options, **options})
     fields.setdefault("server_port", _port_of(fields))
     locators = fields.get("locators") or (() if "start_locator" in fields else _connected_locator(session))
     if locators:
         fields = _joining({**fields, "locators": locators}, settings)
     name = fields.pop("name")
-    # By name, over the pipe: what the files say besides has been merged, and may hold passwords.
-    secured = {"security_properties_file": dict(settings.passed_on)} if settings.passed_on else {}
-    options = {option: _text(value) for option, value in fields.items()} | secured
-    read_options(name, cast("CacheOptions", options))
-    _, block = _start("server", name, fields["directory"], options, settings)
+    passed_on = _as_given(fields, options, settings)
+    read_options(name, cast("CacheOptions", passed_on))
+    waits_s = fields.get("locator_wait_time", LOCATOR_WAIT_S)
+    _, block = _start("server", name, fields["directory"], passed_on, settings, waits_s)
     _go_by(session, settings.tls)
     return block
+
+
+def _as_given(fields: dict[str, Any], options: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return what a server is told, over a pipe: properties as properties, by name, for they may hold passwords.
+
+    fields: everything; options: what was given on the command line.
+    """
+    from_files = {
+        name: text
+        for name, text in settings.given.items()
+        if (field := KNOWN["server"][name].field) in fields and field not in options
+    }
+    said = {KNOWN["server"][name].field for name in from_files}
+    told = {option: _text(value) for option, value in fields.items() if option not in said}
+    if from_files:
+        told["properties_file"] = from_files
+    if settings.passed_on:
+        told["security_properties_file"] = dict(settings.passed_on)
+    return told
 
 
 def _go_by(session: Session, tls: TlsProperties) -> None:
@@ -194,13 +218,13 @@ def _site_of(locators: tuple[Address, ...], wait_s: int | None, settings: Settin
 
 
 def _start(
-    kind: MemberKind, name: str, directory: str, options: dict[str, Any], settings: Settings
+    kind: MemberKind, name: str, directory: str, options: dict[str, Any], settings: Settings, waits_s: float = 0.0
 ) -> tuple[ProcessState, Result]:
     from heliograph.gfsh import launch, state_block
     from heliograph.gfsh.asking import ask
     from heliograph.link.messages import Status, StatusQuery
 
-    state = launch.start(kind, name, Path(directory), options)
+    state = launch.start(kind, name, Path(directory), options, waits_s)
     port: Port = "locator" if kind == "locator" else "member"
     try:
         status = ask(_address(state), StatusQuery(), Status, tls=settings.tls, port=port, identity=settings.security)

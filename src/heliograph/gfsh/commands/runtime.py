@@ -1,12 +1,14 @@
-"""change loglevel, alter runtime (gfsh.md §3.4)."""
+"""change loglevel, alter runtime, describe config (gfsh.md §3.4)."""
 
 from __future__ import annotations
+
+from urllib.parse import quote
 
 import click
 
 from heliograph.errors import UsageError
 from heliograph.gfsh.commands.targets import query_of, targets
-from heliograph.gfsh.grammar import OneOf, command, refused
+from heliograph.gfsh.grammar import BOOLEAN, OneOf, command, refused
 from heliograph.gfsh.session import Session
 from heliograph.model.log_levels import LEVELS
 from heliograph.model.refusals import RUNTIME
@@ -44,4 +46,14 @@ def alter_runtime(session: Session, level: str | None, members: tuple[str, ...],
     return session.client.call("PATCH", "/runtime", body, query_of(members=members, groups=groups))
 
 
-COMMANDS = (change_log_level, alter_runtime)
+@command("describe config")
+@click.option("--member", required=True, help="The member, a server or a locator.")
+@click.option("--hide-defaults", type=BOOLEAN, default=True, help="Leave out what nobody changed. [default: true]")
+@click.pass_obj
+def describe_config(session: Session, member: str, hide_defaults: bool) -> Result:
+    """Show what a member was started with, by where that was said, and what was changed since."""
+    path = f"/members/{quote(member, safe='')}/settings"
+    return session.client.call("GET", path, query={"hide_defaults": hide_defaults})
+
+
+COMMANDS = (change_log_level, alter_runtime, describe_config)
