@@ -203,6 +203,16 @@ def test_log_levels(http: Http) -> None:
     assert http.refused("PATCH", "/runtime", {"log_level": "info"}, member="locator")[0] == 400
 
 
+def test_shutdown(http: Http) -> None:
+    assert http.ok("GET", "/shutdown", include_locators=True).tables[0].rows == [
+        ("s1", "server"),
+        ("locator", "locator"),
+    ]
+    assert http.ok("GET", "/shutdown").tables[0].rows == [("s1", "server")]
+    assert http.ok("POST", "/members/s1/shutdown", time_out=10).info == ["s1 was stopped"]
+    assert http.refused("POST", "/members/none/shutdown")[0] == 400
+
+
 def test_settings(http: Http) -> None:
     shown = http.ok("GET", "/members/s1/settings").tables
     assert [(table.title, table.rows) for table in shown] == [("Options", [("name", "s1")])]
@@ -337,6 +347,12 @@ def test_the_cluster_configuration(http: Http) -> None:
     http.ok("POST", "/cluster-configuration", {}, prune=True)
     assert http.refused("POST", "/cluster-configuration", {"region": []})[0] == 400
     assert http.refused("POST", "/cluster-configuration", {"regions": [REGION]})[0] == 400
+
+
+def test_the_cluster_configuration_service(http: Http) -> None:
+    assert http.ok("GET", "/cluster-configuration/service").tables[0].rows == [("locator", "RUNNING")]
+    http.servers.broken["locator"] = unreachable("locator")
+    assert http("GET", "/cluster-configuration/service")[1].tables[0].rows == [("locator", "UNDETERMINED")]
 
 
 def test_conflicts(http: Http) -> None:

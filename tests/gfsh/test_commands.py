@@ -78,6 +78,7 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "describe config --member=a/b --hide-defaults=false",
         ("GET", "/members/a%2Fb/settings", None, {"hide_defaults": False}),
     ),
+    ("status cluster-config-service", ("GET", "/cluster-configuration/service", None, {})),
     ("describe member --name=s1", ("GET", "/members/s1", None, {})),
     (
         "create region --name=/customer --type=replicate --gateway-sender-id=a,b",

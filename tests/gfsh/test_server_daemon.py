@@ -10,13 +10,17 @@ import pytest
 
 from heliograph.errors import UsageError
 from heliograph.gfsh import server_daemon
+from heliograph.member.config import MemberConfig
 from heliograph.model.ids import Address
+from heliograph.process.own import OwnProcess
 
 
 class FailingMember:
     """A member that stops by itself as soon as somebody listens."""
 
     failure = UsageError("another process runs as member a by now")
+    config = MemberConfig(name="a", locators=(Address("localhost", 1),))
+    process = OwnProcess(config)
 
     @property
     def on_failed(self) -> None:

@@ -131,6 +131,9 @@ class FakeServers:
                 return messages.Rebalanced([messages.Moves("customer", 1, 10, 2, 20, 3)], 4)
             case messages.StatusQuery():
                 return messages.Status("Server", name, Address("h", 1), 7, 0, "0", "/dir", "/dir/log", {"Site": "1"})
+            case messages.ShutDown():
+                self.broken[name] = unreachable(name)
+                return Outcome(True, f"{name} stops")
             case messages.SettingsQuery():
                 return messages.ProcessSettings([("Options", {"name": name}), ("Defaults", {"port": "1"})])
             case messages.Apply(subject=subject, change=change):

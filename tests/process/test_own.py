@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 
 import pytest
 
 from heliograph.errors import UsageError
-from heliograph.link.messages import LogLevelCommand, ProcessSettings, SettingsQuery
+from heliograph.link.messages import LogLevelCommand, Outcome, ProcessSettings, SettingsQuery, ShutDown
 from heliograph.locator.config import LocatorConfig
 from heliograph.model.log_levels import LEVELS
 from heliograph.model.runtime import RuntimeProperties
@@ -32,6 +33,12 @@ def command(process: OwnProcess, level: str) -> None:
     process.answers[LogLevelCommand](LogLevelCommand(level))
 
 
+def outcome(process: OwnProcess) -> Outcome:
+    told = process.answers[ShutDown](ShutDown())
+    assert isinstance(told, Outcome)
+    return told
+
+
 def settings(process: OwnProcess) -> list[tuple[str, dict[str, str]]]:
     told = process.answers[SettingsQuery](SettingsQuery())
     assert isinstance(told, ProcessSettings)
@@ -46,6 +53,19 @@ def test_the_log_level_is_the_programs_until_one_is_given() -> None:
     assert LOGGER.level == logging.DEBUG
     with pytest.raises(UsageError, match="log-level 'loud'"):
         command(process, "loud")
+
+
+def test_only_a_process_of_ours_is_shut_down() -> None:
+    async def scenario() -> None:
+        process = own("")
+        ended = asyncio.Event()
+        assert not outcome(process).ok
+        process.on_shut_down = ended.set
+        assert outcome(process).ok
+        assert not ended.is_set()  # the answer comes first
+        await asyncio.wait_for(ended.wait(), 1)
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("name", LEVELS)

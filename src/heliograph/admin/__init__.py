@@ -16,6 +16,8 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | GET | /members | | group |
 | GET | /members/{name} | | |
 | GET | /members/{name}/settings | | hide_defaults |
+| GET | /shutdown | | include_locators |
+| POST | /members/{name}/shutdown | | time_out |
 | POST | /log-level | LogLevelChange | member, group |
 | PATCH | /runtime | RuntimeProperties | member, group |
 | POST | /rebalance | RebalanceRequest | |
@@ -66,6 +68,7 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | DELETE | /gateway-conflict-resolver | | if_exists |
 | GET | /conflicts | | region, key, limit |
 | GET | /cluster-configuration | | |
+| GET | /cluster-configuration/service | | |
 | POST | /cluster-configuration | ClusterConfiguration | prune, plan |
 
 `{name}` of a region is written without its leading `/`. A sender's `action` is start, stop, pause, resume or
@@ -73,6 +76,9 @@ load-balance, and only start takes `clean_queues`; a receiver's is start or stop
 comma-separated names and exclude each other; flags are `true` or `false`. Of parked events either some are named, by
 comma-separated ids in `event`, or `all` is true. A key is a query parameter because any text
 can be one, also one with slashes.
+
+`GET /shutdown` answers whom to end in which order, and as `Connected` who is to be the last, being the process that
+answers; of that one the end is not waited for. `time_out` is in seconds.
 
 The cluster configuration is answered as JSON in the data called `Configuration`, beside `distributed-system-id`. To
 apply one, the site is given what it lacks and changed where it differs; with `prune` it also loses what is not there;

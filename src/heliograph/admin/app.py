@@ -425,6 +425,11 @@ class ConfigurationRoutes(Controller):
         """Return everything that is defined."""
         return answer(await site.configuration.export())
 
+    @get("/service", status_code=OK)
+    async def configuration_service(self, site: Site) -> Answer:
+        """Show which locators serve the cluster configuration."""
+        return answer(await site.configuration.service())
+
     @post("/", status_code=OK)
     async def apply_configuration(
         self, site: Site, data: JSONBody[ClusterConfiguration], prune: Flag = False, plan: Flag = False

@@ -41,7 +41,7 @@ async def running(locator: Locator) -> AsyncIterator[Locator]:
 
 
 async def run_locator(config: LocatorConfig, on_ready: Callable[[Locator], None]) -> None:
-    """Run a locator until SIGTERM or SIGINT. `on_ready` is called once it answers.
+    """Run a locator until SIGTERM or SIGINT, or until an operator shuts it down. `on_ready` is called once it answers.
 
     One that has to wait for the site's other locators answers that it does, and `on_ready` is called again when it is
     of use. Raises UsageError or UnavailableError when it can't be started, and whatever made it stop by itself.
@@ -50,7 +50,9 @@ async def run_locator(config: LocatorConfig, on_ready: Callable[[Locator], None]
     asked = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, asked.set)
-    ends = {asyncio.create_task(asked.wait()), asyncio.create_task(_serve(Locator(config), on_ready))}
+    locator = Locator(config)
+    locator.process.on_shut_down = asked.set
+    ends = {asyncio.create_task(asked.wait()), asyncio.create_task(_serve(locator, on_ready))}
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from heliograph.admin.answers import OK, Answer, Flag, Names, Site, answer, targets
 from heliograph.locator.requests import LogLevelChange
@@ -26,6 +26,16 @@ class ProcessRoutes(Controller):
     async def describe_config(self, site: Site, name: FromPath[str], hide_defaults: Flag = True) -> Answer:
         """Show what a member was started with, and what was changed since."""
         return answer(await site.runtime.settings(name, hide_defaults=hide_defaults))
+
+    @get("/shutdown", status_code=OK)
+    async def shutdown_order(self, site: Site, include_locators: Flag = False) -> Answer:
+        """List the members to be ended, in that order."""
+        return answer(await site.ending.order(include_locators=include_locators))
+
+    @post("/members/{name:str}/shutdown", status_code=OK)
+    async def shut_down(self, site: Site, name: FromPath[str], time_out: FromQuery[int] = 10) -> Answer:
+        """Have a process end in order, and wait until it is gone."""
+        return answer(await site.ending.end(name, time_out))
 
     @patch("/runtime", status_code=OK)
     async def alter_runtime(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def run(name: str, options: CacheOptions, on_ready: OnReady) -> None:
-    """Run a server until a signal ends it.
+    """Run a server until a signal, or an operator's `shutdown`, ends it.
 
     Raises UsageError or UnavailableError when it can't be started, and why it stopped when it stopped by itself.
     """
@@ -24,8 +24,9 @@ async def run(name: str, options: CacheOptions, on_ready: OnReady) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
     async with Cache(name, **options) as cache:
-        on_ready(Address(options.get("bind_address") or "127.0.0.1", cache.address.port), "")
+        on_ready(Address(cache.member.config.bind_address or "127.0.0.1", cache.address.port), "")
         cache.member.on_failed = asked.set
+        cache.member.process.on_shut_down = asked.set
         await asked.wait()
         if cache.member.failure is not None:
             raise cache.member.failure

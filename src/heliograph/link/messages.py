@@ -393,6 +393,10 @@ class ProcessSettings(Message, frozen=True):
     sections: list[tuple[str, dict[str, str]]]
 
 
+class ShutDown(Message, frozen=True):
+    """Ask any process to end in order. Answer: `Outcome`, before it does."""
+
+
 class Apply(Message, frozen=True):
     """Ask a member to take up the cluster configuration at `revision` or later, and say how it went. Answer: `Outcome`.
 
@@ -746,7 +750,7 @@ class Rejected(msgspec.Struct, frozen=True, array_like=True):
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
-    | LogLevelCommand | SettingsQuery
+    | LogLevelCommand | SettingsQuery | ShutDown
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
     | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate
     | Export | TransferQuery | TransferCancel

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
@@ -108,12 +108,24 @@ class Cluster:
     """A site's registry and servers. dsid: the site's, `NO_SITE_ID` when it was given none.
 
     caller: reaches servers; to_locators: reaches locators, whose ports may speak TLS where those of servers do not.
+    name: of the locator that asks. known: the members that it saw last, while the registry can't be read.
     """
 
-    def __init__(self, registry: Registry, caller: Caller, dsid: int, to_locators: Caller | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        caller: Caller,
+        dsid: int,
+        to_locators: Caller | None = None,
+        *,
+        name: str = "",
+        known: Callable[[], Iterable[MemberInfo]] = tuple,
+    ) -> None:
         self.registry = registry
         self.caller = caller
         self._to_locators = to_locators or caller
+        self.name = name
+        self.known = known
         self.dsid = dsid
         self.changing = asyncio.Lock()
         """Held by whoever changes the cluster configuration."""

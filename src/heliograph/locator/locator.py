@@ -28,6 +28,7 @@ from heliograph.locator.engine import OpenEngine, SiteEngine, open_site_engine
 from heliograph.locator.rounds import RoundKeeper
 from heliograph.locator.service import LocatorService
 from heliograph.locator.site import SiteAdmin
+from heliograph.locator.site_configuration import STATE
 from heliograph.locator.view import SiteWatch
 from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.ids import Address
@@ -52,8 +53,8 @@ T = TypeVar("T")
 class Locator:
     """One locator; `start` and `stop` once each.
 
-    site: the admin operations. security: who others are. http_url: where the HTTP admin API is served, set by who
-    serves it.
+    site: the admin operations. process: what it answers about its process. security: who others are.
+    http_url: where the HTTP admin API is served, set by who serves it.
     """
 
     site: SiteAdmin
@@ -83,7 +84,7 @@ class Locator:
         self._clock = clock or SystemClock()
         self._incarnation = f"{(rng or random.Random()).getrandbits(64):016x}"
         self._open_engine = open_engine
-        self._process = OwnProcess(config)
+        self.process = OwnProcess(config)
         self._service = LocatorService(
             {
                 messages.SiteQuery: lambda _query: self.view(),
@@ -92,7 +93,7 @@ class Locator:
                 messages.EngineQuery: lambda query: self._assembly.answer(query),
                 messages.Exchange: lambda heard: self._discovery.answer(heard),
                 messages.StatusQuery: lambda _query: self.status(),
-                **self._process.answers,
+                **self.process.answers,
             },
             self._condition,
         )
@@ -232,7 +233,14 @@ class Locator:
             self.security.to_others,
         )
         self._watch = SiteWatch(self._registry, self._discovery.stir, self._ttl_s)
-        cluster = Cluster(self._registry, self._links, config.site, self._peer_links)
+        cluster = Cluster(
+            self._registry,
+            self._links,
+            config.site,
+            self._peer_links,
+            name=self.name,
+            known=lambda: self._watch.members.values(),
+        )
         self.site = SiteAdmin(cluster)
         self._rounds = RoundKeeper(cluster, self._directory, self._clock, config)
         self._name_lost = asyncio.get_running_loop().create_future()
@@ -320,7 +328,7 @@ class Locator:
 
     def _details(self) -> dict[str, str]:
         if not self._service.ready:
-            return {"State": self._condition()}
+            return {STATE: self._condition()}
         locators = (f"{word.name} of site {word.dsid} at {word.address}" for word in self._directory.locators())
         details = {"TLS": self.config.tls.shown(), "HTTP Service": self.http_url, "Known Locators": ", ".join(locators)}
         details |= self._rounds.details()

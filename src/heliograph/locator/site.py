@@ -16,6 +16,7 @@ from heliograph.locator.site_receivers import ReceiverAdmin
 from heliograph.locator.site_regions import RegionAdmin
 from heliograph.locator.site_runtime import RuntimeAdmin
 from heliograph.locator.site_senders import SenderAdmin
+from heliograph.locator.site_shutdown import ShutdownAdmin
 from heliograph.locator.site_stores import StoreAdmin
 from heliograph.locator.site_wan_copy import WanCopyAdmin
 
@@ -26,6 +27,7 @@ class SiteAdmin:
     def __init__(self, cluster: Cluster) -> None:
         self.members = MemberAdmin(cluster)
         self.runtime = RuntimeAdmin(cluster)
+        self.ending = ShutdownAdmin(cluster)
         self.regions = RegionAdmin(cluster)
         self.stores = StoreAdmin(cluster)
         self.entries = EntryAdmin(cluster)

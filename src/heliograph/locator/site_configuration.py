@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from heliograph.engine.definitions import read_configuration
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, UnavailableError
+from heliograph.link.messages import Status, StatusQuery
 from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.requests import QueueAlteration, RegionAlteration, SenderAlteration, StoreAlteration
 from heliograph.locator.site_conflicts import ConflictAdmin
@@ -37,6 +38,8 @@ CONFIGURATION = "Configuration"
 """Name of the answer that is the cluster configuration, as JSON."""
 DSID = "distributed-system-id"
 """Name of the answer that is the site's number; `NO_SITE_ID` when it was given none."""
+STATE = "State"
+"""In the state block of a locator that is of no use yet, or no more: why."""
 COLUMNS = ("Change", "Status", "Message")
 
 
@@ -74,6 +77,24 @@ class ConfigurationAdmin:
         """Return the cluster configuration as JSON, a `ClusterConfiguration`."""
         configuration = msgspec.json.encode(await read_configuration(self._cluster.registry)).decode()
         return Result(data={DSID: str(self._cluster.dsid), CONFIGURATION: configuration})
+
+    async def service(self) -> Result:
+        """Show for every locator whether it serves the cluster configuration; ERROR when none does."""
+        try:
+            members, readable = await self._cluster.members(), True
+        except UnavailableError:  # its engine has no majority
+            members, readable = list(self._cluster.known()), False
+        locators = [member for member in members if member.kind == "locator"]
+        rows: list[Row] = []
+        for name, answer in await self._cluster.query(locators, StatusQuery(), Status):
+            if isinstance(answer, HeliographError):
+                rows.append((name, "UNDETERMINED"))
+            else:
+                rows.append((name, "RUNNING" if readable and STATE not in answer.details else "WAITING"))
+        running = any(status == "RUNNING" for _, status in rows)
+        why = [] if running else ["No locator serves the cluster configuration: a majority of the engines must run."]
+        table = Table(("Name", "Status"), sorted(rows), "Status of the cluster configuration service")
+        return Result(status="OK" if running else "ERROR", info=why, tables=[table])
 
     async def plan(self, want: ClusterConfiguration, *, prune: bool = False) -> Result:
         """Show what `apply` would do, and do nothing; ERROR when it would refuse."""

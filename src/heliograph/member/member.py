@@ -158,7 +158,7 @@ class Member:
         """Number of the newest arranging that did all it should."""
         self._joined_ms = 0
         self._started_at = 0.0
-        self._process = OwnProcess(config)
+        self.process = OwnProcess(config)
 
     # --- coming and going
 
@@ -389,7 +389,7 @@ class Member:
 
     async def _arrange(self, state: SiteState) -> None:
         members = self._members()
-        self._process.take_up(state.runtime, state.runtime_revision)
+        self.process.take_up(state.runtime, state.runtime_revision)
         servers = servers_by_age(list(members.values()))
         self._sweeper.duty = servers[0].name == self.name
         await self._lives.keep(state, servers)
@@ -499,7 +499,7 @@ class Member:
             messages.ConflictQuery: lambda query: self._conflicts.answer(query),
             messages.GatewayQuery: lambda _request: self.gateways.status(),
             messages.StatusQuery: lambda _request: self.status(),
-            **self._process.answers,
+            **self.process.answers,
         }
 
     async def _log_ends(self, region: str) -> messages.LogEnds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, cast
 
@@ -13,8 +15,10 @@ from heliograph.model.runtime import RuntimeProperties
 from heliograph.process.log_level import LogLevel
 from heliograph.process.settings import Section, started_with
 
-FROM_LOCATORS: frozenset[type] = frozenset({messages.LogLevelCommand, messages.SettingsQuery})
+FROM_LOCATORS: frozenset[type] = frozenset({messages.LogLevelCommand, messages.SettingsQuery, messages.ShutDown})
 """Requests that only locators make: an operator's command comes by one."""
+
+_log = logging.getLogger(__name__)
 
 KEPT, NOW = "Cluster configuration (alter runtime)", "Changed while it runs"
 
@@ -34,7 +38,12 @@ class ProcessConfig(Protocol):
 
 
 class OwnProcess:
-    """Of a member or a locator. config: what it was started with."""
+    """Of a member or a locator. config: what it was started with.
+
+    on_shut_down: ends the process in order, soon; None where it is not ours to end.
+    """
+
+    on_shut_down: Callable[[], None] | None = None
 
     def __init__(self, config: ProcessConfig) -> None:
         self._config = config
@@ -47,6 +56,7 @@ class OwnProcess:
         """Request -> what answers it."""
         return {
             messages.LogLevelCommand: self._change_level,
+            messages.ShutDown: self._shut_down,
             messages.SettingsQuery: lambda _query: messages.ProcessSettings(self._settings()),
         }
 
@@ -67,6 +77,14 @@ class OwnProcess:
         if self._level.name != (self._kept.log_level if self._kept is not None else self._config.log_level):
             sections.append((NOW, {"log-level": self._level.name}))
         return [*sections, defaults]
+
+    def _shut_down(self, _: messages.ShutDown) -> Outcome:
+        name = self._config.name
+        if self.on_shut_down is None:
+            return Outcome(False, f"{name} is part of a process that no command started: end that")
+        _log.info("shut down by an operator name=%s", name)
+        asyncio.get_running_loop().call_soon(self.on_shut_down)
+        return Outcome(True, f"{name} stops")
 
     def _change_level(self, command: messages.LogLevelCommand) -> Outcome:
         self._level.change(command.level)

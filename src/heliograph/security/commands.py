@@ -35,6 +35,8 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("GET", "/members"): LOOK,
     ("GET", "/members/{name}"): LOOK,
     ("GET", "/members/{name}/settings"): LOOK,
+    ("GET", "/shutdown"): LOOK,
+    ("POST", "/members/{name}/shutdown"): (Permission(CLUSTER, MANAGE),),
     ("POST", "/log-level"): (Permission(CLUSTER, WRITE),),
     ("PATCH", "/runtime"): (Permission(CLUSTER, MANAGE),),
     ("POST", "/rebalance"): _ALL_DATA,
@@ -85,6 +87,7 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("POST", "/async-event-queues/{queue}/actions/{action}"): _QUEUES,
     ("GET", "/gateways"): LOOK,
     ("GET", "/cluster-configuration"): LOOK,
+    ("GET", "/cluster-configuration/service"): LOOK,
     ("POST", "/cluster-configuration"): (Permission(CLUSTER, MANAGE), Permission(DATA, MANAGE)),
 }
 

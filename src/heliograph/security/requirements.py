@@ -70,6 +70,7 @@ RULES: dict[type, Rule] = {
     messages.LogEndsQuery: _LOOK,
     messages.WanCopyQuery: _LOOK,
     messages.SettingsQuery: _LOOK,
+    messages.ShutDown: _PEER,
     messages.LogLevelCommand: Rule(CLUSTER, WRITE),
     messages.Apply: _PEER,
     messages.Rebalance: Rule(DATA, MANAGE),

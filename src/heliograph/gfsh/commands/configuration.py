@@ -127,4 +127,11 @@ def _read(path: Path) -> ClusterConfiguration:
     return read.configuration
 
 
-COMMANDS = (export_configuration, import_configuration)
+@command("status cluster-config-service")
+@click.pass_obj
+def configuration_service(session: Session) -> Result:
+    """Show which locators serve the cluster configuration; it fails when none does."""
+    return session.client.call("GET", f"{PATH}/service")
+
+
+COMMANDS = (export_configuration, import_configuration, configuration_service)
