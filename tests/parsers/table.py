@@ -40,6 +40,7 @@ from heliograph.model.requests import Requests
 from heliograph.model.results import Result
 from heliograph.model.routing import Routing
 from heliograph.model.runtime import RuntimeProperties
+from heliograph.query.parser import parse_query
 from heliograph.security import passwords, permissions, users
 from tests.parsers.samples import COLUMNS, PART, sample
 
@@ -376,6 +377,15 @@ PARSERS: dict[str, Parser] = {
     "authorization": Parser(_text(guarding.read_authorization), PEER, (b"Basic YTpi", b"Bearer abc", b"")),
     "address": Parser(_text(ids.parse_addresses), USAGE, (b"localhost[10334], [::1]:5", b"a:1")),
     "plugins": Parser(_text(_plugins), USAGE, (b'a:b{"x": [1, {}]}, c.d:e',)),
+    "query": Parser(
+        _text(parse_query),
+        USAGE,
+        (
+            b'SELECT DISTINCT e.key, e.value."a b" AS x FROM /r.entries e WHERE NOT (e.value.n <= -1.5e3 OR a)',
+            b"select count(*) from /r where IS_DEFINED(a) and b in set('x', NULL) and c like '%\\_' ;",
+            b"SELECT * FROM /customer AS c ORDER BY c.age DESC, this.name",
+        ),
+    ),
     "script": Parser(
         _text(_script),
         USAGE,

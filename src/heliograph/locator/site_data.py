@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import msgspec
-
 from heliograph.engine.patience import patiently
 from heliograph.errors import UsageError
 from heliograph.link.messages import Change, Changed, Clear, Done, GetAll, PutAll, Reply, Request, Values
 from heliograph.locator.cluster import Cluster
 from heliograph.model.attributes import RegionAttributes
-from heliograph.model.keys import check_keys, decode_value, encode_value
+from heliograph.model.keys import check_keys, decode_value, encode_value, shown_value
 from heliograph.model.results import Result
 from heliograph.model.routing import UNROUTED
 
@@ -89,14 +87,8 @@ class EntryAdmin:
 
 
 def text_of(encoded: bytes) -> str:
-    """Return a value as a command shows it: text as it is, everything else as JSON."""
-    value = decode_value(encoded)
-    if isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.encode(value).decode()
-    except TypeError:  # msgpack carries more than JSON
-        return repr(value)
+    """Return a value as a command shows it, see `shown_value`."""
+    return shown_value(decode_value(encoded))
 
 
 def refused(key: str, message: str) -> Result:

@@ -99,6 +99,16 @@ def shown_key(key: Key) -> str:
     return key if isinstance(key, str) else repr(key)
 
 
+def shown_value(value: Any) -> str:
+    """Return a value as operators see it: a text as it is, everything else as JSON."""
+    if isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.encode(value).decode()
+    except TypeError:  # msgpack carries more than JSON
+        return repr(value)
+
+
 def encode_values(values: Iterable[Any]) -> list[bytes]:
     """Encode values as msgpack.
 
