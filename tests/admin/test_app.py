@@ -153,6 +153,19 @@ def test_entries_under_any_key(http: Http, key: str) -> None:
     assert http.ok("GET", "/regions/plain/entry", key=key).data["Result"] == "false"
 
 
+def test_queries(http: Http) -> None:
+    http.ok("POST", "/regions", {"name": "plain", "total_num_buckets": 16})
+    bad = http.ok("GET", "/regions/plain/query", q="SELECT * FROM /plain WHERE", limit=5)
+    assert bad.data == {
+        "Result": "false",
+        "Message": "query, column 27: expected a path, a constant, NOT, '(', IS_DEFINED or IS_UNDEFINED, not the end",
+    }
+    assert http.ok("GET", "/regions/plain/query", q="SELECT * FROM /other").data["Result"] == "false"
+    assert http.refused("GET", "/regions/plain/query", q="SELECT * FROM /plain", query="x")[0] == 400
+    assert http.refused("GET", "/regions/plain/query", q="SELECT * FROM /plain", limit="x")[0] == 400
+    assert http.refused("GET", "/regions/plain/query")[0] == 400
+
+
 def test_missing_region_of_an_entry(http: Http) -> None:
     assert http.ok("GET", "/regions/none/entry", key="k").data["Result"] == "false"
     assert http.refused("DELETE", "/regions/none/entry", key="k")[0] == 404

@@ -27,6 +27,7 @@ from tests.locator.fakes import FakeRegistry, FakeServers, join, member
 USERS = {
     "ada": ("CLUSTER:READ", "CLUSTER:MANAGE:GATEWAY"),
     "bob": ("DATA:READ:customer:42",),
+    "cyd": ("DATA:READ:customer",),
     "nobody": (),
     "root": ("*",),
 }
@@ -94,6 +95,19 @@ def test_reading_and_managing_gateways(client: TestClient[Litestar]) -> None:
     assert client.get(f"{BASE}/ping", headers=as_("nobody")).status_code == 200
     assert client.get("/schema", headers=as_("nobody")).status_code == 200
     assert client.get(f"{BASE}/members", headers={"Authorization": "bearer t0ken"}).status_code == 200
+
+
+def test_a_query_is_over_the_region_that_its_user_may_read(client: TestClient[Litestar]) -> None:
+    for user, region, over, status in (
+        ("cyd", "customer", "customer", 200),
+        ("cyd", "other", "other", 403),
+        ("cyd", "other", "customer", 403),
+        ("bob", "customer", "customer", 403),
+    ):
+        path = f"{BASE}/regions/{region}/query?q=SELECT%20*%20FROM%20/{over}"
+        assert client.get(path, headers=as_(user)).status_code == status
+    sly = client.get(f"{BASE}/regions/customer/query?q=SELECT%20*%20FROM%20/other", headers=as_("cyd"))
+    assert "the query is over region other, and was asked of customer" in sly.text
 
 
 def test_one_entry(client: TestClient[Litestar]) -> None:

@@ -149,6 +149,14 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "locate entry --region=c --key=k --recursive=false --key-class=java.lang.String",
         ("GET", "/regions/c/entry/locations", None, {"key": "k"}),
     ),
+    (
+        "query --query='SELECT * FROM /c' --interactive=false",
+        ("GET", "/regions/c/query", None, {"q": "SELECT * FROM /c", "limit": "100"}),
+    ),
+    (
+        """set variable --name=APP_FETCH_SIZE --value=7; query --query="select a from /c where b = 'x' limit 3\"""",
+        ("GET", "/regions/c/query", None, {"q": "select a from /c where b = 'x' limit 3", "limit": "7"}),
+    ),
     ("remove --region=c --key=k", ("DELETE", "/regions/c/entry", None, {"key": "k"})),
     (
         "export data --region=/c --member=s1 --file=x/y.gfd",
@@ -339,6 +347,10 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ),
         ("alter async-event-queue --id=q", "needs batch-size, batch-time-interval, max-queue-memory or pause"),
         ("create async-event-queue --id=q --listener=a:b --listener-param=x", "write name#value"),
+        ("query", "Missing option '--query'"),
+        ("query --query", "--query is empty"),
+        ("query --query='SELECT * FROM /c' --interactive", "is not offered (only false): all rows are shown at once"),
+        ("query --query='SELECT * FROM /c' --member=s1", "--member is not offered: every server answers"),
         ("locate entry --region=c --key=k --recursive", "is not offered (only false): regions have no sub-regions"),
         ("locate entry --region=c --key=1 --key-class=java.lang.Integer", "--key-class is not offered"),
         ("locate entry --region=c --key=1 --value-class=x.Y", "--value-class is not offered"),

@@ -61,9 +61,13 @@ def test_a_site_is_started_asked_and_stopped(program: Program, tmp_path: Path) -
         "-e", "create region --name=c",
         "-e", "put --region=c --key=1 --value='a b'",
         "-e", "get --region=c --key=1",
+        "-e", "locate entry --region=c --key=1",
+        "-e", "query --query=\"SELECT e.key, e.value FROM /c.entries e WHERE e.value LIKE 'a%'\"",
     )  # fmt: skip
     assert (joined.status, joined.err) == (0, "")
     assert "Value  : a b" in joined.out.partition("(6) Executing")[2]
+    assert "Locations Found : 1" in joined.out
+    assert "| 1   | a b   |" in joined.out.partition("(8) Executing")[2]
 
     for where in ("--name=s1", "--dir=s1"):
         assert "as s1 is currently online" in program("status", "server", where).out

@@ -14,9 +14,13 @@ from heliograph.model.ids import Address
 from heliograph.model.keys import Key, bucket_of
 from heliograph.model.members import MemberInfo
 from heliograph.model.registry import encode_entry, member_key
+from heliograph.query.parser import parse_query
+from heliograph.query.selection import Selection, limit_of
 
 T = TypeVar("T", bound=Reply)
 LOG_ENDS = (7, 0, 9)
+BUCKETS = 16
+"""Of every region that is queried."""
 
 
 class FakeRegistry:
@@ -73,6 +77,8 @@ class FakeServers:
         self.conflicts: dict[str, messages.Conflicts] = {}
         self.redriven = messages.Redriven(0, [])
         self.located: dict[str, messages.Located] = {}
+        self.primaries: dict[int, str] = {}
+        """Who is primary of a bucket, where that is not whoever is asked."""
         self.data: dict[tuple[str, object], bytes] = {}
 
     async def call(self, address: Address, message: Request, kind: type[T], *, timeout_s: float) -> T:
@@ -109,6 +115,8 @@ class FakeServers:
             case messages.Locate(region=region, key=key):
                 known = messages.Located(3, (region, key) in self.data, 1 if name == "s1" else 0)
                 return self.located.get(name, known)
+            case messages.Select(buckets=buckets):
+                return self._select(name, message, [each for each in buckets if self.primaries.get(each, name) == name])
             case messages.LogEndsQuery():
                 return messages.LogEnds(list(LOG_ENDS))
             case messages.ConflictQuery():
@@ -141,6 +149,14 @@ class FakeServers:
             case messages.SenderCommand() | messages.ReceiverCommand() | messages.LogLevelCommand():
                 return Outcome(True, "done")
         raise UsageError(f"{type(message).__name__} is not answered")
+
+    def _select(self, name: str, message: messages.Select, buckets: list[int]) -> messages.Selected:
+        query = parse_query(message.query)
+        selection = Selection(query, limit_of(query, message.limit))
+        for (region, key), value in self.data.items():
+            if region == message.region and bucket_of(cast(Key, key), BUCKETS) in buckets:
+                selection.add(cast(Key, key), value)
+        return messages.Selected(buckets, selection.rows.first(), selection.count)
 
 
 def member(name: str, *, joined_ms: int = 1, groups: tuple[str, ...] = (), kind: str = "server") -> MemberInfo:

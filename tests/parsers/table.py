@@ -381,7 +381,7 @@ PARSERS: dict[str, Parser] = {
         _text(parse_query),
         USAGE,
         (
-            b'SELECT DISTINCT e.key, e.value."a b" AS x FROM /r.entries e WHERE NOT (e.value.n <= -1.5e3 OR a)',
+            b'SELECT DISTINCT e.key, e.value."a b" AS x FROM /r.entries e WHERE NOT (e.value.n <= -1.5e3 OR TRUE)',
             b"select count(*) from /r where IS_DEFINED(a) and b in set('x', NULL) and c like '%\\_' ;",
             b"SELECT * FROM /customer AS c ORDER BY c.age DESC, this.name",
         ),

@@ -22,6 +22,7 @@ def test_every_route_has_its_permission() -> None:
         ("GET", "/regions/{name}/entry", {"name": "r", "key": "a:b"}, ["DATA:READ:r:a:b"]),
         ("GET", "/regions/{name}/entry", {"name": "/r", "key": "k"}, ["DATA:READ:r:k"]),
         ("GET", "/regions/{name}/entry", {"name": "r"}, ["DATA:READ:r"]),
+        ("GET", "/regions/{name}/query", {"name": "r", "q": "SELECT * FROM /s"}, ["DATA:READ:r"]),
         ("GET", "/regions/{name}/entry/locations", {"name": "r", "key": "k"}, ["DATA:READ:r:k"]),
         ("PUT", "/regions/{name}/entry", {"name": "r", "key": "{name}"}, ["DATA:WRITE:r:{name}"]),
         ("POST", "/cluster-configuration", {}, ["CLUSTER:MANAGE", "DATA:MANAGE"]),

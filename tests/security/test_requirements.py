@@ -33,6 +33,7 @@ def test_rules_name_fields_that_there_are() -> None:
         (messages.GetAll("r", ["k"]), "DATA:READ:r"),
         (messages.Keys("r", [0]), "DATA:READ:r"),
         (messages.Size("r", [0]), "DATA:READ:r"),
+        (messages.Select("r", 1, "SELECT * FROM /r", 1, [0], 1), "DATA:READ:r"),
         (messages.Locate("r", "k"), "DATA:READ:r"),
         (messages.Listen("r", 0, [0], [0], 0), "DATA:READ:r"),
         (messages.SenderCommand("ny", "start"), "CLUSTER:MANAGE:GATEWAY"),

@@ -163,7 +163,12 @@ def test_an_unknown_region(pair: Sites) -> None:
         ):
             with pytest.raises(RegionNotFoundError, match=r"'nowhere' does not exist at this site \(regions: .*alone"):
                 call()
-    for line in ("put --region=nowhere --key=k --value=v", "get --region=nowhere --key=k"):
+    for line in (
+        "put --region=nowhere --key=k --value=v",
+        "get --region=nowhere --key=k",
+        "locate entry --region=nowhere --key=k",
+        "query --query='SELECT * FROM /nowhere'",
+    ):
         result = here.run(line)
         assert result.data["Result"] == "false"
         assert "'nowhere' does not exist" in result.data["Message"]

@@ -32,6 +32,7 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | PUT | /regions/{name}/entry | EntryValue | key, if_not_exists |
 | DELETE | /regions/{name}/entry | | key |
 | GET | /regions/{name}/entry/locations | | key |
+| GET | /regions/{name}/query | | q, limit |
 | DELETE | /regions/{name}/entries | | |
 | POST | /regions/{name}/exports | ExportRequest | |
 | GET | /regions/{name}/exports/{run} | | member |
@@ -75,7 +76,7 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 load-balance, and only start takes `clean_queues`; a receiver's is start or stop. `member` and `group` are
 comma-separated names and exclude each other; flags are `true` or `false`. Of parked events either some are named, by
 comma-separated ids in `event`, or `all` is true. A key is a query parameter because any text
-can be one, also one with slashes.
+can be one, also one with slashes. `q` is a query over the region, `limit` how many rows it has where it does not say.
 
 `GET /shutdown` answers whom to end in which order, and as `Connected` who is to be the last, being the process that
 answers; of that one the end is not waited for. `time_out` is in seconds.

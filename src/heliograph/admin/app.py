@@ -46,6 +46,7 @@ from heliograph.locator.requests import (
     WanCopyRequest,
 )
 from heliograph.locator.site import SiteAdmin
+from heliograph.locator.site_queries import LIMIT_DEFAULT
 from heliograph.model.attributes import (
     DiskStoreAttributes,
     GatewayConflictResolverAttributes,
@@ -175,6 +176,13 @@ class RegionRoutes(Controller):
     async def locate_entry(self, site: Site, name: FromPath[str], key: FromQuery[str]) -> Answer:
         """Show which servers have an entry."""
         return answer(await site.locations.locate(name, key))
+
+    @get("/{name:str}/query", status_code=OK)
+    async def query(
+        self, site: Site, name: FromPath[str], q: FromQuery[str], limit: FromQuery[int] = LIMIT_DEFAULT
+    ) -> Answer:
+        """Select entries of a region."""
+        return answer(await site.queries.select(name, q, limit))
 
     @delete("/{name:str}/entries", status_code=OK)
     async def clear_region(self, site: Site, name: FromPath[str]) -> Answer:

@@ -26,6 +26,7 @@ MODULES = (
     "heliograph.gfsh.commands.regions",
     "heliograph.gfsh.commands.rebalance",
     "heliograph.gfsh.commands.data",
+    "heliograph.gfsh.commands.query",
     "heliograph.gfsh.commands.transfers",
     "heliograph.gfsh.commands.stores",
     "heliograph.gfsh.commands.senders",

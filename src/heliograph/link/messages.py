@@ -16,6 +16,7 @@ from heliograph.model.engine_tls import EngineTls
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, ReceiverInfo, RegionPlacement
 from heliograph.model.requests import RequestId
+from heliograph.query.selection import Row
 
 WireKey = Any
 """A str, int or bytes key: a union that msgspec has no type for; the receiving member checks it."""
@@ -561,6 +562,32 @@ class Located(Message, frozen=True):
     epoch: int = 0
 
 
+class Select(Message, frozen=True):
+    """Ask a member what a query selects in some buckets, those of them whose primary it is. Answer: `Selected`.
+
+    generation: of the region. query: as a text, over that region. limit: where the query has none.
+    timeout_ms: how long the member may take.
+    """
+
+    region: str
+    generation: int
+    query: str
+    limit: int
+    buckets: list[int]
+    timeout_ms: int
+
+
+class Selected(Message, frozen=True):
+    """What a query selects. buckets: those that were gone through; some are left out where the limit is reached before.
+
+    rows: the first ones. count: of a COUNT(*).
+    """
+
+    buckets: list[int]
+    rows: list[Row]
+    count: int
+
+
 class Rebalance(Message, frozen=True):
     """Ask the oldest server to give every server its share of the buckets, or what that would move. Answer:
     `Rebalanced`.
@@ -752,14 +779,14 @@ Request = (
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
     | LogLevelCommand | SettingsQuery | ShutDown
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
-    | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate
+    | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate | Select
     | Export | TransferQuery | TransferCancel
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
     | ProcessSettings
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
-    | CopyState | Conflicts | Located
+    | CopyState | Conflicts | Located | Selected
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

@@ -10,6 +10,7 @@ from heliograph.locator.site_exports import ExportAdmin
 from heliograph.locator.site_locations import LocationAdmin
 from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_parked import ParkedAdmin
+from heliograph.locator.site_queries import QueryAdmin
 from heliograph.locator.site_queues import QueueAdmin
 from heliograph.locator.site_rebalance import RebalanceAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin
@@ -32,6 +33,7 @@ class SiteAdmin:
         self.stores = StoreAdmin(cluster)
         self.entries = EntryAdmin(cluster)
         self.locations = LocationAdmin(cluster)
+        self.queries = QueryAdmin(cluster)
         self.exports = ExportAdmin(cluster)
         self.rebalancing = RebalanceAdmin(cluster)
         self.senders = SenderAdmin(cluster)

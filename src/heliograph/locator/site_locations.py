@@ -15,6 +15,7 @@ from heliograph.locator.cluster import Cluster, Row
 from heliograph.locator.site_data import ENTRY_S, refused
 from heliograph.model.keys import check_keys
 from heliograph.model.results import Result, Table
+from heliograph.placement.holders import unheld
 
 LOCATE_S = 10.0
 """How long to look for a bucket's primary that is just moving."""
@@ -33,6 +34,8 @@ class LocationAdmin:
             check_keys([key])
         except UsageError as exc:
             return refused(key, str(exc))
+        if reason := unheld(entry.attributes, await self._cluster.servers()):
+            raise UnavailableError(reason)
         return await patiently(lambda: self._look(entry.attributes.name, key), LOCATE_S)
 
     async def _look(self, region: str, key: str) -> Result:

@@ -483,6 +483,7 @@ class Member:
             messages.Apply: lambda request: self._configuring.take_up(request),
             messages.CopiesQuery: lambda query: self._placer.copies(query),
             messages.Rebalance: lambda request: self._placer.rebalance(request),
+            messages.Select: lambda request: self._queries.select(request),
             messages.Locate: lambda request: self._queries.locate(request),
             messages.Listen: lambda request: self._listening.hear(request),
             messages.SenderCommand: lambda request: self.gateways.command(request),

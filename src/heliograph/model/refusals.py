@@ -138,6 +138,12 @@ RUNTIME: Mapping[str, Refusal] = {
     "search-timeout": Refusal("a read goes to a member that has the bucket: nothing is searched for"),
 }
 """Options of alter runtime."""
+QUERY: Mapping[str, Refusal] = {
+    "member": Refusal("every server answers for the entries that it is primary of, which are all of them once"),
+    "interactive": Refusal("all rows are shown at once, as many as LIMIT or APP_FETCH_SIZE says", ("false",)),
+    "step-name": Refusal("all rows are shown at once, as many as LIMIT or APP_FETCH_SIZE says"),
+}
+"""Options of query."""
 CACHE_SERVER: Mapping[str, Refusal] = {
     "max-connections": Refusal("a server takes 4096 links"),
     "maximum-time-between-pings": Refusal("a client that is silent for 15 s is gone"),

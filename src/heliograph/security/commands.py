@@ -49,6 +49,7 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("DELETE", "/regions/{name}"): _REGION,
     ("GET", "/regions/{name}/entry"): _READ_ENTRY,
     ("GET", "/regions/{name}/entry/locations"): _READ_ENTRY,
+    ("GET", "/regions/{name}/query"): (Permission(DATA, READ, "{name}"),),
     ("PUT", "/regions/{name}/entry"): _WRITE_ENTRY,
     ("DELETE", "/regions/{name}/entry"): _WRITE_ENTRY,
     ("DELETE", "/regions/{name}/entries"): (Permission(DATA, WRITE, "{name}"),),

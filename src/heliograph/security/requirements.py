@@ -54,6 +54,7 @@ RULES: dict[type, Rule] = {
     messages.Keys: Rule(DATA, READ),
     messages.Size: Rule(DATA, READ),
     messages.Listen: Rule(DATA, READ),
+    messages.Select: Rule(DATA, READ),
     messages.Locate: Rule(DATA, READ, keys="key"),
     messages.ApplyParts: _PEER,
     messages.WereRead: _PEER,
