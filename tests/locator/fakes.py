@@ -75,6 +75,7 @@ class FakeServers:
         self.broken: dict[str, HeliographError] = {}
         self.gateways: dict[str, messages.Gateways] = {}
         self.conflicts: dict[str, messages.Conflicts] = {}
+        self.copies: dict[str, dict[str, messages.RegionCopies]] = {}
         self.redriven = messages.Redriven(0, [])
         self.located: dict[str, messages.Located] = {}
         self.primaries: dict[int, str] = {}
@@ -133,12 +134,19 @@ class FakeServers:
                 return messages.CopyState("done", "Entries exported: 7", 7, 8)
             case messages.TransferCancel(region=region):
                 return Outcome(region != "idle", "cancelled")
+            case messages.CopiesQuery(regions=regions):
+                has = self.copies.get(name, {})
+                return messages.Copies({region: has[region] for region in regions if region in has})
             case messages.DiskStoreQuery(names=names):
                 return messages.DiskStores([3 << 20 for _ in names], [1 << 20 for _ in names])
             case messages.Rebalance():
                 return messages.Rebalanced([messages.Moves("customer", 1, 10, 2, 20, 3)], 4)
             case messages.StatusQuery():
-                return messages.Status("Server", name, Address("h", 1), 7, 0, "0", "/dir", "/dir/log", {"Site": "1"})
+                details = {"Site": "1"}
+                return messages.Status(
+                    "Server", name, Address("h", 1), 7, 61_000, "0", "/dir", "/dir/log", details, 1_500, 3 << 20,
+                    {"client": 2, "member": 1},
+                )  # fmt: skip
             case messages.ShutDown():
                 self.broken[name] = unreachable(name)
                 return Outcome(True, f"{name} stops")

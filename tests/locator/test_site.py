@@ -710,10 +710,23 @@ def test_list_and_describe_regions() -> None:
         await site.with_customer()
         assert rows(await site.admin.regions.list()) == [("customer",)]
         placement = RegionPlacement("customer", (BucketPlacement("s2", ("s1",)), BucketPlacement("")))
+        site.servers.copies["s1"] = {"customer": messages.RegionCopies((0,), (0,), (70,), (7,))}
+        site.servers.broken["s2"] = unreachable("s2")
         await site.registry.put(placement_key("customer"), encode_entry(placement))
         described = await site.admin.regions.describe("/customer")
-        assert described.data == {"Name": "customer", "Data Policy": "partition", "Hosting Members": "s1, s2"}
-        assert ("Region", "gateway-sender-id", "parallel") in rows(described)
+        assert described.data == {
+            "Name": "customer",
+            "Data Policy": "partition",
+            "Hosting Members": "s1, s2",
+            "Accessor Members": "",
+            "Entries": "7",
+            "Bytes": "70",
+            "Redundancy": "NO_REDUNDANT_COPIES: 0 of 0 redundant copies",
+            "Buckets With Fewer Copies": "15",
+            "Buckets Without Primary": "15",
+        }
+        assert described.info == ["s2 does not answer: s2 can't be reached", "15 buckets are not counted."]
+        assert rows(described) == [("Region", "type", "PARTITION"), ("Region", "gateway-sender-id", "parallel")]
         with pytest.raises(RegionNotFoundError):
             await site.admin.regions.describe("none")
 
@@ -730,6 +743,14 @@ def test_list_and_describe_members() -> None:
         described = await site.admin.members.describe("S1")
         assert described.data["Locators"] == str(Address("locator", 1))
         assert described.data["Working Dir"] == "/dir"
+        assert described.data["Client Connections"] == "2"
+        assert described.data["Resident Memory (MB)"] == "3.0"
+        assert described.data["CPU (s)"] == "1.5"
+        assert described.data["Regions"] == ""
+        await site.admin.regions.create(RegionAttributes(name="blue", groups=("BLUE",)))
+        await site.admin.regions.create(RegionAttributes(name="all"))
+        for name, regions in (("s1", "all"), ("s2", "all, blue"), ("locator", "")):
+            assert (await site.admin.members.describe(name)).data["Regions"] == regions
         site.servers.broken["s2"] = unreachable("s2")
         silent = await site.admin.members.describe("s2")
         assert silent.data["PID"] == "3"
@@ -801,5 +822,36 @@ def test_a_read_timeout_that_is_too_short_is_told_to_who_creates_the_sender() ->
             )
             info = (await site.admin.senders.create(attributes)).info
             assert ("socket-read-timeout 100 is too short: 30000 ms are used." in info) is (sender == "short")
+
+    on_site(scenario)
+
+
+def test_a_region_shows_its_attributes_that_are_not_the_defaults() -> None:
+    async def scenario(site: Site) -> None:
+        await site.admin.regions.create(RegionAttributes(name="p", redundant_copies=1, groups=("Blue", "red")))
+        child = RegionAttributes(
+            name="c", type="PARTITION_REDUNDANT", colocated_with="p", partition_resolver="string-prefix",
+            groups=("red", "BLUE"), entry_idle_time_expiration=5, total_num_buckets=16,
+            entry_time_to_live_expiration_action="destroy",
+        )  # fmt: skip
+        await site.admin.regions.create(child)
+        assert rows(await site.admin.regions.describe("p")) == [
+            ("Region", "type", "PARTITION"),
+            ("Partition", "redundant-copies", "1"),
+            ("Region", "groups", "Blue,red"),
+        ]
+        described = await site.admin.regions.describe("c")
+        assert described.data["Accessor Members"] == "s1, s2", "nothing is placed yet"
+        assert described.data["Redundancy"] == "NO_REDUNDANT_COPIES: 0 of 1 redundant copies"
+        assert rows(described) == [
+            ("Region", "type", "PARTITION_REDUNDANT"),
+            ("Partition", "redundant-copies", "1"),
+            ("Partition", "colocated-with", "p"),
+            ("Partition", "partition-resolver", "string-prefix"),
+            ("Region", "groups", "red,BLUE"),
+            ("Region", "entry-time-to-live-expiration-action", "destroy"),
+            ("Region", "entry-idle-time-expiration", "5"),
+            ("Region", "entry-idle-time-expiration-action", "invalidate"),
+        ]
 
     on_site(scenario)

@@ -19,6 +19,7 @@ from heliograph.member.backlog import Backlog
 from heliograph.member.copy import BucketCopy
 from heliograph.member.stores import Store, Stores
 from heliograph.member.tasks import Tasks
+from heliograph.member.traffic import Traffic
 from heliograph.member.waiters import OneWrite
 from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.batch import Record, decode_record
@@ -68,7 +69,7 @@ class Host:
 
     def copy(self) -> BucketCopy:
         """A copy of bucket 0 that nobody feeds but the test."""
-        return BucketCopy(REGION, 0, SUBJECT, store=self.store, host=self, sink=self._sink)
+        return BucketCopy(REGION, 0, SUBJECT, store=self.store, host=self, sink=self._sink, traffic=Traffic())
 
     def region_sink(self, region: str, bucket: int, seq: Seq, previous: Seq, record: Record) -> None:
         self._sink(bucket, seq, previous, record)

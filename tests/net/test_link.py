@@ -372,7 +372,9 @@ def test_a_full_server_says_so(run: Run) -> None:
             with pytest.raises(UnavailableError):
                 await connect_link(world.calling, at(world, server), CLIENT, BaseHandler(), timeout_s=5)
             assert not link.closed
+            assert server.by_role() == {CLIENT.role: 1}
         await until(lambda: not server.links)
+        assert server.by_role() == {}
         async with linked(world, server):
             pass
         await server.close()

@@ -365,7 +365,10 @@ class StatusQuery(Message, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """A process's state block (gfsh.md §3.5)."""
+    """A process's state block (gfsh.md §3.5), and what it takes of its machine.
+
+    cpu_ms, resident_bytes: as of `process.usage`. links: that it answers now, by the role of the other end.
+    """
 
     kind: str
     name: str
@@ -376,6 +379,9 @@ class Status(Message, frozen=True):
     directory: str
     log_file: str
     details: dict[str, str]
+    cpu_ms: int = 0
+    resident_bytes: int = 0
+    links: dict[str, int] = {}
 
 
 class LogLevelCommand(Message, frozen=True):
@@ -522,7 +528,7 @@ class Outcome(Message, frozen=True):
 
 
 class CopiesQuery(Message, frozen=True):
-    """Ask a member about its copies of some regions' buckets. Answer: `Copies`. sizes: their bytes are counted too."""
+    """Ask a member about its copies of some regions' buckets. Answer: `Copies`. sizes: they are counted, too."""
 
     regions: tuple[str, ...]
     sizes: bool = False
@@ -530,12 +536,18 @@ class CopiesQuery(Message, frozen=True):
 
 class RegionCopies(msgspec.Struct, frozen=True, array_like=True):
     """A member's copies of one region: the buckets that are loaded, those that take writes here, and, where asked for,
-    the bytes of keys and values of each loaded one.
+    the bytes of keys and values of each loaded one, and its entries.
+
+    gets, puts, destroys: as of `member.traffic`.
     """
 
     loaded: tuple[int, ...]
     accepting: tuple[int, ...]
     sizes: tuple[int, ...] = ()
+    entries: tuple[int, ...] = ()
+    gets: int = 0
+    puts: int = 0
+    destroys: int = 0
 
 
 class Copies(Message, frozen=True):

@@ -34,11 +34,12 @@ from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.ids import Address
 from heliograph.model.members import MemberInfo, RegionPlacement
 from heliograph.model.registry import REGISTRY, SITE_ID
-from heliograph.net.link import serve_links
+from heliograph.net.link import LinkServer, serve_links
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 from heliograph.process.own import OwnProcess
+from heliograph.process.usage import usage
 
 ENGINE_S = 30.0
 """How long an existing engine may take to elect the primary of what is opened."""
@@ -63,6 +64,7 @@ class Locator:
     _watch: SiteWatch
     _discovery: Discovery
     address: Address
+    _server: LinkServer
     _directory: Directory
     _membership: Membership
     _name_lost: asyncio.Future[HeliographError]
@@ -130,7 +132,7 @@ class Locator:
         async with AsyncExitStack() as closing:
             config = self.config
             # The port first: when it is taken, another locator lives, and nothing of it must be touched.
-            server = await serve_links(
+            self._server = server = await serve_links(
                 self._network.to("locator"),
                 config.bind_address,
                 config.port,
@@ -314,6 +316,7 @@ class Locator:
         """Return this process's state block."""
         directory = Path(self.config.directory).absolute()
         uptime_s = asyncio.get_running_loop().time() - self._started_at
+        used = usage()
         return messages.Status(
             kind="Locator",
             name=self.name,
@@ -324,6 +327,9 @@ class Locator:
             directory=str(directory),
             log_file=str(directory / f"{self.name}.log"),
             details={"Distributed System Id": str(self.config.site), **self._details()},
+            cpu_ms=used.cpu_ms,
+            resident_bytes=used.resident_bytes,
+            links=self._server.by_role(),
         )
 
     def _details(self) -> dict[str, str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from heliograph.errors import HeliographError
 from heliograph.link.messages import Status, StatusQuery
 from heliograph.locator.cluster import Cluster, Targets
-from heliograph.model.attributes import QUEUE_PREFIX
+from heliograph.model.attributes import MB, QUEUE_PREFIX
 from heliograph.model.results import Result, Table
+from heliograph.placement.holders import holders_of
 
 
 class MemberAdmin:
@@ -29,15 +30,18 @@ class MemberAdmin:
         """Show one member, with its own state block when it answers."""
         members = await self._cluster.members()
         member = await self._cluster.member(name)
+        regions = await self._cluster.regions()
         data = {
             "Name": member.name,
             "Id": member.id,
             "Host": member.address.host,
-            "Regions": "",
+            "Regions": ", ".join(sorted(name for name, region in regions.items() if holders_of(region, [member]))),
             "PID": str(member.pid),
             "Groups": ", ".join(member.groups),
             "Locators": ", ".join(str(each.address) for each in members if each.kind == "locator"),
         }
+        if member.redundancy_zone:
+            data["Redundancy Zone"] = member.redundancy_zone
         if member.kind == "server":
             data |= {"Server Port": str(member.address.port), "Running": "true"}
         if member.receiver is not None:
@@ -52,5 +56,13 @@ class MemberAdmin:
             status = await self._cluster.call(member, StatusQuery(), Status)
         except HeliographError as exc:
             return Result(data=data, info=[f"{member.name} does not answer: {exc}"])
-        data |= {"Working Dir": status.directory, "Log file": status.log_file, **status.details}
+        data |= {"Working Dir": status.directory, "Log file": status.log_file}
+        data |= {name: value for name, value in status.details.items() if name not in data}
+        data |= {
+            "Resident Memory (MB)": f"{status.resident_bytes / MB:.1f}",
+            "CPU (s)": f"{status.cpu_ms / 1000:.1f}",
+            "Up (s)": str(status.uptime_ms // 1000),
+        }
+        if member.kind == "server":
+            data["Client Connections"] = str(status.links.get("client", 0))
         return Result(data=data)

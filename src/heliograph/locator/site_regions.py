@@ -10,11 +10,10 @@ import msgspec
 from heliograph.engine.seam import Item
 from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
+from heliograph.locator.figures import figures
 from heliograph.locator.requests import RegionAlteration
+from heliograph.locator.site_copies import ask_copies, of_region
 from heliograph.model.attributes import (
-    DEFAULT_STORE,
-    EXPIRATION_OPTIONS,
-    TOTAL_NUM_BUCKETS_DEFAULT,
     RegionAttributes,
     check_colocation,
     check_no_colocated,
@@ -33,6 +32,7 @@ from heliograph.model.registry import (
     region_key,
 )
 from heliograph.model.results import Result, Table
+from heliograph.placement.buckets import servers_by_age
 from heliograph.placement.holders import check_region_servers, holders_of
 
 CURSORS_AT_ONCE = 64
@@ -138,39 +138,29 @@ class RegionAdmin:
         return Result(tables=[Table(("List of regions",), [(name,) for name in names])])
 
     async def describe(self, name: str) -> Result:
-        """Show a region's attributes that differ from the defaults, and the members that host it."""
+        """Show the members that hold a region's buckets and those that forward, how it is, and its attributes."""
         region = (await self._read(name))[1].attributes
         placement = await self._cluster.placement(region.name)
         hosts = _hosts(placement) if placement is not None else []
-        rows: list[Row] = [("Region", "type", region.type)]
-        if region.groups:
-            rows.append(("Region", "groups", ",".join(region.groups)))
-        if region.gateway_sender_ids:
-            rows.append(("Region", "gateway-sender-id", ",".join(region.gateway_sender_ids)))
-        if region.async_event_queue_ids:
-            rows.append(("Region", "async-event-queue-id", ",".join(region.async_event_queue_ids)))
-        if region.disk_store != DEFAULT_STORE:
-            rows.append(("Region", "disk-store", region.disk_store))
-        if region.copies:
-            rows.append(("Partition", "redundant-copies", str(region.copies)))
-        if region.colocated_with:
-            rows.append(("Partition", "colocated-with", region.colocated_with))
-        if region.partition_resolver:
-            rows.append(("Partition", "partition-resolver", region.partition_resolver))
-        for field in EXPIRATION_OPTIONS:
-            if getattr(region, field):
-                name = field.replace("_", "-")
-                rows.append(("Region", name, str(getattr(region, field))))
-                rows.append(("Region", f"{name}-action", getattr(region, f"{field}_action")))
-        if region.total_num_buckets != TOTAL_NUM_BUCKETS_DEFAULT:
-            rows.append(("Partition", "total-num-buckets", str(region.total_num_buckets)))
+        servers = servers_by_age(await self._cluster.members())
+        told, silent = await ask_copies(self._cluster, servers, [region.name])
+        found = figures(region, servers, of_region(told, region.name))
         return Result(
             data={
                 "Name": region.name,
                 "Data Policy": region.data_policy,
                 "Hosting Members": ", ".join(hosts),
+                "Accessor Members": ", ".join(sorted({server.name for server in servers} - {*hosts})),
+                "Entries": str(found.entries),
+                "Bytes": str(found.bytes),
+                "Redundancy": f"{found.redundancy}: {found.actual} of {found.wanted} redundant copies",
+                "Buckets With Fewer Copies": str(found.under),
+                "Buckets Without Primary": str(found.without_primary),
             },
-            tables=[Table(("Type", "Name", "Value"), rows, "Non-Default Attributes Shared By Hosting Members")],
+            tables=[
+                Table(("Type", "Name", "Value"), _shown(region), "Non-Default Attributes Shared By Hosting Members")
+            ],
+            info=[*silent, *([f"{found.uncounted} buckets are not counted."] if found.uncounted else [])],
         )
 
     async def _read(self, name: str) -> tuple[Item, RegionEntry]:
@@ -183,3 +173,20 @@ class RegionAdmin:
 def _hosts(placement: RegionPlacement) -> list[str]:
     holders = {name for bucket in placement.buckets for name in (bucket.primary, *bucket.secondaries)}
     return sorted(holders - {""})
+
+
+_PARTITION = ("redundant_copies", "total_num_buckets", "colocated_with", "partition_resolver")
+_OPTIONS = {"gateway_sender_ids": "gateway-sender-id", "async_event_queue_ids": "async-event-queue-id"}
+
+
+def _shown(region: RegionAttributes) -> list[Row]:
+    """Return type, name and value of a region's attributes that are not the defaults."""
+    rows: list[Row] = [("Region", "type", region.type)]
+    for field in msgspec.structs.fields(RegionAttributes):
+        value = region.copies or None if field.name == "redundant_copies" else getattr(region, field.name)
+        of_a_time = field.name.endswith("_action") and getattr(region, field.name.removesuffix("_action"))
+        if field.name not in ("name", "type") and (value != field.default or of_a_time):
+            kind = "Partition" if field.name in _PARTITION else "Region"
+            name = _OPTIONS.get(field.name, field.name.replace("_", "-"))
+            rows.append((kind, name, ",".join(value) if isinstance(value, tuple) else str(value)))
+    return rows

@@ -47,6 +47,7 @@ from heliograph.link import messages
 from heliograph.link.messages import Changed, Condition, Done
 from heliograph.member.backlog import Backlog
 from heliograph.member.stores import Store
+from heliograph.member.traffic import Traffic
 from heliograph.member.upkeep import Upkeep
 from heliograph.member.waiters import Waiter
 from heliograph.model.batch import Part, Record, decode_record, encode_record
@@ -105,7 +106,15 @@ class BucketCopy:
     """A bucket's view at this member, and its primary while this member is that."""
 
     def __init__(
-        self, region: str, bucket: int, subject: str, *, store: Store, host: CopyHost, sink: RecordSink
+        self,
+        region: str,
+        bucket: int,
+        subject: str,
+        *,
+        store: Store,
+        host: CopyHost,
+        sink: RecordSink,
+        traffic: Traffic,
     ) -> None:
         self.region = region
         self.bucket = bucket
@@ -126,6 +135,7 @@ class BucketCopy:
         """What the log was cut below by this copy."""
         self._host = host
         self._sink = sink
+        self._traffic = traffic
         self._primary: BucketPrimary | None = None
         self._accepting = False
         self._held_bytes = 0
@@ -319,6 +329,7 @@ class BucketCopy:
         _resolve(draft.outcomes, seq)
         self._give_back()
         if draft.record is not None:
+            self._traffic.wrote(draft.merges)
             self._sink(self.bucket, seq, previous, draft.record)
         if not self._accepting:
             self._retire()

@@ -71,7 +71,9 @@ from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import servers_by_age
+from heliograph.placement.holders import holders_of
 from heliograph.process.own import OwnProcess
+from heliograph.process.usage import usage
 
 READY_S = 60.0
 """How long a starting member, or a change of configuration, may take to load its copies."""
@@ -514,6 +516,7 @@ class Member:
     def status(self) -> messages.Status:
         """Return this member's state block."""
         uptime = asyncio.get_running_loop().time() - self._started_at
+        used = usage()
         directory = Path(self.config.directory).resolve()
         return messages.Status(
             kind="Server",
@@ -525,12 +528,21 @@ class Member:
             directory=str(directory),
             log_file=str(directory / f"{self.name}.log"),
             details={
-                "Regions": ", ".join(sorted(self._regions)),
+                "Regions": ", ".join(self._held_regions()),
                 "Locators": ", ".join(map(str, self.config.locators)),
                 "Site": str(self.site),
                 "TLS": self.config.tls.shown(),
+                "Server Bind": self.config.bind_address,
             },
+            cpu_ms=used.cpu_ms,
+            resident_bytes=used.resident_bytes,
+            links=self._server.by_role(),
         )
+
+    def _held_regions(self) -> list[str]:
+        """Return the regions that this server may hold buckets of."""
+        me = [self._info()]
+        return sorted(name for name, region in self._regions.items() if holders_of(region.attributes, me))
 
     def _gateway_host(self) -> GatewayHost:
         return GatewayHost(

@@ -285,11 +285,12 @@ class Operations:
             await _in_parts(positions, GET_KEYS_MAX, partial(ask_some, member))
 
         def look(copy: BucketCopy) -> None:
-            get = copy.view.values.get
-            for position in groups[BucketId(copy.bucket)]:
+            get, positions = copy.view.values.get, groups[BucketId(copy.bucket)]
+            for position in positions:
                 values[position] = get(keys[position], b"")
+            hosted.traffic.gets += len(positions)
             if hosted.notes_reads:
-                copy.upkeep.on_read([keys[position] for position in groups[BucketId(copy.bucket)]])
+                copy.upkeep.on_read([keys[position] for position in positions])
 
         await self._read(region, set(groups), look, ask, timeout_ms)
         return values

@@ -144,7 +144,7 @@ class Placer:
 
         async def one(server: MemberInfo) -> Copies | None:
             if server.name == self._name:
-                return self.copies(query)
+                return await self.copies(query)
             try:
                 return await self._links.call(server.address, query, Copies, timeout_s=timeout_s)
             except HeliographError as exc:
@@ -159,10 +159,10 @@ class Placer:
             if copies is not None
         }
 
-    def copies(self, query: CopiesQuery) -> Copies:
+    async def copies(self, query: CopiesQuery) -> Copies:
         """Say what this server has."""
-        hosted = (self._regions[name] for name in query.regions if name in self._regions)
-        return Copies({region.name: _copies_of(region, sizes=query.sizes) for region in hosted})
+        hosted = [self._regions[name] for name in query.regions if name in self._regions]
+        return Copies({region.name: await _copies_of(region, sizes=query.sizes) for region in hosted})
 
     # --- rebalancing
 
@@ -221,12 +221,21 @@ def _common(sets: Iterable[Iterable[int]]) -> frozenset[int]:
     return first.intersection(*others)
 
 
-def _copies_of(region: HostedRegion, *, sizes: bool) -> RegionCopies:
+async def _copies_of(region: HostedRegion, *, sizes: bool) -> RegionCopies:
     loaded = [copy for _, copy in sorted(region.copies.items()) if copy.loaded]
+    counted: list[tuple[int, int]] = []
+    for copy in loaded if sizes else ():
+        counted.append((copy.view.size, len(copy.view.values)))
+        await asyncio.sleep(0)  # counting takes its time, bucket by bucket
+    traffic = region.traffic
     return RegionCopies(
         tuple(copy.bucket for copy in loaded),
         tuple(copy.bucket for copy in loaded if copy.accepting),
-        tuple(copy.view.size for copy in loaded) if sizes else (),
+        tuple(size for size, _ in counted),
+        tuple(entries for _, entries in counted),
+        traffic.gets,
+        traffic.puts,
+        traffic.destroys,
     )
 
 

@@ -13,6 +13,7 @@ from heliograph.engine.seam import bucket_subject
 from heliograph.errors import HeliographError
 from heliograph.member.copy import BucketCopy, CopyHost
 from heliograph.member.stores import Store
+from heliograph.member.traffic import Traffic
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.batch import Record
 from heliograph.model.ids import NO_SEQ, Seq
@@ -48,6 +49,7 @@ class HostedRegion:
         self.placement: RegionPlacement | None = None
         self.life = 0
         """What is left of earlier ones is gone."""
+        self.traffic = Traffic()
         self._host = host
         self._sink = sink
         self._takeovers: dict[int, asyncio.Task[None]] = {}
@@ -124,7 +126,13 @@ class HostedRegion:
                 self.copies.pop(number).let_go()
         for number in sorted(held - self.copies.keys()):
             copy = BucketCopy(
-                self.name, number, self.subject(number), store=self.store, host=self._host, sink=self._sink_of()
+                self.name,
+                number,
+                self.subject(number),
+                store=self.store,
+                host=self._host,
+                sink=self._sink_of(),
+                traffic=self.traffic,
             )
             copy.upkeep.expire_by(self.rules, self._reads_late_ms)
             self.copies[number] = copy

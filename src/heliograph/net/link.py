@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -162,6 +163,10 @@ class LinkServer:
     def busy(self) -> bool:
         """Say whether a request has not been answered yet."""
         return any(link.asked for link in self.links)
+
+    def by_role(self) -> dict[str, int]:
+        """Count the links that are open, by the role of the other end."""
+        return dict(sorted(Counter(link.peer.role for link in self._peers).items()))
 
     @property
     def port(self) -> int:
