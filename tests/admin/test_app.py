@@ -83,6 +83,25 @@ def test_rebalance(http: Http) -> None:
     assert http.refused("POST", "/rebalance", {"regions": ["customer"]})[0] == 400
 
 
+def test_metrics_and_redundancy(http: Http) -> None:
+    http.ok("POST", "/regions", {"name": "plain"})
+    shown = http.ok("GET", "/metrics", categories="cluster,diskstore").tables[0]
+    assert [row[0] for row in shown.rows if row[0]] == ["cluster", "diskstore"]
+    assert http.ok("GET", "/metrics", region="/plain", member="s1").tables[0].rows[0] == (
+        "region",
+        "regionEntryCount",
+        "0",
+    )
+    assert http.refused("GET", "/metrics", region="none")[0] == 404
+    assert http.refused("GET", "/metrics", categories="jvm")[0] == 400
+    assert http.refused("GET", "/metrics", port="1")[0] == 400
+    assert http.ok("GET", "/redundancy", include_region="/plain").tables[0].rows[0][:2] == (
+        "plain",
+        "NO_REDUNDANT_COPIES",
+    )
+    assert http.refused("GET", "/redundancy", exclude_region="none")[0] == 400
+
+
 def test_wan_copies(http: Http) -> None:
     http.ok("POST", "/gateway-senders", SENDER)
     http.ok("POST", "/regions", REGION)

@@ -139,6 +139,12 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ("list regions --group=east", ("GET", "/regions", None, {"group": "east"})),
     ("list regions --members=a,b", ("GET", "/regions", None, {"member": "a,b"})),
     ("describe region --name=c", ("GET", "/regions/c", None, {})),
+    ("status redundancy --include-region=/a,b", ("GET", "/redundancy", None, {"include_region": "/a,b"})),
+    ("show metrics", ("GET", "/metrics", None, {})),
+    (
+        "show metrics --member=s1 --region=/c --categories=region,partition",
+        ("GET", "/metrics", None, {"member": "s1", "region": "/c", "categories": "region,partition"}),
+    ),
     (
         "put --region=/c --key=a/b --value='x y'",
         ("PUT", "/regions/c/entry", EntryValue(value="x y"), {"key": "a/b", "if_not_exists": False}),

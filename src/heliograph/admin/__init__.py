@@ -23,6 +23,8 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | POST | /rebalance | RebalanceRequest | |
 | GET | /rebalance | | |
 | DELETE | /rebalance | | |
+| GET | /redundancy | | include_region, exclude_region |
+| GET | /metrics | | member, region, categories |
 | GET | /regions | | member, group |
 | POST | /regions | RegionAttributes | if_not_exists |
 | GET | /regions/{name} | | |
@@ -72,7 +74,8 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | GET | /cluster-configuration/service | | |
 | POST | /cluster-configuration | ClusterConfiguration | prune, plan |
 
-`{name}` of a region is written without its leading `/`. A sender's `action` is start, stop, pause, resume or
+`{name}` of a region is written without its leading `/`. `include_region`, `exclude_region` and `categories` are
+comma-separated. A sender's `action` is start, stop, pause, resume or
 load-balance, and only start takes `clean_queues`; a receiver's is start or stop. `member` and `group` are
 comma-separated names and exclude each other; flags are `true` or `false`. Of parked events either some are named, by
 comma-separated ids in `event`, or `all` is true. A key is a query parameter because any text

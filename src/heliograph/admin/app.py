@@ -96,6 +96,13 @@ class SiteRoutes(Controller):
         """Show one member."""
         return answer(await site.members.describe(name))
 
+    @get("/metrics", status_code=OK)
+    async def show_metrics(
+        self, site: Site, member: FromQuery[str] = "", region: FromQuery[str] = "", categories: Names = ""
+    ) -> Answer:
+        """Show what the members measure."""
+        return answer(await site.metrics.show(member, region, names(categories)))
+
 
 class RebalanceRoutes(Controller):
     """Giving every server its share of the buckets."""
@@ -117,6 +124,18 @@ class RebalanceRoutes(Controller):
     async def cancel_rebalance(self, site: Site) -> Answer:
         """Leave the buckets where they are by now."""
         return answer(await site.rebalancing.cancel())
+
+
+class RedundancyRoutes(Controller):
+    """Copies of buckets."""
+
+    path = "/redundancy"
+    tags = ("members",)
+
+    @get("/", status_code=OK)
+    async def show_redundancy(self, site: Site, include_region: Names = "", exclude_region: Names = "") -> Answer:
+        """Show how many copies there should be, and are."""
+        return answer(await site.redundancy.status(names(include_region), names(exclude_region)))
 
 
 class RegionRoutes(Controller):
@@ -454,6 +473,7 @@ def make_app(site: SiteAdmin, gatekeeper: Gatekeeper | None = None) -> Litestar:
         SiteRoutes,
         ProcessRoutes,
         RebalanceRoutes,
+        RedundancyRoutes,
         RegionRoutes,
         ExportRoutes,
         StoreRoutes,

@@ -25,6 +25,8 @@ MODULES = (
     "heliograph.gfsh.commands.shutdown",
     "heliograph.gfsh.commands.regions",
     "heliograph.gfsh.commands.rebalance",
+    "heliograph.gfsh.commands.redundancy",
+    "heliograph.gfsh.commands.metrics",
     "heliograph.gfsh.commands.data",
     "heliograph.gfsh.commands.query",
     "heliograph.gfsh.commands.transfers",

@@ -9,11 +9,13 @@ from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_exports import ExportAdmin
 from heliograph.locator.site_locations import LocationAdmin
 from heliograph.locator.site_members import MemberAdmin
+from heliograph.locator.site_metrics import MetricsAdmin
 from heliograph.locator.site_parked import ParkedAdmin
 from heliograph.locator.site_queries import QueryAdmin
 from heliograph.locator.site_queues import QueueAdmin
 from heliograph.locator.site_rebalance import RebalanceAdmin
 from heliograph.locator.site_receivers import ReceiverAdmin
+from heliograph.locator.site_redundancy import RedundancyAdmin
 from heliograph.locator.site_regions import RegionAdmin
 from heliograph.locator.site_runtime import RuntimeAdmin
 from heliograph.locator.site_senders import SenderAdmin
@@ -36,6 +38,8 @@ class SiteAdmin:
         self.queries = QueryAdmin(cluster)
         self.exports = ExportAdmin(cluster)
         self.rebalancing = RebalanceAdmin(cluster)
+        self.redundancy = RedundancyAdmin(cluster)
+        self.metrics = MetricsAdmin(cluster)
         self.senders = SenderAdmin(cluster)
         self.queues = QueueAdmin(cluster)
         self.parked = ParkedAdmin(cluster)

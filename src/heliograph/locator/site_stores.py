@@ -96,6 +96,10 @@ class StoreAdmin:
         ]
         return Result(data=data, tables=[Table(("Region Name", "Data Policy", "Gateway Senders"), rows, "Regions")])
 
+    async def usage(self) -> dict[str, tuple[int, int]]:
+        """Return the bytes of every store's log and snapshots; nothing when no server tells."""
+        return await self._used(sorted(await self._stores()))
+
     async def _stores(self) -> dict[str, DiskStoreAttributes]:
         return {DEFAULT_STORE: DiskStoreAttributes(name=DEFAULT_STORE), **await self._cluster.stores()}
 

@@ -76,6 +76,14 @@ REGION: Mapping[str, Refusal] = {
     "template-region": Refusal("give the attributes themselves"),
 }
 """Options of create region."""
+RESTORE_REDUNDANCY: Mapping[str, Refusal] = {
+    "reassign-primaries": Refusal("rebalance gives every server its share of the primaries", ("false",)),
+}
+"""Options of restore redundancy."""
+METRICS: Mapping[str, Refusal] = {
+    "port": Refusal("members and clients share a server's links; --member has them in the category communication"),
+}
+"""Options of show metrics."""
 DISK_STORE: Mapping[str, Refusal] = {
     "dir": Refusal("a disk store is in the site's engine, which has one directory; give its size with max-disk"),
     "auto-compact": _COMPACTED._replace(unless=("true",)),

@@ -42,6 +42,8 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("POST", "/rebalance"): _ALL_DATA,
     ("GET", "/rebalance"): LOOK,
     ("DELETE", "/rebalance"): _ALL_DATA,
+    ("GET", "/redundancy"): LOOK,
+    ("GET", "/metrics"): LOOK,
     ("GET", "/regions"): LOOK,
     ("POST", "/regions"): _ALL_DATA,
     ("GET", "/regions/{name}"): LOOK,

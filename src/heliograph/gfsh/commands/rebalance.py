@@ -45,7 +45,7 @@ def rebalance(
         return result
     try:
         with shown(not session.printer.json, "rebalancing") as show:
-            left = _wait(client, show, began + time_out if time_out > 0 else None)
+            left = wait_until_placed(client, show, began + time_out if time_out > 0 else None)
     except KeyboardInterrupt:
         stopped = client.call("DELETE", PATH)
         return failed("\n".join(["rebalance was interrupted", *stopped.info]))
@@ -57,8 +57,8 @@ def rebalance(
     return msgspec.structs.replace(result, tables=tables)
 
 
-def _wait(client: AdminClient, show: Callable[[int, int], None], deadline: float | None) -> int:
-    """Wait until all is done or the time is over; return how many steps are left."""
+def wait_until_placed(client: AdminClient, show: Callable[[int, int], None], deadline: float | None = None) -> int:
+    """Wait until every bucket is where it should be or the time is over; return how many steps are left."""
     from heliograph.locator.requests import REMAINING
 
     total = 0
