@@ -199,12 +199,12 @@ def test_gateways(http: Http) -> None:
     http.ok("DELETE", "/gateway-senders/s2")
     http.ok("DELETE", "/gateway-senders/s2", if_exists="true")
     http.ok("POST", "/gateway-receivers", {"start_port": 1530, "end_port": 1551})
-    http.ok("POST", "/gateway-receivers", {}, if_not_exists="true")
+    http.ok("POST", "/gateway-receivers", {"start_port": 1530, "end_port": 1551}, if_not_exists="true", member="s1")
     for action in ("start", "stop"):
         http.ok("POST", f"/gateway-receivers/actions/{action}", member="s1")
     assert http.ok("GET", "/gateway-receivers").tables
     assert http.ok("GET", "/gateways", senders_only="true", member="s1").info
-    http.ok("DELETE", "/gateway-receivers")
+    assert http("DELETE", "/gateway-receivers", member="s1")[0] == 502
     http.ok("DELETE", "/gateway-receivers", if_exists="true")
 
 

@@ -222,7 +222,7 @@ def test_a_destroyed_region_comes_back_empty_and_every_change_is_told(tmp_path: 
             receiver = GatewayReceiverAttributes(start_port=port, end_port=port)
             listening = f"gateway-receiver created on app1, listening on port {port}"
             assert told("POST", "/gateway-receivers", receiver) == listening
-            assert told("DELETE", "/gateway-receivers") == "gateway-receiver destroyed on app1"
+            assert told("DELETE", "/gateway-receivers") == "the gateway receiver is destroyed on member app1"
             receiver = GatewayReceiverAttributes(manual_start=True)
             assert told("POST", "/gateway-receivers", receiver) == "gateway-receiver created on app1, not started"
 

@@ -25,7 +25,7 @@ from heliograph.model.queues import AsyncEventQueueAttributes
 
 WHOLE = """<?xml version="1.0" encoding="UTF-8"?>
 <cache xmlns="http://geode.apache.org/schema/cache"
-       xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+       xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:heliograph="urn:heliograph:cache"
        xsi:schemaLocation="http://geode.apache.org/schema/cache http://geode.apache.org/schema/cache/cache-1.0.xsd"
        version="1.0">
   <gateway-sender id="toLondon" remote-distributed-system-id="2" parallel="true" enable-persistence="true"
@@ -36,6 +36,8 @@ WHOLE = """<?xml version="1.0" encoding="UTF-8"?>
     </gateway-event-filter>
   </gateway-sender>
   <gateway-receiver start-port="5100" end-port="5110" hostname-for-senders="wan.example.org"/>
+  <gateway-receiver heliograph:group="wan"/>
+  <gateway-receiver heliograph:member="s1" manual-start="true"/>
   <async-event-queue id="audit" persistent="true" maximum-queue-memory="7" disk-store-name="wanStore">
     <async-event-listener><class-name>myapp:Audit</class-name></async-event-listener>
   </async-event-queue>
@@ -86,7 +88,11 @@ CONFIGURATION = ClusterConfiguration(
             colocated_with="orders",
         ),
     ),
-    gateway_receiver=GatewayReceiverAttributes(start_port=5100, end_port=5110, hostname_for_senders="wan.example.org"),
+    gateway_receivers=(
+        GatewayReceiverAttributes(start_port=5100, end_port=5110, hostname_for_senders="wan.example.org"),
+        GatewayReceiverAttributes(group="wan"),
+        GatewayReceiverAttributes(member="s1", manual_start=True),
+    ),
 )  # fmt: skip
 
 
@@ -146,7 +152,7 @@ def test_what_gemfire_has_no_word_for_is_kept_too(configuration: ClusterConfigur
         ("<cache><gateway-receiver/><gateway-sender/></cache>", "has to stand before <gateway-receiver>"),
         (
             "<cache><gateway-receiver/>\n<gateway-receiver/></cache>",
-            "line 2, <gateway-receiver>: stands more than once",
+            "gateway-receiver is defined twice: keep one of the two",
         ),
         ('<cache><gateway-sender id="a"/></cache>', "the attribute remote-distributed-system-id is missing"),
         ('<cache><gateway-sender id="a" remote-distributed-system-id="x"/></cache>', "'x' is not a whole number"),

@@ -70,9 +70,30 @@ def test_what_stands_at_the_top_holds_for_every_site() -> None:
     assert ny.configuration.regions == (RegionAttributes(name="customer", type="PARTITION_REDUNDANT"),)
     resolver = GatewayConflictResolverAttributes(resolver="shop:Greatest")
     assert london.configuration.gateway_conflict_resolver == ny.configuration.gateway_conflict_resolver == resolver
-    assert ny.configuration.gateway_receiver == GatewayReceiverAttributes(start_port=1530, end_port=1551)
-    assert london.configuration.gateway_receiver == GatewayReceiverAttributes(
-        start_port=1530, end_port=1551, hostname_for_senders="wan.example.org"
+    assert ny.configuration.gateway_receivers == (GatewayReceiverAttributes(start_port=1530, end_port=1551),)
+    assert london.configuration.gateway_receivers == (
+        GatewayReceiverAttributes(start_port=1530, end_port=1551, hostname_for_senders="wan.example.org"),
+    )
+
+
+def test_a_site_may_have_receivers_of_groups_and_members() -> None:
+    text = """
+        [gateway-receiver]
+        start-port = 1530
+        end-port = 1551
+        [sites.ny]
+        distributed-system-id = 1
+        locators = ["ny[10334]"]
+        [[sites.ny.gateway-receiver]]
+        group = "wan"
+        [[sites.ny.gateway-receiver]]
+        member = "s1"
+        manual-start = true
+    """
+    (site,) = parse_topology(text).sites
+    assert site.configuration.gateway_receivers == (
+        GatewayReceiverAttributes(group="wan"),
+        GatewayReceiverAttributes(member="s1", manual_start=True),
     )
 
 

@@ -124,7 +124,7 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_done() -> None
 
 def test_a_step_that_fails_ends_it_and_the_same_goes_on_from_there() -> None:
     async def scenario(site: Site) -> None:
-        await site.admin.apply(ClusterConfiguration(gateway_receiver=GatewayReceiverAttributes()))
+        await site.admin.apply(ClusterConfiguration(gateway_receivers=(GatewayReceiverAttributes(),)))
         site.servers.broken["s1"] = UnavailableError("gone")
         result = await site.admin.apply(FULL)
         assert result.status == "ERROR"

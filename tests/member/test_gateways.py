@@ -104,7 +104,7 @@ def test_a_stop_is_done_to_its_end_although_the_one_who_asked_hangs_up() -> None
 def test_of_two_starts_of_the_receiver_at_once_one_listens_and_one_is_told() -> None:
     async def scenario(world: World) -> None:
         receiver = GatewayReceiverAttributes(manual_start=True)
-        gateways = await gateways_at(world.local, SiteState(receiver=receiver))
+        gateways = await gateways_at(world.local, SiteState(receivers=[(receiver, 1)]))
         outcomes: list[Outcome] = await asyncio.gather(
             *(gateways.command_receiver(ReceiverCommand("start")) for _ in range(2))
         )

@@ -21,6 +21,7 @@ from heliograph.model.registry import (
     encode_entry,
     member_key,
     placement_key,
+    receiver_key,
     region_key,
     sender_key,
 )
@@ -28,6 +29,7 @@ from heliograph.model.registry import (
 REGION = RegionEntry(RegionAttributes(name="customer"), 3)
 SENDER = GatewaySenderAttributes(id="s2", remote_distributed_system_id=2)
 RECEIVER = GatewayReceiverAttributes()
+OF_GROUP = GatewayReceiverAttributes(group="WAN")
 SERVER = MemberInfo(name="s1", kind="server", incarnation="1", joined_ms=1, address=Address("h", 1), pid=7)
 PLACEMENT = RegionPlacement("customer", ())
 
@@ -50,7 +52,8 @@ def test_everything_that_a_member_needs_is_read() -> None:
         await registry.put(member_key("s1"), encode_entry(SERVER))
         await registry.put(region_key("customer"), encode_entry(REGION))
         await registry.put(sender_key("s2"), encode_entry(SENDER))
-        await registry.put(CONFIG_RECEIVER, encode_entry(RECEIVER))
+        received = await registry.put(CONFIG_RECEIVER, encode_entry(RECEIVER))
+        await registry.put(receiver_key(OF_GROUP.scope), encode_entry(OF_GROUP))
         revision = await registry.put(placement_key("customer"), encode_entry(PLACEMENT))
         changes.clear()
         await watcher.refresh()
@@ -58,7 +61,7 @@ def test_everything_that_a_member_needs_is_read() -> None:
             members={"s1": SERVER},
             regions={"customer": REGION},
             senders={"s2": SENDER},
-            receiver=RECEIVER,
+            receivers=[(RECEIVER, received), (OF_GROUP, received + 1)],
             placements={"customer": (PLACEMENT, revision)},
         )
         assert len(changes) == 3
@@ -66,7 +69,7 @@ def test_everything_that_a_member_needs_is_read() -> None:
         await registry.delete(CONFIG_RECEIVER)
         await watcher.refresh()
         assert watcher.state.regions == {}
-        assert watcher.state.receiver is None
+        assert watcher.state.receivers == [(OF_GROUP, received + 1)]
         assert watcher.state.senders == {"s2": SENDER}
 
     on_registry(scenario)

@@ -34,7 +34,7 @@ FULL = ClusterConfiguration(
     gateway_senders=(SENDER,),
     async_event_queues=(QUEUE,),
     regions=(CHILD, PARENT),
-    gateway_receiver=RECEIVER,
+    gateway_receivers=(RECEIVER, GatewayReceiverAttributes(group="wan"), GatewayReceiverAttributes(member="s1")),
     gateway_conflict_resolver=GatewayConflictResolverAttributes(resolver="shop:Greatest"),
 )
 
@@ -56,6 +56,8 @@ def test_what_is_named_is_created_before_what_names_it() -> None:
         "create async-event-queue audit",
         "create region order",
         "create region item",
+        "create gateway-receiver of member s1",
+        "create gateway-receiver of group wan",
         "create gateway-receiver",
     ]
 
@@ -64,6 +66,8 @@ def test_what_is_not_wanted_is_left_unless_pruned() -> None:
     assert plan(FULL, EMPTY) == Plan((), ())
     assert steps(plan(FULL, EMPTY, prune=True)) == [
         "destroy gateway-receiver",
+        "destroy gateway-receiver of group wan",
+        "destroy gateway-receiver of member s1",
         "destroy region item",
         "destroy region order",
         "destroy async-event-queue audit",
@@ -160,7 +164,7 @@ def test_a_plan_leads_to_what_is_wanted(kept: set[str], prune: bool) -> None:
         gateway_senders=tuple(each for each in FULL.gateway_senders if subject_of(each) in kept),
         async_event_queues=tuple(each for each in FULL.async_event_queues if subject_of(each) in kept),
         regions=tuple(each for each in FULL.regions if subject_of(each) in kept),
-        gateway_receiver=RECEIVER if "gateway-receiver" in kept else None,
+        gateway_receivers=tuple(each for each in FULL.gateway_receivers if subject_of(each) in kept),
         gateway_conflict_resolver=FULL.gateway_conflict_resolver if "gateway-conflict-resolver" in kept else None,
     )
     there = {subject_of(each): each for each in have.definitions()}

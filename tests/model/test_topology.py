@@ -26,7 +26,7 @@ def site(dsid: int, *to: int, receiver: Any = "own", **region: Any) -> SiteDefin
         configuration=ClusterConfiguration(
             gateway_senders=senders,
             regions=(RegionAttributes(**{"name": "customer", "gateway_sender_ids": ids, **region}),),
-            gateway_receiver=receiver,
+            gateway_receivers=(receiver,) if receiver else (),
         ),
     )
 

@@ -29,7 +29,7 @@ WITH_RULES: dict[type, Any] = {
     queues.AsyncEventQueueAttributes: queues.AsyncEventQueueAttributes(id="q1", listener="a:b"),
     ClusterConfiguration: ClusterConfiguration(
         regions=(attributes.RegionAttributes(name="customer"),),
-        gateway_receiver=attributes.GatewayReceiverAttributes(),
+        gateway_receivers=(attributes.GatewayReceiverAttributes(), attributes.GatewayReceiverAttributes(group="g")),
     ),
 }
 """Of structs whose fields have to fit together."""

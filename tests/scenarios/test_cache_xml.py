@@ -70,7 +70,7 @@ async def test_xml_receiver_roundtrip(ny: Site, manual_start: bool) -> None:
         gateway_transport_filters=(f"{PLUGINS}:Checksum", f'{PLUGINS}:Checksum{{"start": 3}}'),
         manual_start=manual_start,
     )  # fmt: skip
-    configuration = ClusterConfiguration(gateway_receiver=receiver)
+    configuration = ClusterConfiguration(gateway_receivers=(receiver,))
     await configure(ny, write_cache_xml(configuration))
     assert await exported(ny) == configuration
 
@@ -78,7 +78,7 @@ async def test_xml_receiver_roundtrip(ny: Site, manual_start: bool) -> None:
 def test_xml_multiple_receivers_rejected(tmp_path: Path) -> None:
     path = tmp_path / "cache.xml"
     path.write_text("<cache><gateway-receiver/><gateway-receiver/></cache>")
-    with pytest.raises(UsageError, match="<gateway-receiver>: stands more than once in <cache>"):
+    with pytest.raises(UsageError, match="gateway-receiver is defined twice: keep one of the two"):
         heliograph.aio.Cache("a", locators="127.0.0.1[1]", cache_xml_file=str(path))
 
 

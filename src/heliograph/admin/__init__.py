@@ -56,9 +56,9 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | POST | /wan-copies | WanCopyRequest | |
 | GET | /wan-copies/{run} | | member |
 | DELETE | /wan-copies | | region, sender_id |
-| POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists |
+| POST | /gateway-receivers | GatewayReceiverAttributes | if_not_exists, member, group |
 | GET | /gateway-receivers | | member, group |
-| DELETE | /gateway-receivers | | if_exists |
+| DELETE | /gateway-receivers | | if_exists, member, group |
 | POST | /gateway-receivers/actions/{action} | | member, group |
 | GET | /async-event-queues | | |
 | POST | /async-event-queues | AsyncEventQueueAttributes | |

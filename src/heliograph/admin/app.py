@@ -357,10 +357,15 @@ class ReceiverRoutes(Controller):
 
     @post("/gateway-receivers", status_code=OK)
     async def create_receiver(
-        self, site: Site, data: JSONBody[GatewayReceiverAttributes], if_not_exists: Flag = False
+        self,
+        site: Site,
+        data: JSONBody[GatewayReceiverAttributes],
+        if_not_exists: Flag = False,
+        member: Names = "",
+        group: Names = "",
     ) -> Answer:
-        """Create a gateway receiver on every server."""
-        return answer(await site.receivers.create(data, if_not_exists=if_not_exists))
+        """Create a gateway receiver on every server, or some."""
+        return answer(await site.receivers.create(data, targets(member, group), if_not_exists=if_not_exists))
 
     @get("/gateway-receivers", status_code=OK)
     async def receiver_status(self, site: Site, member: Names = "", group: Names = "") -> Answer:
@@ -368,9 +373,11 @@ class ReceiverRoutes(Controller):
         return answer(await site.receivers.status(targets(member, group)))
 
     @delete("/gateway-receivers", status_code=OK)
-    async def destroy_receiver(self, site: Site, if_exists: Flag = False) -> Answer:
-        """Destroy every gateway receiver."""
-        return answer(await site.receivers.destroy(if_exists=if_exists))
+    async def destroy_receiver(
+        self, site: Site, if_exists: Flag = False, member: Names = "", group: Names = ""
+    ) -> Answer:
+        """Destroy every gateway receiver, or those of some servers."""
+        return answer(await site.receivers.destroy(targets(member, group), if_exists=if_exists))
 
     @post("/gateway-receivers/actions/{action:str}", status_code=OK)
     async def act_on_receiver(

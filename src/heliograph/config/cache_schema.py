@@ -51,7 +51,7 @@ RULES: dict[str, Rule] = {
         attributes=("version",),
         children={
             "gateway-sender": MANY,
-            "gateway-receiver": 1,
+            "gateway-receiver": MANY,
             "gateway-conflict-resolver": 1,
             "async-event-queue": MANY,
             "cache-server": 1,
@@ -114,6 +114,8 @@ RULES: dict[str, Rule] = {
             "socket-buffer-size",
             "hostname-for-senders",
             "manual-start",
+            "+member",
+            "+group",
         ),
         children={"gateway-transport-filter": MANY},
     ),

@@ -91,7 +91,7 @@ def _read(root: Element) -> CacheXml:
                     for each in _all(root, "async-event-queue")
                 ),
                 regions=tuple(_region(each, templates) for each in _all(root, "region")),
-                gateway_receiver=next(map(_receiver, _all(root, "gateway-receiver")), None),
+                gateway_receivers=tuple(map(_receiver, _all(root, "gateway-receiver"))),
                 gateway_conflict_resolver=next(map(_resolver, _all(root, "gateway-conflict-resolver")), None),
             ),
         ),

@@ -24,7 +24,7 @@ register_namespace("heliograph", OURS)
 
 _LOCATION = "http://geode.apache.org/schema/cache http://geode.apache.org/schema/cache/cache-1.0.xsd"
 _SPELLED = {"max_queue_memory": "maximum-queue-memory", "disk_store": "disk-store-name"}
-_OURS = {"max_disk", "members", "groups"}
+_OURS = {"max_disk", "members", "groups", "member", "group"}
 _PLUGINS = ("gateway_event_filters", "gateway_event_substitution_filter", "gateway_transport_filters", "listener")
 """Fields that are elements, in their order."""
 _ELEMENTS = {
@@ -48,8 +48,8 @@ def write_cache_xml(configuration: ClusterConfiguration) -> str:
     )
     for sender in configuration.gateway_senders:
         _definition(root, "gateway-sender", sender)
-    if configuration.gateway_receiver is not None:
-        _definition(root, "gateway-receiver", configuration.gateway_receiver)
+    for receiver in configuration.gateway_receivers:
+        _definition(root, "gateway-receiver", receiver)
     if configuration.gateway_conflict_resolver is not None:
         resolver = SubElement(root, "gateway-conflict-resolver")
         _plugin(resolver, "gateway-conflict-resolver", configuration.gateway_conflict_resolver.resolver)

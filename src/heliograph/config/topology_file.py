@@ -119,9 +119,18 @@ def _configuration(place: str, site: Table, common: Table) -> ClusterConfigurati
         gateway_senders=_definitions(place, site, common, "gateway-senders", GatewaySenderAttributes),
         async_event_queues=_definitions(place, site, common, "async-event-queues", AsyncEventQueueAttributes),
         regions=_definitions(place, site, common, "regions", RegionAttributes),
-        gateway_receiver=_only(place, site, common, RECEIVER, GatewayReceiverAttributes),
+        gateway_receivers=_receivers(place, site, common),
         gateway_conflict_resolver=_only(place, site, common, RESOLVER, GatewayConflictResolverAttributes),
     )
+
+
+def _receivers(place: str, site: Table, common: Table) -> tuple[GatewayReceiverAttributes, ...]:
+    """Read every server's receiver, or a list of those of groups and members, which a site has for itself."""
+    if isinstance(listed := site.get(RECEIVER), list):
+        where = _at(place, RECEIVER)
+        return tuple(_definition(where, _table(where, each), GatewayReceiverAttributes) for each in listed)
+    receiver = _only(place, site, common, RECEIVER, GatewayReceiverAttributes)
+    return (receiver,) if receiver is not None else ()
 
 
 def _only(place: str, site: Table, common: Table, name: str, struct: type[A]) -> A | None:

@@ -31,6 +31,7 @@ from heliograph.model.registry import (
     encode_entry,
     generation_key,
     queue_key,
+    receiver_key,
     region_key,
     sender_key,
     store_key,
@@ -49,7 +50,9 @@ def definition_key(attributes: Attributes) -> str:
         return queue_key(attributes.id)
     if isinstance(attributes, GatewayConflictResolverAttributes):
         return CONFIG_RESOLVER
-    return CONFIG_RECEIVER if isinstance(attributes, GatewayReceiverAttributes) else sender_key(attributes.id)
+    if isinstance(attributes, GatewayReceiverAttributes):
+        return receiver_key(attributes.scope)
+    return sender_key(attributes.id)
 
 
 async def create_definition(registry: Registry, attributes: Attributes) -> int:
@@ -77,17 +80,26 @@ async def read_definition(registry: Registry, like: Attributes) -> Attributes | 
 async def read_configuration(registry: Registry) -> ClusterConfiguration:
     """Return all definitions. Raises UnavailableError."""
     items = await registry.items(CONFIG)
-    receiver, resolver = items.get(CONFIG_RECEIVER), items.get(CONFIG_RESOLVER)
+    resolver = items.get(CONFIG_RESOLVER)
     return ClusterConfiguration(
         disk_stores=_below(items, CONFIG_STORES, DiskStoreAttributes),
         gateway_senders=_below(items, CONFIG_SENDERS, GatewaySenderAttributes),
         async_event_queues=_below(items, CONFIG_QUEUES, AsyncEventQueueAttributes),
         regions=tuple(entry.attributes for entry in _below(items, CONFIG_REGIONS, RegionEntry)),
-        gateway_receiver=decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None,
+        gateway_receivers=tuple(receivers(items).values()),
         gateway_conflict_resolver=(
             decode_entry(resolver.value, GatewayConflictResolverAttributes) if resolver else None
         ),
     )
+
+
+def receivers(items: Mapping[str, Item]) -> dict[str, GatewayReceiverAttributes]:
+    """Return the gateway receivers among entries of the registry, by their keys."""
+    return {
+        key: decode_entry(item.value, GatewayReceiverAttributes)
+        for key, item in items.items()
+        if key == CONFIG_RECEIVER or key.startswith(f"{CONFIG_RECEIVER}.")
+    }
 
 
 def _below(items: Mapping[str, Item], prefix: str, kind: type[T]) -> tuple[T, ...]:

@@ -515,9 +515,12 @@ class CopyState(Message, frozen=True):
 
 
 class ReceiverCommand(Message, frozen=True):
-    """Ask a member to act on its gateway receiver. Answer: `Outcome`."""
+    """Ask a member to act on its gateway receiver. Answer: `Outcome`.
 
-    action: ReceiverAction
+    destroy: of this member alone, until it starts again or the receiver is defined anew.
+    """
+
+    action: ReceiverAction | Literal["destroy"]
 
 
 class Outcome(Message, frozen=True):

@@ -62,6 +62,8 @@ ENDS_S = 20.0
 """How long a server may take to look where the logs of a region's buckets end."""
 QUERY_S = 5.0
 """How long a member may take to say how it is."""
+STATUS_COLUMNS = ("Member", "Status", "Message")
+"""Of a member-status result (gfsh.md §1.4)."""
 STORED = "Cluster configuration for group 'cluster' is updated."
 NO_SERVERS = "no members found: no server of this site has given a sign of life lately; start one first"
 
@@ -206,7 +208,7 @@ class Cluster:
             revision = await create_definition(self.registry, attributes)
         except ConflictError as exc:
             raise exists_already(await read_definition(self.registry, attributes), attributes) from exc
-        result = await self._apply(servers, Apply(subject_of(attributes), revision, "created"), concerned)
+        result = await self.apply(servers, Apply(subject_of(attributes), revision, "created"), concerned)
         if result.status == "ERROR":
             await self.registry.delete(definition_key(attributes), revision=revision)
             _log.warning("creation taken back subject=%r", subject_of(attributes))
@@ -232,7 +234,7 @@ class Cluster:
         """
         servers = await self.servers()
         revision = await self.registry.update(item.key, encode_entry(value), revision=item.revision)
-        return await self._apply(servers, Apply(subject, revision, change), concerned)
+        return await self.apply(servers, Apply(subject, revision, change), concerned)
 
     async def destroy(self, item: Item, subject: str, *, concerned: Choice = everyone) -> Result:
         """Delete the entry that was read as `item`; done without a server too. Raises ConflictError as `alter`."""
@@ -240,7 +242,7 @@ class Cluster:
         servers = servers_by_age(await self.members())
         if not servers:
             return Result(info=[f"{subject} destroyed; no server runs.", STORED])
-        return await self._apply(servers, Apply(subject, item.revision, "destroyed"), concerned)
+        return await self.apply(servers, Apply(subject, item.revision, "destroyed"), concerned)
 
     async def forget_cursors(self, sender: str, region: str | None = None) -> None:
         """Delete a gateway sender's cursors, so that it begins anew when its id or the region's name comes back."""
@@ -257,8 +259,8 @@ class Cluster:
         """Ask a server where the logs of a region's buckets end. Raises UsageError, UnavailableError."""
         return (await self.ask_any(LogEndsQuery(region), LogEnds, timeout_s=ENDS_S)).seqs
 
-    async def _apply(self, servers: Sequence[MemberInfo], change: Apply, concerned: Choice) -> Result:
-        """Have servers take up the configuration and return the member-status table of those concerned."""
+    async def apply(self, servers: Sequence[MemberInfo], change: Apply, concerned: Choice = everyone) -> Result:
+        """Have servers take up the configuration and return the member-status table of those that are concerned."""
         outcomes = await self.ask(servers, change, timeout_s=APPLY_S)
         return _member_status([outcome for server, outcome in zip(servers, outcomes, strict=True) if concerned(server)])
 
@@ -326,6 +328,6 @@ def _member_status(outcomes: Sequence[tuple[str, Outcome]]) -> Result:
     done = not rows or any(outcome.ok for _, outcome in outcomes)
     return Result(
         status="OK" if done else "ERROR",
-        tables=[Table(("Member", "Status", "Message"), rows)] if rows else [],
+        tables=[Table(STATUS_COLUMNS, rows)] if rows else [],
         info=[STORED] if done else [],
     )

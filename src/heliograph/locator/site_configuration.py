@@ -55,7 +55,7 @@ class ConfigurationAdmin:
             GatewaySenderAttributes: senders.create,
             AsyncEventQueueAttributes: queues.create,
             RegionAttributes: regions.create,
-            GatewayReceiverAttributes: receivers.create,
+            GatewayReceiverAttributes: receivers.define,
             GatewayConflictResolverAttributes: conflicts.create,
         }
         self._alter: dict[type[Attributes], Callable[[Any, Any], Awaitable[Result]]] = {
@@ -69,7 +69,7 @@ class ConfigurationAdmin:
             GatewaySenderAttributes: lambda gone: senders.destroy(gone.id),
             AsyncEventQueueAttributes: lambda gone: queues.destroy(gone.id),
             RegionAttributes: lambda gone: regions.destroy(gone.name),
-            GatewayReceiverAttributes: lambda _: receivers.destroy(),
+            GatewayReceiverAttributes: receivers.forget,
             GatewayConflictResolverAttributes: lambda _: conflicts.destroy(),
         }
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from heliograph.engine.definitions import create_definition, definition_key, receivers
 from heliograph.errors import HeliographError, UsageError
-from heliograph.link.messages import GatewayQuery, Gateways, ReceiverAction, ReceiverCommand, ReceiverStatus
-from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
+from heliograph.link.messages import Apply, GatewayQuery, Gateways, ReceiverAction, ReceiverCommand, ReceiverStatus
+from heliograph.locator.cluster import COMMAND_S, EVERYONE, STATUS_COLUMNS, Cluster, Row, Targets
 from heliograph.locator.site_senders import queued_text, statistics, status_text
 from heliograph.model.attributes import GatewayReceiverAttributes
-from heliograph.model.definitions import check_gateway_at_site, subject_of
+from heliograph.model.definitions import check_gateway_at_site, exists_already, subject_of
+from heliograph.model.members import MemberInfo
 from heliograph.model.registry import CONFIG_RECEIVER, decode_entry
 from heliograph.model.results import Result, Table
+from heliograph.placement.buckets import servers_by_age
+from heliograph.placement.receivers import Defined, receiver_of
 
 SENDER_COLUMNS = (
     "GatewaySender Id",
@@ -22,6 +31,8 @@ SENDER_COLUMNS = (
 )
 RECEIVER_COLUMNS = ("Member", "Port", "Sender Count", "Senders Connected", "Events Received")
 
+NO_RECEIVER = "Gateway receiver not found."
+
 
 class ReceiverAdmin:
     """Gateway receiver commands of one site. They raise UsageError, ConflictError and UnavailableError."""
@@ -29,24 +40,126 @@ class ReceiverAdmin:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def create(self, receiver: GatewayReceiverAttributes, *, if_not_exists: bool = False) -> Result:
-        """Create a gateway receiver on every server; it starts at once unless `manual_start`."""
+    async def create(
+        self, receiver: GatewayReceiverAttributes, targets: Targets = EVERYONE, *, if_not_exists: bool = False
+    ) -> Result:
+        """Create a gateway receiver on every server, or those that are targeted; it starts unless `manual_start`.
+
+        targets: members and groups, each of which gets a definition of its own. A server that has a receiver keeps it:
+        its row is an ERROR, or skipped with `if_not_exists` (gfsh.md §6.7).
+        """
+        definitions = _of(receiver, targets)
         check_gateway_at_site(receiver, self._cluster.dsid)
         async with self._cluster.changing:
-            if if_not_exists and await self._cluster.registry.get(CONFIG_RECEIVER) is not None:
-                return Result(info=["Skipping: the gateway receiver exists already."])
-            return await self._cluster.create(receiver)
+            having = await self._having(targets)
+            rows: list[Row] = [
+                (name, "OK" if if_not_exists else "ERROR", _exists(name, skip=if_not_exists)) for name in having
+            ]
+            kept = Result(status="OK" if if_not_exists else "ERROR", tables=[Table(STATUS_COLUMNS, rows)])
+            results = [kept] if rows else []
+            for definition in definitions:
+                concerned = await self._cluster.servers(_targets_of(definition))
+                free = [server for server in concerned if server.name not in having]
+                if free:
+                    results.append(await self._define(definition, free))
+            return _joined(results)
 
-    async def destroy(self, *, if_exists: bool = False) -> Result:
-        """Stop and destroy every server's gateway receiver."""
+    async def define(self, receiver: GatewayReceiverAttributes) -> Result:
+        """Add a definition, as `create`, where a server may have the receiver of another one that goes before it."""
+        check_gateway_at_site(receiver, self._cluster.dsid)
         async with self._cluster.changing:
-            item = await self._cluster.registry.get(CONFIG_RECEIVER)
-            if item is not None:
-                receiver = decode_entry(item.value, GatewayReceiverAttributes)
-                return await self._cluster.destroy(item, subject_of(receiver))
-        if if_exists:
-            return Result(info=["Skipping: there is no gateway receiver."])
-        raise UsageError("there is no gateway receiver")
+            defined = await self._defined()
+            if definition_key(receiver) in defined:
+                raise exists_already(defined[definition_key(receiver)][0], receiver)
+            now = [*defined.values(), (receiver, sys.maxsize)]
+            servers = await self._cluster.servers()
+            free = [server for server in servers if receiver_of(now, server.name, server.groups) == receiver]
+            return await self._define(receiver, free)
+
+    async def _define(self, receiver: GatewayReceiverAttributes, servers: Sequence[MemberInfo]) -> Result:
+        """Write a definition and have servers take it up, if there are any; it is taken back when all of them fail.
+
+        One that is there already is written once more, so that it holds again for servers where it was destroyed.
+        """
+        registry, key = self._cluster.registry, definition_key(receiver)
+        item = await registry.get(key)
+        if item is None:
+            revision = await create_definition(registry, receiver)
+        else:
+            existing = decode_entry(item.value, GatewayReceiverAttributes)
+            if existing != receiver:
+                raise exists_already(existing, receiver)
+            revision = await registry.update(key, item.value, revision=item.revision)
+        if not servers:
+            return Result(info=[_stored(receiver)])
+        result = await self._cluster.apply(servers, Apply(subject_of(receiver), revision, "created"))
+        if result.status == "ERROR" and item is None:
+            await registry.delete(key, revision=revision)
+        elif result.status == "OK":
+            result.info[:] = [_stored(receiver)]
+        return result
+
+    async def destroy(self, targets: Targets = EVERYONE, *, if_exists: bool = False) -> Result:
+        """Stop and destroy the gateway receivers of all servers, or those that are targeted.
+
+        The definitions of the targeted members and groups go, without targets all; they stay when no server had a
+        receiver, unless `if_exists`. A definition that stays is told: its receiver is there again after a restart.
+        """
+        async with self._cluster.changing:
+            defined = await self._defined()
+            scopes = {definition.scope for definition in _of(GatewayReceiverAttributes(), targets)}
+            gone = {key: each for key, each in defined.items() if targets == EVERYONE or each[0].scope in scopes}
+            servers = [each for each in servers_by_age(await self._cluster.members()) if targets.includes(each)]
+            if not (servers or gone):
+                await self._cluster.servers(targets)
+            rows = await self._destroy_at(servers, if_exists=if_exists)
+            if servers and not if_exists and not any(status == "OK" for _, status, _ in rows):
+                return Result(status="ERROR", info=[NO_RECEIVER], tables=[Table(STATUS_COLUMNS, rows)])
+            for key, (_, revision) in gone.items():
+                await self._cluster.registry.delete(key, revision=revision)
+            left = [each for key, each in defined.items() if key not in gone]
+            done = {name for name, status, _ in rows if status == "OK"}
+            kept = [each.name for each in servers if each.name in done and receiver_of(left, each.name, each.groups)]
+            info = [_stored(receiver) for receiver, _ in gone.values()]
+            if kept:
+                info.append(
+                    f"Not stored for {', '.join(kept)}: what is defined for others, too, stays, and the receiver is "
+                    "there again after a restart or when it is created there."
+                )
+            return Result(info=info, tables=[Table(STATUS_COLUMNS, rows)] if rows else [])
+
+    async def forget(self, receiver: GatewayReceiverAttributes) -> Result:
+        """Take a definition back; servers that had its receiver get what else is defined for them."""
+        async with self._cluster.changing:
+            item = await self._cluster.registry.get(definition_key(receiver))
+            if item is None:
+                raise UsageError(f"there is no {subject_of(receiver)}")
+            return await self._cluster.destroy(item, subject_of(receiver))
+
+    async def _destroy_at(self, servers: Sequence[MemberInfo], *, if_exists: bool) -> list[Row]:
+        """Destroy the receivers of servers and return a row for each."""
+        answers = await self._cluster.query(servers, GatewayQuery(), Gateways)
+        without = {name for name, answer in answers if isinstance(answer, Gateways) and answer.receiver is None}
+        having = [server for server in servers if server.name not in without]
+        outcomes = dict(await self._cluster.ask(having, ReceiverCommand("destroy"), timeout_s=COMMAND_S))
+        rows: list[Row] = []
+        for name in (server.name for server in servers):
+            if (outcome := outcomes.get(name)) is not None:
+                rows.append((name, "OK" if outcome.ok else "ERROR", outcome.message))
+            else:
+                rows.append((name, "IGNORED" if if_exists else "ERROR", NO_RECEIVER))
+        return rows
+
+    async def _defined(self) -> dict[str, Defined]:
+        """Return the definitions by their keys."""
+        items = await self._cluster.registry.items(CONFIG_RECEIVER)
+        return {key: (receiver, items[key].revision) for key, receiver in receivers(items).items()}
+
+    async def _having(self, targets: Targets) -> set[str]:
+        """Return the names of the targeted servers that say that they have a receiver."""
+        servers = await self._cluster.servers(targets)
+        answers = await self._cluster.query(servers, GatewayQuery(), Gateways)
+        return {name for name, answer in answers if isinstance(answer, Gateways) and answer.receiver is not None}
 
     async def act(self, action: ReceiverAction, targets: Targets = EVERYONE) -> Result:
         """Start or stop gateway receivers; failures are rows of an OK result."""
@@ -115,3 +228,38 @@ class ReceiverAdmin:
         if silent:
             tables.append(Table(("Member", "Error"), silent, "Not Available Section"))
         return Result(tables=tables, info=[] if tables else ["GatewaySenders or GatewayReceivers are not available."])
+
+
+def _of(receiver: GatewayReceiverAttributes, targets: Targets) -> list[GatewayReceiverAttributes]:
+    """Return the definitions that make a receiver one of the targets; the given one when there are none."""
+    if targets == EVERYONE:
+        return [receiver]
+    if receiver.scope:
+        raise UsageError(f"the gateway receiver is of {receiver.scope} already: leave the query's member and group out")
+    return [
+        *(msgspec.structs.replace(receiver, member=name) for name in targets.members),
+        *(msgspec.structs.replace(receiver, group=name) for name in targets.groups),
+    ]
+
+
+def _targets_of(receiver: GatewayReceiverAttributes) -> Targets:
+    return Targets(
+        members=(receiver.member,) if receiver.member else (), groups=(receiver.group,) if receiver.group else ()
+    )
+
+
+def _stored(receiver: GatewayReceiverAttributes) -> str:
+    kind, _, name = (receiver.scope or "group cluster").partition(" ")
+    return f"Cluster configuration for {kind} '{name}' is updated."
+
+
+def _exists(name: str, *, skip: bool) -> str:
+    return f"{'Skipping: ' * skip}a gateway receiver exists already on {name}"
+
+
+def _joined(results: Sequence[Result]) -> Result:
+    """Return member-status results as one: OK when one of them is, the rows in the order of their servers."""
+    rows = sorted(row for result in results for table in result.tables for row in table.rows)
+    info = dict.fromkeys(line for result in results for line in result.info)
+    done = any(result.status == "OK" for result in results)
+    return Result(status="OK" if done else "ERROR", tables=[Table(STATUS_COLUMNS, rows)], info=[*info])

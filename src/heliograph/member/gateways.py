@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from heliograph.engine.seam import Log, Registry
 from heliograph.errors import HeliographError, UsageError
@@ -38,14 +38,16 @@ from heliograph.net.identity import Introduction
 from heliograph.net.link import Gate
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import oldest_running
+from heliograph.placement.receivers import Defined, receiver_of
 from heliograph.placement.senders import leads_out
 
-_DONE: dict[messages.SenderAction | messages.ReceiverAction, str] = {
+_DONE: dict[messages.SenderAction | messages.ReceiverAction | Literal["destroy"], str] = {
     "start": "started",
     "stop": "stopped",
     "pause": "paused",
     "resume": "resumed",
     "load-balance": "rebalanced",
+    "destroy": "destroyed",
 }
 """Action -> what a gateway is when it was done."""
 _log = logging.getLogger(__name__)
@@ -150,6 +152,9 @@ class Gateways:
         """(sender, region, bucket) of what parallel senders ship from here."""
         self._commands = Tasks()
         self._changing_receiver = asyncio.Lock()
+        self._defined: list[Defined] = []
+        self._destroyed = 0
+        """Revision up to which definitions of receivers do not count here."""
 
     # --- the hot path
 
@@ -175,7 +180,10 @@ class Gateways:
             {name: each for name, each in state.senders.items() if each.runs_on(self._host.name, groups)}
         )
         async with self._changing_receiver:
-            await self._arrange_receiver(state.receiver)
+            self._defined = list(state.receivers)
+            await self._arrange_receiver(
+                receiver_of(self._defined, self._host.name, groups, newer_than=self._destroyed)
+            )
         self._offered = {
             name: [self._senders[sender] for sender in region.attributes.sender_ids if sender in self._senders]
             for name, region in self._regions.items()
@@ -286,7 +294,7 @@ class Gateways:
         return await sender.redrive(request.events)
 
     async def command_receiver(self, request: messages.ReceiverCommand) -> Outcome:
-        """Start or stop the gateway receiver (gfsh.md §6.8)."""
+        """Start, stop or destroy the gateway receiver (gfsh.md §6.8)."""
         return await self._complete(self._command_receiver(request))
 
     async def _complete(self, command: Coroutine[Any, Any, Outcome]) -> Outcome:
@@ -312,7 +320,11 @@ class Gateways:
             async with self._changing_receiver:
                 if self.receiver is None:
                     return Outcome(False, f"the gateway receiver is not available on member {self._host.name}")
-                await self.receiver.command(request.action)
+                if request.action == "destroy":
+                    self._destroyed = max(revision for _, revision in self._defined)
+                    await self._arrange_receiver(None)
+                else:
+                    await self.receiver.command(request.action)
         except HeliographError as exc:
             return Outcome(False, str(exc))
         self._on_change()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from heliograph.engine.definitions import receivers
 from heliograph.engine.seam import Registry
 from heliograph.engine.watching import Entries, Group, Watching
 from heliograph.model.attributes import (
@@ -20,7 +21,6 @@ from heliograph.model.queues import AsyncEventQueueAttributes
 from heliograph.model.registry import (
     CONFIG,
     CONFIG_QUEUES,
-    CONFIG_RECEIVER,
     CONFIG_REGIONS,
     CONFIG_RESOLVER,
     CONFIG_RUNTIME,
@@ -47,7 +47,8 @@ class SiteState:
     stores: dict[str, DiskStoreAttributes] = field(default_factory=dict)
     senders: dict[str, GatewaySenderAttributes] = field(default_factory=dict)
     """Async event queues among them, as `QueueAttributes`."""
-    receiver: GatewayReceiverAttributes | None = None
+    receivers: list[tuple[GatewayReceiverAttributes, int]] = field(default_factory=list)
+    """With the revisions of their entries."""
     resolver: GatewayConflictResolverAttributes | None = None
     runtime: RuntimeProperties | None = None
     runtime_revision: int = 0
@@ -90,13 +91,13 @@ class StateWatcher(Watching):
         queues = _decoded(entries, CONFIG_QUEUES, AsyncEventQueueAttributes)
         senders |= {queue.id: queue for queue in map(AsyncEventQueueAttributes.as_sender, queues.values())}
         stores = _decoded(entries, CONFIG_STORES, DiskStoreAttributes)
-        receiver, resolver = entries.get(CONFIG_RECEIVER), entries.get(CONFIG_RESOLVER)
+        resolver = entries.get(CONFIG_RESOLVER)
         runtime = entries.get(CONFIG_RUNTIME)
         state = self.state
         state.runtime = decode_entry(runtime.value, RuntimeProperties) if runtime else None
         state.runtime_revision = runtime.revision if runtime else 0
         state.resolver = decode_entry(resolver.value, GatewayConflictResolverAttributes) if resolver else None
-        state.receiver = decode_entry(receiver.value, GatewayReceiverAttributes) if receiver else None
+        state.receivers = [(receiver, entries[key].revision) for key, receiver in receivers(entries).items()]
         state.regions, state.senders, state.stores = regions, senders, stores
 
     def _take_life(self, entries: Entries) -> None:

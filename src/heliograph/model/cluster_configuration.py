@@ -60,7 +60,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     gateway_senders: tuple[GatewaySenderAttributes, ...] = ()
     async_event_queues: tuple[AsyncEventQueueAttributes, ...] = ()
     regions: tuple[RegionAttributes, ...] = ()
-    gateway_receiver: GatewayReceiverAttributes | None = None
+    gateway_receivers: tuple[GatewayReceiverAttributes, ...] = ()
     gateway_conflict_resolver: GatewayConflictResolverAttributes | None = None
 
     def __post_init__(self) -> None:
@@ -70,6 +70,7 @@ class ClusterConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
             ("gateway_senders", _by_name(self.gateway_senders)),
             ("async_event_queues", _by_name(self.async_event_queues)),
             ("regions", _by_name(map(_canonical, self.regions))),
+            ("gateway_receivers", _by_name(self.gateway_receivers)),
         ):
             msgspec.structs.force_setattr(self, field, tuple(definitions.values()))
 
@@ -78,8 +79,8 @@ class ClusterConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
         stores = {store.name for store in self.disk_stores}
         for sender in self.gateway_senders:
             check_gateway_at_site(sender, site)
-        if self.gateway_receiver is not None:
-            check_gateway_at_site(self.gateway_receiver, site)
+        for receiver in self.gateway_receivers:
+            check_gateway_at_site(receiver, site)
         senders = self.senders
         for sender in senders.values():
             check_sender_store(sender, stores)
@@ -97,15 +98,17 @@ class ClusterConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
         return {sender.id: sender for sender in (*self.gateway_senders, *queues)}
 
     def definitions(self) -> Iterator[Attributes]:
-        """Yield all definitions in the order in which they are created."""
+        """Yield all definitions in the order in which they are created.
+
+        Of gateway receivers every server's comes last, so that no server takes it up that has one of its own.
+        """
         if self.gateway_conflict_resolver is not None:
             yield self.gateway_conflict_resolver
         yield from self.disk_stores
         yield from self.gateway_senders
         yield from self.async_event_queues
         yield from _parents_first({region.name: region for region in self.regions})
-        if self.gateway_receiver is not None:
-            yield self.gateway_receiver
+        yield from reversed(self.gateway_receivers)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -161,7 +164,7 @@ def merged(have: ClusterConfiguration, want: ClusterConfiguration) -> ClusterCon
         gateway_senders=_united(have.gateway_senders, want.gateway_senders),
         async_event_queues=_united(have.async_event_queues, want.async_event_queues),
         regions=_united(have.regions, want.regions),
-        gateway_receiver=want.gateway_receiver or have.gateway_receiver,
+        gateway_receivers=_united(have.gateway_receivers, want.gateway_receivers),
         gateway_conflict_resolver=want.gateway_conflict_resolver or have.gateway_conflict_resolver,
     )
 

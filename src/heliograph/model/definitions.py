@@ -44,7 +44,9 @@ def subject_of(attributes: Attributes) -> str:
         return f"async-event-queue {attributes.id}"
     if isinstance(attributes, GatewayConflictResolverAttributes):
         return "gateway-conflict-resolver"
-    return f"gateway-sender {attributes.id}" if isinstance(attributes, GatewaySenderAttributes) else "gateway-receiver"
+    if isinstance(attributes, GatewaySenderAttributes):
+        return f"gateway-sender {attributes.id}"
+    return f"gateway-receiver of {attributes.scope}" if attributes.scope else "gateway-receiver"
 
 
 def differences(there: Attributes, here: Attributes) -> str:

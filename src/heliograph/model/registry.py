@@ -10,7 +10,8 @@
 | `config.sender.<id>` | `GatewaySenderAttributes` |
 | `config.store.<name>` | `DiskStoreAttributes`; the store DEFAULT has none until it is altered |
 | `config.queue.<id>` | `AsyncEventQueueAttributes` |
-| `config.receiver` | `GatewayReceiverAttributes`, for every server |
+| `config.receiver` | `GatewayReceiverAttributes`, for every server that has none of its own |
+| `config.receiver.group.<name>`, `….member.<name>` | those of a group or a member, in lower case |
 | `config.resolver` | `GatewayConflictResolverAttributes`, for every server |
 | `config.runtime` | `RuntimeProperties`, of every server: written by `alter runtime` |
 | `life` | `SiteLife`, written by the oldest server, and by a server that leaves |
@@ -137,6 +138,11 @@ def sender_key(sender: str) -> str:
 def queue_key(queue: str) -> str:
     """Return the key of an async event queue's attributes."""
     return f"{CONFIG_QUEUES}.{queue}"
+
+
+def receiver_key(scope: str) -> str:
+    """Return the key of a gateway receiver's attributes; scope: as `GatewayReceiverAttributes.scope`."""
+    return f"{CONFIG_RECEIVER}.{scope.replace(' ', '.')}" if scope else CONFIG_RECEIVER
 
 
 def store_key(name: str) -> str:

@@ -8,7 +8,7 @@ back. A finding is an error when events would wait for ever, and a warning when 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Literal
 
 import msgspec
@@ -114,7 +114,7 @@ def _senders(site: SiteDefinition, by_dsid: Mapping[int, SiteDefinition]) -> Ite
             leads = f"{sender.known_as} leads to distributed-system-id {sender.remote_distributed_system_id}"
             yield Finding("error", site.name, f"{leads}, which no site of the file has")
             continue
-        if remote.configuration.gateway_receiver is None:
+        if not remote.configuration.gateway_receivers:
             message = f"{sender.known_as} leads to site {remote.name}, which has no gateway-receiver: define one there"
             yield Finding("error", site.name, message)
         for region in using:
@@ -175,19 +175,18 @@ def _clashes(topology: Topology) -> Iterator[Finding]:
     for one, other in combinations(topology.sites, 2):
         for locator in sorted({*one.locators} & {*other.locators}):
             yield Finding("error", one.name, f"locator {locator} is one of site {other.name} too")
-        mine, theirs = one.configuration.gateway_receiver, other.configuration.gateway_receiver
         shared = sorted({each.host for each in one.locators} & {each.host for each in other.locators})
-        if mine and theirs and shared and mine.start_port <= theirs.end_port and theirs.start_port <= mine.end_port:
-            message = (
-                f"gateway receivers take ports {mine.start_port} to {mine.end_port}, and those of site {other.name} "
-                f"{theirs.start_port} to {theirs.end_port}, on the host {shared[0]} of both: keep the ranges apart"
-            )
-            yield Finding("warning", one.name, message)
+        receivers = product(one.configuration.gateway_receivers, other.configuration.gateway_receivers)
+        for mine, theirs in receivers if shared else ():
+            if mine.start_port <= theirs.end_port and theirs.start_port <= mine.end_port:
+                message = (
+                    f"gateway receivers take ports {mine.start_port} to {mine.end_port}, and those of site "
+                    f"{other.name} {theirs.start_port} to {theirs.end_port}, on the host {shared[0]} of both: keep "
+                    "the ranges apart"
+                )
+                yield Finding("warning", one.name, message)
     for site in topology.sites:
-        receiver = site.configuration.gateway_receiver
-        if receiver is None:
-            continue
-        for locator in site.locators:
+        for receiver, locator in product(site.configuration.gateway_receivers, sorted(site.locators)):
             if receiver.start_port <= locator.port <= receiver.end_port:
                 message = (
                     f"locator {locator} is among the ports {receiver.start_port} to {receiver.end_port} of the "

@@ -31,22 +31,31 @@ if TYPE_CHECKING:
         "gateway_transport_filters": "What the bytes of batches go through; the same as of the senders that lead here.",
     },
     spelled={"gateway_transport_filters": ("gateway-transport-filter",)},
+    without=("member", "group"),
 )
+@targets
 @click.option("--if-not-exists", type=BOOLEAN, default=False, help="Succeed when there is one. [default: false]")
 @click.pass_obj
-def create_receiver(session: Session, /, if_not_exists: bool, **options: Any) -> Result:
-    """Create a gateway receiver on every server of the site."""
+def create_receiver(
+    session: Session, /, if_not_exists: bool, members: tuple[str, ...], groups: tuple[str, ...], **options: Any
+) -> Result:
+    """Create a gateway receiver on every server of the site, or some."""
     return session.client.call(
-        "POST", "/gateway-receivers", GatewayReceiverAttributes(**given(options)), {"if_not_exists": if_not_exists}
+        "POST",
+        "/gateway-receivers",
+        GatewayReceiverAttributes(**given(options)),
+        {"if_not_exists": if_not_exists, **query_of(members=members, groups=groups)},
     )
 
 
 @command("destroy gateway-receiver")
 @click.option("--if-exists", type=BOOLEAN, default=False, help="Succeed when there is none. [default: false]")
+@targets
 @click.pass_obj
-def destroy_receiver(session: Session, if_exists: bool) -> Result:
-    """Stop and destroy the gateway receivers of the site."""
-    return session.client.call("DELETE", "/gateway-receivers", query={"if_exists": if_exists})
+def destroy_receiver(session: Session, if_exists: bool, members: tuple[str, ...], groups: tuple[str, ...]) -> Result:
+    """Stop and destroy the gateway receivers of the site, or of some servers."""
+    query = {"if_exists": if_exists, **query_of(members=members, groups=groups)}
+    return session.client.call("DELETE", "/gateway-receivers", query=query)
 
 
 @command("status gateway-receiver")
