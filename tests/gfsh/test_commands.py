@@ -149,6 +149,15 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "put --region=/c --key=a/b --value='x y'",
         ("PUT", "/regions/c/entry", EntryValue(value="x y"), {"key": "a/b", "if_not_exists": False}),
     ),
+    (
+        "put --region=c --key=k --value=\"('name':'Ada','at':('city':'London'),'age':36)\"",
+        (
+            "PUT",
+            "/regions/c/entry",
+            EntryValue(value={"name": "Ada", "at": {"city": "London"}, "age": 36}),
+            {"key": "k", "if_not_exists": False},
+        ),
+    ),
     ("get --region=c --key=k", ("GET", "/regions/c/entry", None, {"key": "k"})),
     ("locate entry --region=/c --key=a/b", ("GET", "/regions/c/entry/locations", None, {"key": "a/b"})),
     (
@@ -368,6 +377,7 @@ def test_a_command_asks_one_thing_of_the_admin_api(
             "--member is not offered: a definition is that of all",
         ),
         ("put --region=../x --key=k --value=v", "can't name a region"),
+        ("put --region=c --key=k --value=\"('name':Ada)\"", "begins as a JSON object does"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),
         ("drop parked-events --id=ny", "say which parked events are meant"),
         ("redrive parked-events --id=ny --event=1a --all", "say which parked events are meant"),

@@ -638,6 +638,7 @@ def test_put_get_remove() -> None:
         entries = site.admin.entries
         assert (await entries.put("/customer", "k", "v")).data == {"Result": "true", "Key": "k", "Value": "v"}
         assert (await entries.get("customer", "k")).data == {"Result": "true", "Key": "k", "Value": "v"}
+        assert (await entries.put("customer", "map", {"name": "Ada"})).data["Value"] == '{"name":"Ada"}'
         kept = await entries.put("customer", "k", "w", if_not_exists=True)
         assert (kept.status, kept.data["Result"], kept.data["Value"]) == ("OK", "false", "v")
         assert (await entries.put("customer", "new", "w", if_not_exists=True)).data["Result"] == "true"

@@ -25,6 +25,7 @@ from heliograph.engine.nats import append, lifetime, protocol, session
 from heliograph.errors import PeerError, UsageError
 from heliograph.gateway import verdict
 from heliograph.gfsh import processes, tokens
+from heliograph.gfsh.commands import data as data_commands
 from heliograph.gfsh.variables import Variables
 from heliograph.link import failures, frames, hello, messages
 from heliograph.link.session import Session
@@ -386,6 +387,7 @@ PARSERS: dict[str, Parser] = {
             b"SELECT * FROM /customer AS c ORDER BY c.age DESC, this.name",
         ),
     ),
+    "shell-value": Parser(_text(data_commands.read_value), USAGE, (b"('name':'Ada','at':('city':'York'))", b"plain")),
     "script": Parser(
         _text(_script),
         USAGE,

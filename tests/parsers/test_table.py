@@ -27,6 +27,7 @@ IN_TABLE = {
     "engine/nats/append.py:_decode_ack": "nats-ack",
     "engine/nats/lifetime.py:read_state": "engine-state",
     "engine/nats/protocol.py:parse_info": "nats-info",
+    "gfsh/commands/data.py:read_value": "shell-value",
     "gfsh/processes.py:read_state": "process-state",
     "link/failures.py:_decode": "failure",
     "link/frames.py:_pack": "frames",

@@ -102,7 +102,7 @@ Bodies are the structs of `model.attributes`, `model.queues` and `model.cluster_
 * `WanCopyRequest`: `region`, `sender_id`, `max_rate` (entries a second, 0 for no limit), `batch_size`. The answer names
   the `Run` and its `Members`, which a look at it is given as `{run}` and `member`; it has ended when `Running` is 0;
 * `ExportRequest`: `member`, one of `file` and `dir`, `parallel` (flag). Answered and looked at as a copy;
-* `EntryValue`: `value` (text);
+* `EntryValue`: `value` (a text, or a JSON object, which is kept as a map);
 * `LogLevelChange`: `log_level`, as of `RuntimeProperties` (`model.runtime`).
 """
 

@@ -90,7 +90,7 @@ def _type(schema: Schema) -> str:
         return f"list of {_type(schema['items'])}"
     if "additionalProperties" in schema:
         return f"object of {_type(schema['additionalProperties'])}"
-    return str(schema["type"])
+    return str(schema.get("type", "anything"))
 
 
 def _table(rows: Iterable[Row]) -> str:

@@ -207,6 +207,6 @@ class LogLevelChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class EntryValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`put`: a text value."""
+    """`put`: a value, a text or a JSON object."""
 
-    value: str
+    value: str | dict[str, Any]

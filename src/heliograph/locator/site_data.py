@@ -6,7 +6,7 @@ entry shows inside an OK result (`Result : false`), but a missing region fails `
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from heliograph.engine.patience import patiently
 from heliograph.errors import UsageError
@@ -28,7 +28,7 @@ class EntryAdmin:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def put(self, region: str, key: str, value: str, *, if_not_exists: bool = False) -> Result:
+    async def put(self, region: str, key: str, value: str | dict[str, Any], *, if_not_exists: bool = False) -> Result:
         """Put an entry; with `if_not_exists` an existing one stays and its value is shown."""
         try:
             attributes = await self._region(region)
@@ -38,11 +38,11 @@ class EntryAdmin:
             return refused(key, str(exc))
         if not if_not_exists:
             await self._ask(PutAll(attributes.name, UNROUTED, [key], [encoded]), Done, repeatable=False)
-            return Result(data={"Result": "true", "Key": key, "Value": value})
+            return Result(data={"Result": "true", "Key": key, "Value": text_of(encoded)})
         request = Change(attributes.name, UNROUTED, "put_if_absent", key, encoded)
         changed = await self._ask(request, Changed, repeatable=False)
         if changed.done:
-            return Result(data={"Result": "true", "Key": key, "Value": value})
+            return Result(data={"Result": "true", "Key": key, "Value": text_of(encoded)})
         return Result(
             data={"Result": "false", "Message": "the key exists already", "Key": key, "Value": text_of(changed.old)}
         )
