@@ -39,11 +39,13 @@ WORDS = (
 AGE, NAME = Path(("age",)), Path(("name",))
 
 
+@settings(deadline=None)
 @given(queries())
 def test_a_query_is_read_as_it_is_written(query: Query) -> None:
     assert parse_query(query_text(query)) == query
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80) | st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join))
 def test_any_text_is_a_query_or_is_refused(text: str) -> None:
     try:
@@ -53,7 +55,7 @@ def test_any_text_is_a_query_or_is_refused(text: str) -> None:
     assert parse_query(query_text(query)) == query
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(queries(), st.integers(0, 200), st.sampled_from([*string.printable, "", "ü", "\ud800"]))
 def test_a_query_with_one_other_character_is_a_query_or_is_refused(query: Query, at: int, other: str) -> None:
     text = query_text(query)

@@ -54,7 +54,7 @@ def _order(query: Query, item: Any) -> tuple[Any, ...]:
     return tuple(order_key(UNDEFINED if value is model.NOTHING else value) for value in found)
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(queries(), ENTRIES, st.integers(1, 14))
 def test_one_server_selects_what_the_model_does(query: Query, entries: dict[Any, Any], limit: int) -> None:
     selection = select(query, entries, limit)
@@ -65,7 +65,7 @@ def test_one_server_selects_what_the_model_does(query: Query, entries: dict[Any,
         check(query, entries, limit, selection.rows.first())
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(queries(), ENTRIES, st.integers(1, 14), st.integers(1, 4))
 def test_servers_select_together_what_the_model_does(
     query: Query, entries: dict[Any, Any], limit: int, servers: int
@@ -85,6 +85,7 @@ def test_servers_select_together_what_the_model_does(
         check(query, entries, limit, merging.first())
 
 
+@settings(deadline=None)
 @given(st.text("ab_", max_size=12), st.text("ab%_\\", max_size=8))
 def test_like(text: str, pattern: str) -> None:
     query = parse_query(f"SELECT * FROM /r WHERE this LIKE '{pattern}'")

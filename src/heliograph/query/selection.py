@@ -1,7 +1,7 @@
 """What a query selects: at a server from entries, at whoever asked the servers from what these selected.
 
 Both hold no more rows than the query asks for, or twice as many while they are being sorted, and no more than
-`ROWS_BYTES_MAX` bytes of them, which fit into a message.
+`ROWS_BYTES_MAX` bytes of them and of what they are sorted by, which fit into a message.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Rows:
         del self._rows[self._limit :]
         if self._bytes > ROWS_BYTES_MAX:
             raise TooLargeError(
-                f"the rows have more than {ROWS_BYTES_MAX} bytes: give a smaller LIMIT, or select some fields only"
+                f"the rows, with what they are sorted by, have more than {ROWS_BYTES_MAX} bytes: give a smaller LIMIT, "
+                "or select some fields only"
             )
 
 
