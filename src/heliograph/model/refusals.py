@@ -39,6 +39,7 @@ _MEMORY = Refusal("values are all in memory; the servers' memory is the bound")
 _TRANSACTIONS = Refusal("there are no transactions", ("false",))
 _PLACED = Refusal("copies are made again at once, wherever there is a server for them")
 _CODE = Refusal("no code of yours runs inside a write: use listeners, or an async event queue")
+_WHOLE_SITE = Refusal("a disk store is the whole site's; leave it out")
 _WIRE = Refusal("clients and members speak one protocol, which needs no such setting")
 
 EXPIRATION: Mapping[str, Refusal] = {
@@ -97,9 +98,22 @@ DISK_STORE: Mapping[str, Refusal] = {
     "disk-usage-critical-percentage": Refusal(
         "it would watch a whole disk and stop the member; max-disk refuses writes"
     ),
-    "group": Refusal("a disk store is the whole site's"),
+    **dict.fromkeys(("group", "groups"), _WHOLE_SITE),
 }
 """Options of create disk-store."""
+ALTER_DISK_STORE: Mapping[str, Refusal] = dict.fromkeys(
+    (
+        "region", "disk-dirs", "compressor", "concurrency-level", "enable-statistics", "initial-capacity",
+        "load-factor", "lru-action", "lru-algorithm", "lru-limit", "off-heap", "remove",
+    ),
+    Refusal(
+        "it is for files of a region that no member has open, and here a disk store is altered while it is used: its "
+        "limit with max-disk, its regions with alter region and destroy region"
+    ),
+)  # fmt: skip
+"""Options of alter disk-store."""
+ON_ALL_SERVERS: Mapping[str, Refusal] = dict.fromkeys(("member", "members", "group", "groups"), _WHOLE_SITE)
+"""Options of destroy and describe disk-store."""
 SENDER: Mapping[str, Refusal] = {
     "disk-synchronous": _SYNCHRONOUS,
     "group-transaction-events": _TRANSACTIONS,
@@ -114,11 +128,36 @@ ALTER_SENDER: Mapping[str, Refusal] = {
     **dict.fromkeys(("member", "members", "group", "groups"), _ALTERED),
 }
 """Options of alter gateway-sender."""
+ALTER_REGION: Mapping[str, Refusal] = {
+    **EXPIRATION,
+    **dict.fromkeys(("group", "groups"), _ALTERED),
+    **{name: REGION[name] for name in ("cache-listener", "cache-loader", "cache-writer", "enable-cloning")},
+    "eviction-max": EVICTED,
+}
+"""Options of alter region."""
 QUEUE: Mapping[str, Refusal] = {
     "disk-synchronous": _SYNCHRONOUS,
     "forward-expiration-destroy": Refusal("what expires is no event, and enters no queue", ("false",)),
 }
 """Options of create async-event-queue."""
+DESTROY_QUEUE: Mapping[str, Refusal] = dict.fromkeys(("group", "groups"), _ALTERED)
+"""Options of destroy async-event-queue."""
+CONNECT: Mapping[str, Refusal] = {
+    "jmx-manager": Refusal("there is no JMX: give --locator, or the admin API's --url"),
+    "use-http": Refusal("the shell always asks the admin API, by HTTP; leave it out", ("true",)),
+    "skip-ssl-validation": Refusal(
+        "who answers is always checked: give --trust-store the authorities, or the certificate itself", ("false",)
+    ),
+}
+"""Options of connect."""
+SH: Mapping[str, Refusal] = {
+    "use-console": Refusal("a command always has the shell's own input and output", ("true", "false")),
+}
+"""Options of sh."""
+GET: Mapping[str, Refusal] = {
+    "load-on-cache-miss": Refusal("there are no cache loaders: a key is in the region or not", ("true", "false")),
+}
+"""Options of get."""
 LOCATE_ENTRY: Mapping[str, Refusal] = {
     "key-class": Refusal("a key is a text here", ("string", "java.lang.string")),
     "value-class": Refusal("an entry is found by its key; leave it out", ("string", "java.lang.string")),

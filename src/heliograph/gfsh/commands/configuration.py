@@ -31,7 +31,9 @@ def _check_group(_: click.Context, __: click.Parameter, group: str | None) -> No
 def _files(function: Callable[..., Result]) -> Callable[..., Result]:
     for option, ending in (("xml-file", "xml"), ("zip-file-name", "zip")):
         function = click.option(f"--{option}", help=f"File that it is in, which ends in .{ending}.")(function)
-    group = click.option("--group", callback=_check_group, expose_value=False, help=f"Only {GROUP} is there.")
+    group = click.option(
+        "--group", "--groups", "group", callback=_check_group, expose_value=False, help=f"Only {GROUP} is there."
+    )
     return group(function)
 
 

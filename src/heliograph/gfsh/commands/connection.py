@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from heliograph.errors import AuthenticationError, HeliographError, UnavailableError, UsageError
-from heliograph.gfsh.grammar import ADDRESSES, command
+from heliograph.gfsh.grammar import ADDRESSES, command, refused
 from heliograph.gfsh.passwords import ask_password
 from heliograph.gfsh.property_files import property_files, read_property_files, tls_options
 from heliograph.gfsh.session import Session
 from heliograph.model.ids import Address
+from heliograph.model.refusals import CONNECT
 from heliograph.model.results import Result, Table
 from heliograph.security.properties import SecurityProperties
 
@@ -33,6 +34,7 @@ DEFAULT_LOCATOR = Address("localhost", 10334)
 @click.option("--token", help="A token instead of a user and a password.")
 @property_files
 @tls_options
+@refused(CONNECT)
 @click.pass_obj
 def connect(
     session: Session,

@@ -84,6 +84,7 @@ def alter_queue(session: Session, /, queue: str, if_exists: bool, **options: Any
 @command("destroy async-event-queue")
 @_id
 @click.option("--if-exists", type=BOOLEAN, default=False, help="Succeed when there is none. [default: false]")
+@refused(refusals.DESTROY_QUEUE)
 @click.pass_obj
 def destroy_queue(session: Session, queue: str, if_exists: bool) -> Result:
     """Destroy an async event queue that no region uses."""

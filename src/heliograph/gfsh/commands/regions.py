@@ -75,7 +75,7 @@ def create_region(session: Session, /, if_not_exists: bool, **options: Any) -> R
     spelled=_SENDER_IDS,
     choices=_ACTIONS,
 )
-@refused({**refusals.EXPIRATION, "eviction-max": refusals.EVICTED})
+@refused(refusals.ALTER_REGION)
 @click.pass_obj
 def alter_region(session: Session, /, name: str, **options: Any) -> Result:
     """Change a region's gateway senders and async event queues, or when its entries expire."""

@@ -8,8 +8,9 @@ import click
 
 from heliograph import __version__
 from heliograph.errors import UsageError
-from heliograph.gfsh.grammar import BOOLEAN, command
+from heliograph.gfsh.grammar import BOOLEAN, command, refused
 from heliograph.gfsh.session import Session
+from heliograph.model.refusals import SH
 from heliograph.model.results import Result, Table
 
 _DEBUG = "debug command"
@@ -76,6 +77,7 @@ def hint(words: tuple[str, ...]) -> Result:
 @command("sh")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.option("--command", "line", default="", help="The command, as one text.")
+@refused(SH)
 @click.pass_obj
 def run_outside(session: Session, words: tuple[str, ...], line: str) -> Result:
     """Run a command of the operating system, by its shell."""
@@ -139,9 +141,14 @@ def show_help(words: tuple[str, ...]) -> Result:
 
 
 @command("version")
-def version() -> Result:
+@click.option("--full", type=BOOLEAN, default=False, help="And of what it rests on. [default: false]")
+def version(full: bool) -> Result:
     """Show the version of this program."""
-    return Result(info=[f"heliograph {__version__}"])
+    if not full:
+        return Result(info=[f"heliograph {__version__}"])
+    from heliograph.gfsh.bench.measuring import machine, versions
+
+    return Result(data=versions() | machine())
 
 
 @command("run")

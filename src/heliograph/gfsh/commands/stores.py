@@ -38,6 +38,7 @@ def create_store(session: Session, /, **options: Any) -> Result:
 @command("alter disk-store")
 @_name
 @attributes(StoreAlteration, _HELPS)
+@refused(refusals.ALTER_DISK_STORE)
 @click.pass_obj
 def alter_store(session: Session, /, name: str, **options: Any) -> Result:
     """Give a disk store another limit, while it is in use."""
@@ -47,7 +48,7 @@ def alter_store(session: Session, /, name: str, **options: Any) -> Result:
 @command("destroy disk-store")
 @_name
 @click.option("--if-exists", type=BOOLEAN, default=False, help="Succeed when there is none. [default: false]")
-@refused({"group": refusals.DISK_STORE["group"]})
+@refused(refusals.ON_ALL_SERVERS)
 @click.pass_obj
 def destroy_store(session: Session, name: str, if_exists: bool) -> Result:
     """Destroy a disk store that no region uses."""
@@ -63,7 +64,7 @@ def list_stores(session: Session) -> Result:
 
 @command("describe disk-store")
 @_name
-@refused({"member": refusals.DISK_STORE["group"]})
+@refused(refusals.ON_ALL_SERVERS)
 @click.pass_obj
 def describe_store(session: Session, name: str) -> Result:
     """Show a disk store's limit, how much of it is used, and the regions in it."""
