@@ -10,6 +10,7 @@ import pytest
 from heliograph.api.cache_config import read_options
 from heliograph.api.client import Client
 from heliograph.config.known import KNOWN, PROCESSES, REFUSED, Process
+from heliograph.config.properties import Property
 from heliograph.config.reading import read_settings
 from heliograph.errors import UsageError
 from heliograph.locator.config import LocatorConfig
@@ -62,7 +63,7 @@ def test_a_site_that_is_not_set_is_none() -> None:
         ("locator", {"nonsense": "1"}, "there is no property nonsense$"),
         ("locator", {"server-port": "1"}, "server-port is not offered: it is for a server, and this is a locator"),
         ("client", {"name": "1"}, "name is not offered: it is for a locator or a server, and this is a client"),
-        ("server", {"mcast-port": "0"}, "mcast-port is not offered: members speak one protocol"),
+        ("server", {"mcast-port": "1"}, "mcast-port is not offered .only 0.: members speak one protocol"),
         ("server", {"jmx-manager": "true"}, "there is no JMX here"),
         ("locator", {"port": "x"}, "port=x: write a whole number"),
         ("locator", {"disk-synchronous": "yes"}, "disk-synchronous=yes: write true or false"),
@@ -76,6 +77,19 @@ def test_a_site_that_is_not_set_is_none() -> None:
 def test_what_is_not_meant_is_refused_by_name(process: Process, given: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_settings(process, given)
+
+
+def test_what_asks_for_what_is_done_anyway_is_accepted() -> None:
+    asked = {"mcast-port": 0, "use-cluster-configuration": True, "jmx-manager": "FALSE", "server-port": 1}
+    assert read_settings("server", asked).options == {"server_port": 1}
+
+
+def test_what_the_command_line_gives_wins(tmp_path: Path) -> None:
+    file = written(tmp_path, "name=a\ncache-xml-file=c.xml\nsecurity-username=u")
+    over = [Property("name", "b", "--J"), Property("security-username", "v", "--user")]
+    settings = read_settings("server", file, over=over)
+    assert settings.options == {"name": "b", "cache_xml_file": str(tmp_path / "c.xml")}
+    assert settings.security.username == "v"
 
 
 def test_a_property_is_given_once(tmp_path: Path) -> None:

@@ -69,9 +69,14 @@ def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> Non
         (["connect", "--security-properties-file=a"], "a can't be read: No such file"),
         (["start", "server", "--locators=a[1]", "--start-locator=b[2]"], "--start-locator is for a locator"),
         (["start", "server", "--locators=a[1]", "--remote-locators=b[2]"], "--remote-locators is for a locator"),
-        (["start", "locator", "--J=-Xmx1g"], "--J=-Xmx1g is not known"),
-        (["start", "locator", "--J=-Dgemfire.mcast-port=0"], "--J=-Dgemfire.mcast-port=0 is not known"),
-        (["start", "locator", "--J=-Dgemfire.distributed-system-id=x"], "'x' is not a whole number"),
+        (["start", "locator", "--J=-Xmx1g"], "--J=-Xmx1g is not offered: there is no JVM here"),
+        (["start", "locator", "--J=-Dgemfire.mcast-port=1"], "--J: mcast-port is not offered (only 0): members speak"),
+        (["start", "locator", "--J=-Dgemfire.mcast=0"], "--J: there is no property mcast"),
+        (
+            ["start", "locator", "--J=-Dgemfire.distributed-system-id=x"],
+            "distributed-system-id=x: write a whole number",
+        ),
+        (["start", "locator", "--J=-Dgemfire.port=1", "--J=-Dgemfire.port=2"], "port is given twice"),
         (
             ["start", "locator", "--distributed-system-id=1", "--J=-Dgemfire.distributed-system-id=1"],
             "distributed-system-id is given twice",

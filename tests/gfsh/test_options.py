@@ -10,6 +10,10 @@ import pytest
 from heliograph.gfsh.tree import find
 from tests.gfsh.support import FakeAdmin, Program
 
+_STARTING = """\
+    name dir bind-address locators mcast-address mcast-port log-level properties-file security-properties-file
+    group groups initial-heap max-heap J classpath include-system-classpath force redirect-output hostname-for-clients
+    http-service-port http-service-bind-address"""
 _TARGETS = "group groups member members"
 _EXPIRATION = """entry-idle-time-expiration entry-idle-time-expiration-action entry-time-to-live-expiration
     entry-time-to-live-expiration-action region-idle-time-expiration region-idle-time-expiration-action
@@ -27,6 +31,14 @@ OPTIONS = {
     "run": "file quiet continue-on-error",
     "debug": "state",
     "version": "full",
+    "start locator": f"""{_STARTING} port jmx-manager-hostname-for-clients connect enable-cluster-configuration
+        load-cluster-configuration-from-dir cluster-config-dir""",
+    "start server": f"""{_STARTING} cache-xml-file server-port server-bind-address disable-default-server assign-buckets
+        rebalance max-connections max-threads max-message-count message-time-to-live socket-buffer-size
+        critical-heap-percentage eviction-heap-percentage critical-off-heap-percentage eviction-off-heap-percentage
+        off-heap-memory-size lock-memory enable-time-statistics statistic-archive-file locator-wait-time
+        use-cluster-configuration start-rest-api disable-exit-when-out-of-memory memcached-port memcached-protocol
+        memcached-bind-address spring-xml-location user username password""",
     "list members": "group groups",
     "describe member": "name",
     "export cluster-configuration": "zip-file-name xml-file group groups",
@@ -65,6 +77,9 @@ OPTIONS = {
     "resume gateway-sender": f"id {_TARGETS}",
     "status gateway-sender": f"id {_TARGETS}",
     "load-balance gateway-sender": "id",
+    "create gateway-receiver": f"""start-port end-port bind-address maximum-time-between-pings socket-buffer-size
+        gateway-transport-filter hostname-for-senders manual-start if-not-exists {_TARGETS}""",
+    "destroy gateway-receiver": f"if-exists {_TARGETS}",
     "start gateway-receiver": _TARGETS,
     "stop gateway-receiver": _TARGETS,
     "status gateway-receiver": _TARGETS,

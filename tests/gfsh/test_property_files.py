@@ -18,7 +18,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The options that daemons would be started with."""
     seen: list[dict[str, Any]] = []
 
-    def start(kind: str, name: str, directory: Path, options: dict[str, Any], waits_s: float) -> None:
+    def start(kind: str, name: str, directory: Path, options: dict[str, Any], *_rest: Any) -> None:
         seen.append({"kind": kind, "name": name, **options})
         raise UnavailableError("not started")
 

@@ -117,6 +117,11 @@ def test_an_open_comment_is_refused() -> None:
         ("connect --key-store-password=x", "connect --key-store-password=********"),
         ("connect --token=abc", "connect --token=********"),
         ("put --key=password", "put --key=password"),
+        ("start server --J=-Dgemfire.security-password=x y", "start server --J=-Dgemfire.security-password=******** y"),
+        (
+            "start server --J '-Dgemfire.ssl-keystore-password=x z' y",
+            "start server --J '-Dgemfire.ssl-keystore-password=********' y",
+        ),
     ],
 )
 def test_passwords_are_not_shown(text: str, shown: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from heliograph.errors import UsageError
 from heliograph.model.ids import Address, parse_addresses
 from heliograph.model.log_levels import check_log_level
+from heliograph.model.refusals import Refusal
 
 Process: TypeAlias = Literal["locator", "server", "client"]
 PROCESSES: tuple[Process, ...] = get_args(Process)
@@ -118,13 +119,25 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "plug-ins are importable modules (docs/plugins.md)": ("deploy-working-dir",),
     "a process's directory is said where it is started (--dir, directory=)": ("dir", "directory"),
 }  # fmt: skip
-REFUSED: Mapping[str, str] = {name: reason for reason, names_ in _REASONS.items() for name in names_}
+_UNLESS: Mapping[str, tuple[str, ...]] = {
+    "0": ("mcast-port", "tcp-port", "log-file-size-limit", "log-disk-space-limit", "archive-file-size-limit",
+          "archive-disk-space-limit"),
+    "true": ("enable-management-rest-service", "enable-cluster-configuration", "use-cluster-configuration",
+             "enable-network-partition-detection", "statistic-sampling-enabled", "enable-time-statistics"),
+    "false": ("jmx-manager", "jmx-manager-start", "start-dev-rest-api", "conserve-sockets", "delta-propagation",
+              "remove-unresponsive-client", "disable-auto-reconnect", "load-cluster-configuration-from-dir",
+              "enforce-unique-host"),
+}  # fmt: skip
+"""Value -> what it asks for nothing of, but what is done anyway."""
+_DONE = {name: (value,) for value, names_ in _UNLESS.items() for name in names_}
+REFUSED: Mapping[str, Refusal] = {
+    name: Refusal(reason, _DONE.get(name, ())) for reason, names_ in _REASONS.items() for name in names_
+}
+"""What GemFire has and heliograph has not."""
 
 
 def refusal(name: str, process: Process) -> str | None:
-    """Return why a property of GemFire's, or of another kind of process, is not meant for this one; None: unknown."""
-    if name in REFUSED:
-        return REFUSED[name]
+    """Return why a property of another kind of process is not meant for this one; None: it is unknown."""
     others = [other for other in PROCESSES if name in KNOWN[other] and other != process]
     if others:
         return f"it is for a {' or a '.join(others)}, and this is a {process}"

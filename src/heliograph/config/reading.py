@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from heliograph.config import tls
-from heliograph.config.known import FILES, KNOWN, Process, check_field, refusal
+from heliograph.config.known import FILES, KNOWN, REFUSED, Process, check_field, refusal
 from heliograph.config.properties import Property, read_file
 from heliograph.errors import UsageError
+from heliograph.model.refusals import check_refused
 from heliograph.model.tls import NO_TLS, TlsProperties
 from heliograph.security.properties import FILES as SECURITY_FILES
 from heliograph.security.properties import NO_SECURITY_PROPERTIES, SecurityProperties, read_security
@@ -44,10 +45,10 @@ class Settings(NamedTuple):
         return f"<settings {self.options!r}, {self.tls!r}, {self.security!r}>"
 
 
-def read_settings(process: Process, *sources: Source | None) -> Settings:
+def read_settings(process: Process, *sources: Source | None, over: Iterable[Property] = ()) -> Settings:
     """Read what is given for a process; None: nothing. Raises UsageError that says where, and what to change.
 
-    A property may be given once in all of them.
+    A property may be given once in all of them. over: what wins over all of these.
     """
     given: dict[str, Property] = {}
     for source in sources:
@@ -57,6 +58,7 @@ def read_settings(process: Process, *sources: Source | None) -> Settings:
                     f"{each.where}: {each.name} is given already in {given[each.name].where}: give it once"
                 )
             given[each.name] = each
+    given |= {each.name: _placed(each, Path.cwd()) for each in over}
     for each in given.values():
         _check_name(process, each)
     options: dict[str, Any] = {}
@@ -117,9 +119,12 @@ def _placed(each: Property, directory: Path) -> Property:
 
 
 def _check_name(process: Process, each: Property) -> None:
-    """Raise UsageError unless there is such a property for such a process."""
+    """Raise UsageError unless there is such a property for such a process, or it asks for what is done anyway."""
     name = each.name
     if name in KNOWN[process] or name in tls.KNOWN or name.startswith(SECURITY_PREFIX):
+        return
+    if name in REFUSED:
+        check_refused(f"{each.where}: {name}", REFUSED[name], each.value)
         return
     reason = refusal(name, process) or tls.refusal(name)
     if reason is not None:

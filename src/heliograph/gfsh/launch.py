@@ -12,7 +12,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from heliograph.model.members import MemberKind
 START_TIMEOUT_S = 60.0
 _KILL_TIMEOUT_S = 10.0
 _LOG_TAIL_LINES = 10
+_PATH = "PYTHONPATH"
 
 
 class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +83,15 @@ class Refused(Report, frozen=True):
 _decode_report = msgspec.json.Decoder(Spawned | Ready | Refused).decode
 
 
-def start(kind: MemberKind, name: str, directory: Path, options: dict[str, Any], waits_s: float = 0.0) -> ProcessState:
-    """Start a daemon and return its state when it is ready.
+def start(
+    kind: MemberKind,
+    name: str,
+    directory: Path,
+    options: dict[str, Any],
+    waits_s: float = 0.0,
+    classpath: Sequence[str] = (),
+) -> ProcessState:
+    """Start a daemon and return its state when it is ready. classpath: where it finds modules before anywhere else.
 
     Raises UsageError when one runs in the directory already, UnavailableError with the daemon's own words when it
     could not start or was not ready within `start_timeout_s`; then nothing is left running.
@@ -101,7 +109,7 @@ def start(kind: MemberKind, name: str, directory: Path, options: dict[str, Any],
                 options=options,
                 waits_s=waits_s,
             )
-            log_start = _spawn(config)
+            log_start = _spawn(config, classpath)
         finally:
             os.close(writing)
         _await_ready(pipe.fileno(), config, log_start)
@@ -123,8 +131,10 @@ def _clear_stale(directory: Path, kind: MemberKind) -> None:
     remove_files(directory, state)
 
 
-def _spawn(config: DaemonConfig) -> int:
+def _spawn(config: DaemonConfig, classpath: Sequence[str]) -> int:
     """Start the daemon and return where in the log file its output begins."""
+    inherited = os.environ.get(_PATH)
+    path = os.pathsep.join([*classpath, *([inherited] if inherited else [])])
     with config.log_file.open("ab") as log:
         log_start = log.tell()
         try:
@@ -134,6 +144,7 @@ def _spawn(config: DaemonConfig) -> int:
                 stdout=log,
                 stderr=log,
                 cwd=config.directory,
+                env={**os.environ, _PATH: path},
                 start_new_session=True,  # a Ctrl-C in the shell is not for the daemon
                 pass_fds=(config.ready_fd,),
                 check=False,  # one that fails has written no report: its words are in the log

@@ -5,12 +5,13 @@ What is given on the command line wins over the files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from heliograph.config.known import Process
+from heliograph.config.properties import Property
 from heliograph.config.reading import Settings, read_settings
 from heliograph.errors import UsageError
 from heliograph.gfsh.grammar import BOOLEAN, given
@@ -30,12 +31,17 @@ def property_files(function: F) -> F:
     return function
 
 
-def read_property_files(process: Process, options: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
-    """Return what the files say, and the other options that were given. Raises UsageError."""
+def read_property_files(
+    process: Process, options: Mapping[str, Any], over: Iterable[Property] = ()
+) -> tuple[Settings, dict[str, Any]]:
+    """Return what the files say, and the other options that were given. Raises UsageError.
+
+    over: properties of the command line, which win over those of files.
+    """
     rest = given(options)
     files = [rest.pop(option, None) for option in ("properties_file", "security_properties_file")]
     about_tls = _properties_of(rest, alone=not any(files))
-    return read_settings(process, *files, about_tls), rest
+    return read_settings(process, *files, about_tls, over=over), rest
 
 
 _TLS_OPTIONS = {

@@ -18,7 +18,11 @@ PROMPT = "gfsh>"
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\\;|[^\s;"'])+""")
 _BLANK_OR_END = re.compile(r"\s+|;")
 _OPTION = re.compile(r"--[^\s='\"]+=")
-_SECRET = re.compile(r"""(--[\w-]*(?:password|token)[\w-]*(?:=|\s+))(?:"[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
+_SECRET = re.compile(
+    r"""(--(?:J(?:=|\s+)(["'])?-D[\w.]*)?[\w-]*(?:password|token)[\w-]*(?:=|\s+))"""
+    r"""(?(2)[^"']*|(?:"[^"]*"|'[^']*'|\S+))""",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

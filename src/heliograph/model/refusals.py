@@ -208,3 +208,48 @@ CACHE_SERVER: Mapping[str, Refusal] = {
     ),
 }
 """Attributes of cache-server that a server does not have."""
+_HEAP = Refusal(
+    "there is no JVM: a process takes the memory that its entries need; let the system limit it (systemd's MemoryMax)"
+)
+_NO_OTHER_FACE = Refusal("clients use the Python API, and everybody else the admin API of the locators")
+START: Mapping[str, Refusal] = {
+    "initial-heap": _HEAP,
+    "max-heap": _HEAP,
+    "include-system-classpath": Refusal("a process has the PYTHONPATH of the shell, too; leave it out", ("true",)),
+    "force": Refusal("what a process left that is gone is replaced, and a running one never is", ("true", "false")),
+    "redirect-output": Refusal("what a process prints is in its log, <name>.log in its --dir", ("true",)),
+}
+"""Options of start locator and start server."""
+START_LOCATOR: Mapping[str, Refusal] = {
+    **START,
+    **dict.fromkeys(
+        ("group", "groups"), Refusal("a locator holds nothing, and commands about groups mean servers; leave it out")
+    ),
+    "cluster-config-dir": Refusal("a site's configuration is kept in its engine, in engine/ of the locator's --dir"),
+}
+"""Options of start locator."""
+_NO_OFF_HEAP = Refusal("Python has one heap, and nothing is evicted")
+START_SERVER: Mapping[str, Refusal] = {
+    **START,
+    **{name: CACHE_SERVER[name] for name in ("max-connections", "max-threads", "message-time-to-live")},
+    "max-message-count": CACHE_SERVER["maximum-message-count"],
+    "socket-buffer-size": CACHE_SERVER["socket-buffer-size"],
+    "disable-default-server": Refusal("the port of a server is the members', too", ("false",)),
+    "assign-buckets": Refusal("every bucket of a region has its servers as soon as there are any", ("true", "false")),
+    "critical-heap-percentage": Refusal(
+        "a server does not refuse writes for want of memory; disk stores refuse them (create disk-store --max-disk)",
+        ("0", "0.0"),
+    ),
+    "eviction-heap-percentage": EVICTED._replace(unless=("0", "0.0")),
+    "critical-off-heap-percentage": _NO_OFF_HEAP._replace(unless=("0", "0.0")),
+    "eviction-off-heap-percentage": _NO_OFF_HEAP._replace(unless=("0", "0.0")),
+    "off-heap-memory-size": _NO_OFF_HEAP,
+    "lock-memory": Refusal("there is no memory set aside that could be locked", ("false",)),
+    "start-rest-api": _NO_OTHER_FACE._replace(unless=("false",)),
+    **dict.fromkeys(("memcached-port", "memcached-protocol", "memcached-bind-address"), _NO_OTHER_FACE),
+    "disable-exit-when-out-of-memory": Refusal(
+        "there is no JVM: the system ends what it has no memory for", ("false",)
+    ),
+    "spring-xml-location": Refusal("there is no Spring here: give --cache-xml-file, or use commands"),
+}
+"""Options of start server."""

@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 import msgspec
 
-from heliograph.config.known import KNOWN
+from heliograph.config.known import KNOWN, REFUSED
+from heliograph.config.properties import Property
 from heliograph.errors import AuthenticationError, HeliographError, NotAuthorizedError, UnavailableError, UsageError
+from heliograph.gfsh.commands.configuration import PATH as CONFIGURATION
 from heliograph.gfsh.commands.connection import connect_to
-from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command
+from heliograph.gfsh.commands.rebalance import PATH as REBALANCE
+from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command, refused
+from heliograph.gfsh.java import read_classpath, read_java, with_java
+from heliograph.gfsh.passwords import ask_password
 from heliograph.gfsh.property_files import property_files, read_property_files
 from heliograph.gfsh.session import Session
 from heliograph.locator.config import LocatorConfig
-from heliograph.model.ids import Address, parse_addresses
+from heliograph.model.ids import Address
 from heliograph.model.log_levels import DEFAULT, LEVELS
 from heliograph.model.members import MemberKind
+from heliograph.model.refusals import START_LOCATOR, START_SERVER
 from heliograph.model.results import Result
 from heliograph.model.tls import NO_TLS, Port, TlsProperties
 from heliograph.process.settings import FILES
+from heliograph.security.users import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
     from heliograph.api.cache_config import CacheOptions
@@ -41,12 +48,24 @@ _HELPS = {
 }
 LOCATOR_LOOK_S = 0.2
 SERVER_PORT = 40404
-_JAVA_PROPERTIES = {"distributed-system-id": "distributed_system_id", "remote-locators": "remote_locators"}
-"""Properties that GemFire's operators give as --J=-Dgemfire.<property>=<value>, and our fields."""
+_AS_PROPERTIES = ("mcast-address", "mcast-port")
+"""Options that GemFire has as properties, too."""
+_OF_LOCATOR = (
+    *_AS_PROPERTIES,
+    "jmx-manager-hostname-for-clients",
+    "enable-cluster-configuration",
+    "load-cluster-configuration-from-dir",
+)
+_OF_SERVER = (*_AS_PROPERTIES, "enable-time-statistics", "statistic-archive-file", "use-cluster-configuration")
 
 _java = click.option(
-    "--J", "java", multiple=True, help=f"-Dgemfire.<property>=<value>, with <property> {' or '.join(_JAVA_PROPERTIES)}."
-)
+    "--J", "java", multiple=True,
+    help="-Dgemfire.<property>=<value>: any property that a --properties-file may have; may be given several times.",
+)  # fmt: skip
+_classpath = click.option(
+    "--classpath", default="", callback=lambda _context, _param, text: read_classpath(text),
+    help=f"Directories and zip files that modules of plug-ins are taken from, with {os.pathsep} between them.",
+)  # fmt: skip
 
 
 @command("start locator")
@@ -77,16 +96,24 @@ _java = click.option(
 )
 @property_files
 @_java
+@_classpath
+@refused({**START_LOCATOR, **{name: REFUSED[name] for name in _OF_LOCATOR}})
 @click.option("--connect", "connects", type=BOOLEAN, default=True, help="Connect to it afterwards. [default: true]")
 @click.pass_obj
-def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **options: Any) -> Result:
+def start_locator(
+    session: Session, /, java: tuple[str, ...], classpath: tuple[str, ...], connects: bool, **options: Any
+) -> Result:
     """Start a locator, and with it a site."""
-    settings, options = read_property_files("locator", options)
-    options = _with_java(options, java)
+    properties = read_java(java)
+    settings, options = read_property_files("locator", options, properties)
+    options = with_java("locator", options, settings, properties)
     fields = _placed("locator", {**settings.options, **options})
     sources = dict.fromkeys(settings.options.keys() - options.keys(), FILES)
     config = LocatorConfig(**fields, tls=settings.tls, security=settings.security, sources=sources)
-    state, block = _start("locator", config.name, config.directory, msgspec.to_builtins(config), settings)
+    _check_apart(session, config)
+    state, block = _start(
+        "locator", config.name, config.directory, msgspec.to_builtins(config), settings, classpath=classpath
+    )
     _go_by(session, settings.tls)
     if not connects or session.connection is not None:
         return block
@@ -101,7 +128,8 @@ def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **
 @click.option("--name", help=_HELPS["name"])
 @click.option("--dir", "directory", help=_HELPS["directory"])
 @click.option("--server-port", type=PORT, help=f"Port to listen on; 0: a free one. [default: {SERVER_PORT}]")
-@click.option("--server-bind-address", "bind_address", help="Interface to listen on; by default every one.")
+@click.option("--server-bind-address", help="Interface to listen on; by default every one.")
+@click.option("--bind-address", help="The same: clients and members find a server at one address.")
 @click.option("--hostname-for-clients", help=_HELPS["hostname_for_clients"])
 @click.option("--server-groups", "--groups", "--group", "groups", type=TEXT_LIST, help="Groups that it belongs to.")
 @click.option("--locators", type=ADDRESSES, help="Locators of the site to join; by default the one connected to.")
@@ -113,17 +141,26 @@ def start_locator(session: Session, /, java: tuple[str, ...], connects: bool, **
 @click.option("--remote-locators", type=ADDRESSES, help=_HELPS["remote_locators"])
 @click.option("--http-service-port", type=PORT, help="Port of the admin API of a locator inside; 0: a free one.")
 @click.option("--http-service-bind-address", help=_HELPS["http_service_bind_address"] + " [default: 127.0.0.1]")
+@click.option("--rebalance", "rebalances", type=BOOLEAN, default=False,
+              help="Then begin to give it its share of the buckets. [default: false]")  # fmt: skip
+@click.option("--user", "--username", "user", help="Who the server is, where the site wants to know.")
+@click.option("--password", help="Its password; better in a --security-properties-file, or not given: it is asked for.")
 @_java
+@_classpath
 @click.option("--cache-xml-file", help="A cache.xml: the site is given what it defines and lacks.")
 @property_files
+@refused({**START_SERVER, **{name: REFUSED[name] for name in _OF_SERVER}})
 @click.pass_obj
-def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> Result:
+def start_server(
+    session: Session, /, java: tuple[str, ...], classpath: tuple[str, ...], rebalances: bool, **options: Any
+) -> Result:
     """Start a server; without locators it runs one inside itself."""
     from heliograph.api.cache_config import read_options
     from heliograph.member.config import LOCATOR_WAIT_S
 
-    settings, options = read_property_files("server", options)
-    options = _with_java(options, java)
+    properties = [*read_java(java), *_credentials(options)]
+    settings, options = read_property_files("server", _with_one_interface(options), properties)
+    options = with_java("server", options, settings, properties)
     fields = _placed("server", {**settings.options, **options})
     fields.setdefault("server_port", _port_of(fields))
     locators = fields.get("locators") or (() if "start_locator" in fields else _connected_locator(session))
@@ -133,9 +170,63 @@ def start_server(session: Session, /, java: tuple[str, ...], **options: Any) -> 
     passed_on = _as_given(fields, options, settings)
     read_options(name, cast("CacheOptions", passed_on))
     waits_s = fields.get("locator_wait_time", LOCATOR_WAIT_S)
-    _, block = _start("server", name, fields["directory"], passed_on, settings, waits_s)
+    _, block = _start("server", name, fields["directory"], passed_on, settings, waits_s, classpath)
     _go_by(session, settings.tls)
-    return block
+    return _rebalancing(session, block, locators, settings) if rebalances and locators else block
+
+
+def _with_one_interface(options: dict[str, Any]) -> dict[str, Any]:
+    """Replace the two options that say where a server listens by one field. Raises UsageError when they differ."""
+    given = [each for each in (options.pop("server_bind_address"), options.pop("bind_address")) if each is not None]
+    if len(set(given)) > 1:
+        raise UsageError("--server-bind-address and --bind-address differ, and a server listens at one address")
+    return {**options, "bind_address": given[0] if given else None}
+
+
+def _credentials(options: dict[str, Any]) -> list[Property]:
+    """Take --user and --password out, as properties; ask for a password that is missing. Raises UsageError."""
+    user, password = options.pop("user"), options.pop("password")
+    if user is None:
+        if password is not None:
+            raise UsageError("--password is given without --user")
+        return []
+    password = ask_password() if password is None else password
+    return [Property(USERNAME, user, "--user"), Property(PASSWORD, password, "--password")]
+
+
+def _rebalancing(session: Session, block: Result, locators: tuple[Address, ...], settings: Settings) -> Result:
+    """Have the site begin to give a server its share of the buckets, and say so."""
+    from heliograph.locator.requests import RebalanceRequest
+
+    aside = session.aside()
+    if session.connection is None:
+        aside.tls, aside.identity = settings.tls, settings.security
+    try:
+        connect_to(aside, *locators)
+        begun = aside.client.call("POST", REBALANCE, RebalanceRequest())
+        said = ["Rebalancing has begun."] if begun.status == "OK" else begun.info
+    except HeliographError as exc:
+        said = [f"Rebalancing could not begin ({exc}): use `rebalance`."]
+    finally:
+        aside.disconnect()
+    return msgspec.structs.replace(block, info=[*block.info, *said])
+
+
+def _check_apart(session: Session, config: LocatorConfig) -> None:
+    """Raise UsageError when a locator would begin a second site with the number of the one connected to.
+
+    GemFire's would join that one (gfsh.md §3.1). Here the locators of a site are all started with one list of them.
+    """
+    if session.connection is None or config.locators or config.engine is not None:
+        return
+    from heliograph.locator.site_configuration import DSID
+
+    connected = session.client.call("GET", CONFIGURATION).data.get(DSID)
+    if connected == str(config.site):
+        raise UsageError(
+            f"the shell is connected to site {connected} ({session.connection}): to add locators to it, start three of "
+            "them with the same --locators; to begin another site, `disconnect` first"
+        )
 
 
 def _as_given(fields: dict[str, Any], options: dict[str, Any], settings: Settings) -> dict[str, Any]:
@@ -218,13 +309,19 @@ def _site_of(locators: tuple[Address, ...], wait_s: int | None, settings: Settin
 
 
 def _start(
-    kind: MemberKind, name: str, directory: str, options: dict[str, Any], settings: Settings, waits_s: float = 0.0
+    kind: MemberKind,
+    name: str,
+    directory: str,
+    options: dict[str, Any],
+    settings: Settings,
+    waits_s: float = 0.0,
+    classpath: tuple[str, ...] = (),
 ) -> tuple[ProcessState, Result]:
     from heliograph.gfsh import launch, state_block
     from heliograph.gfsh.asking import ask
     from heliograph.link.messages import Status, StatusQuery
 
-    state = launch.start(kind, name, Path(directory), options, waits_s)
+    state = launch.start(kind, name, Path(directory), options, waits_s, classpath)
     port: Port = "locator" if kind == "locator" else "member"
     try:
         status = ask(_address(state), StatusQuery(), Status, tls=settings.tls, port=port, identity=settings.security)
@@ -247,26 +344,6 @@ def _placed(kind: MemberKind, fields: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(f"{directory} is a file: --dir names a directory, which is made when it is missing")
     files = {option: str(Path(path).resolve()) for option, path in fields.items() if option.endswith("_file")}
     return {**fields, **files, "name": name, "directory": str(directory)}
-
-
-def _with_java(fields: dict[str, Any], java: tuple[str, ...]) -> dict[str, Any]:
-    """Add the fields that --J gives. Raises UsageError, naming it, for any other property and for one given twice."""
-    for text in java:
-        name, equals, value = text.removeprefix("-Dgemfire.").partition("=")
-        field = _JAVA_PROPERTIES.get(name) if text.startswith("-Dgemfire.") and equals else None
-        if field is None:
-            raise UsageError(f"--J={text} is not known: only -Dgemfire.({'|'.join(_JAVA_PROPERTIES)})=... can be given")
-        if field in fields:
-            raise UsageError(f"{name} is given twice")
-        fields = {**fields, field: parse_addresses(value) if field == "remote_locators" else _number(name, value)}
-    return fields
-
-
-def _number(name: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError as exc:
-        raise UsageError(f"{name} {value!r} is not a whole number") from exc
 
 
 COMMANDS = (start_locator, start_server)
