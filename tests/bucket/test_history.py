@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from heliograph.bucket import history as history_module
-from heliograph.bucket.history import History, Reread, answer_from, size_of, told_of
+from heliograph.bucket.history import History, Reread, answer_from, size_of, tells, told_of
 from heliograph.errors import EventsLostError
 from heliograph.link.messages import Told
 from heliograph.model.batch import (
@@ -200,6 +201,27 @@ def test_a_log_that_was_cut_below_the_cursor_is_as_good_as_whole() -> None:
 
 
 # --- bounds
+
+
+def silent(of: Record) -> Record:
+    return msgspec.structs.replace(of, parts=tuple(msgspec.structs.replace(part, silent=True) for part in of.parts))
+
+
+def test_what_was_put_silently_is_not_told_and_known_afterwards() -> None:
+    """With a record of its own, and among others; the old values stay those of the events that are told."""
+    mixed = Record(
+        1, (*silent(record(("a", b"2"))).parts, *record(("a", b"3"), ("b", b"4")).parts), "", (Removal(EXPIRED, ["x"]),)
+    )
+    assert not tells(silent(record(("a", b"1"))))
+    assert tells(mixed)
+    one = told_of(0, Seq(5), mixed, [[b"x"], [b"1"], [b"2", b""]])
+    assert one.parts == mixed.parts[1:]
+    assert one.removals == mixed.removals
+    assert one.replaced == [[b"x"], [b"2", b""]]
+    reread = rereading(after=3, tip=5)
+    reread.take(Seq(4), Seq(3), silent(record(("a", b"1"))))
+    reread.take(Seq(5), Seq(4), mixed)
+    assert [(each.seq, each.replaced) for each in reread.records] == [(5, [[None], [b"2", None]])]
 
 
 def test_old_values_that_fit_into_no_answer_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from heliograph.bucket.primary import (
     BucketPrimary,
     ChangeRequest,
     PutRequest,
+    SilentPutRequest,
     first_record,
     request_size,
 )
@@ -132,6 +133,36 @@ def test_requests_with_different_arguments_become_parts_whose_stamps_rise(condit
     assert versions == sorted(set(versions))
     assert bucket.view.values["a"] == bucket.follower.values["a"] == b"5"
     assert bucket.view.versions == bucket.follower.versions
+
+
+def test_what_is_put_silently_is_a_part_of_its_own_before_other_events():
+    bucket = Bucket()
+    bucket.put(a=b"1")
+    bucket.primary.submit(SilentPutRequest("one", 0, ["a", "b"], [b"2", b"3"], 10))
+    bucket.primary.submit(ChangeRequest("change", "replace_if", "b", b"4", b"3"))
+    bucket.primary.submit(SilentPutRequest("other", 0, ["c"], [b"5"], 10))
+    outcomes = bucket.flush()
+    assert (outcomes["one"], outcomes["other"], outcomes["change"]) == (None, None, Changed(True, b"3", 0))
+    record = decode_record(bucket.log[-1])
+    assert [(part.silent, decode_columns(part.columns).keys) for part in record.parts] == [
+        (True, ["a", "b", "c"]),
+        (False, ["a", "b"]),
+    ]
+    assert bucket.view.values == bucket.follower.values == {"a": b"1", "b": b"4", "c": b"5"}
+    assert bucket.view.versions == bucket.follower.versions
+    bucket.primary.submit(SilentPutRequest("newer", 0, ["a"], [b"6"], 10))
+    before = bucket.view.versions["a"]
+    bucket.flush()
+    assert bucket.view.values["a"] == b"6"
+    assert bucket.view.versions["a"] > before
+
+
+def test_a_silent_part_of_another_site_is_refused():
+    bucket = Bucket()
+    part = msgspec.structs.replace(remote([("k", b"v")]), silent=True)
+    bucket.primary.submit(ApplyRequest("apply", [part], 10))
+    assert isinstance(bucket.flush()["apply"], BadEventError)
+    assert not bucket.view.values
 
 
 def test_an_argument_counts_in_the_size_of_a_record_and_survives_a_conflict():

@@ -64,6 +64,11 @@ def test_a_ring_with_a_chord_stops() -> None:
         assert deliveries(hybrid, birth).keys() == {1, 2, 3} - {birth}
 
 
+def test_nobody_takes_a_silent_part() -> None:
+    part = msgspec.structs.replace(part_of("k", origin=1), silent=True)
+    assert not any(is_for(part, site) for site in range(256))
+
+
 def test_an_outgoing_part_names_its_birth_and_keeps_it_afterwards() -> None:
     first = outgoing(msgspec.structs.replace(part_of("k", origin=1), argument=b"why"), 7, 42, (2, 3))
     assert (first.birth_bucket, first.birth_seq, first.recipients) == (7, 42, (2, 3))

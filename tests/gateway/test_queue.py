@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -49,6 +50,19 @@ def test_records_leave_in_order_and_the_floor_follows_their_acknowledgement() ->
     assert (queue.floor, queue.queued_events) == (0, 3)
     queue.on_ack(flight)
     assert (queue.floor, queue.queued_events, queue.memory.used_bytes) == (9, 0, 0)
+
+
+def test_a_silent_part_is_passed_over_and_counts_nowhere() -> None:
+    queue = new_queue()
+    silent = msgspec.structs.replace(part_of("a", "b"), silent=True)
+    assert not queue.offer(Seq(4), NO_SEQ, record_of(silent), 0)
+    assert queue.floor == 4
+    assert queue.offer(Seq(5), Seq(4), record_of(silent, part_of("c")), 0)
+    flight, parts = take(queue)
+    assert sent_keys(parts) == ["c"]
+    queue.on_ack(flight)
+    assert queue.floor == 5
+    assert (queue.counters.received, queue.counters.queued, queue.counters.skipped) == (1, 1, 0)
 
 
 def test_a_part_leaves_with_its_birth_and_recipients_on_it() -> None:

@@ -214,18 +214,24 @@ class _Passed:
 
 def tells(record: Record) -> bool:
     """Say whether a record holds anything that listeners hear of."""
-    return bool(record.parts) or any(removal.kind != COLLECTED for removal in record.removals)
+    told = any(not part.silent for part in record.parts)
+    return told or any(removal.kind != COLLECTED for removal in record.removals)
 
 
 def told_of(bucket: int, seq: Seq, record: Record, before: Sequence[Sequence[bytes | None]]) -> Told:
-    """Return what listeners are told of a record. before: the values before, as `Told.replaced`."""
+    """Return what listeners are told of a record. before: the values before each removal and part."""
     invariant(len(before) == len(record.removals) + len(record.parts), "old values are missing", bucket, seq)
+    parts = record.parts
+    if any(part.silent for part in parts):
+        of_parts = zip(parts, before[len(record.removals) :], strict=True)
+        before = [*before[: len(record.removals)], *(column for part, column in of_parts if not part.silent)]
+        parts = tuple(part for part in parts if not part.silent)
     left = REPLACED_BYTES_MAX
     replaced: list[list[bytes | None]] = []
     for column in before:
         left -= _bytes_of(column)
         replaced.append(list(column) if left >= 0 else _cut(column, left + _bytes_of(column)))
-    return Told(bucket, seq, record.removals, record.parts, replaced)
+    return Told(bucket, seq, record.removals, parts, replaced)
 
 
 def _cut(column: Sequence[bytes | None], bytes_max: int) -> list[bytes | None]:

@@ -7,9 +7,9 @@ submitted, because only then does the view hold all records before it:
     submit* ──> draft ──> [the shell appends] ──> appended ──> view advanced, outcomes known
                                               └─> refused, nothing happened: abandon or retry as a new draft
 
-Within a record, parts from other sites come first and local events after them. A local event's stamp is newer than
-all that the bucket has seen, so that order always agrees with the versions. What is taken away without an event gets
-records of its own, see `bucket.removing`; neither kind holds up the other for longer than a record.
+Within a record, parts from other sites come first, then what is put silently, then other local events. A local event's
+stamp is newer than all that the bucket has seen, so that order always agrees with the versions. What is taken away
+without an event gets records of its own, see `bucket.removing`; neither kind holds up the other for longer than one.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class PutRequest(BaseRequest, frozen=True):
     values: list[bytes]
     size: int
     argument: bytes = b""
+
+
+class SilentPutRequest(PutRequest, frozen=True):
+    """As `PutRequest`, and nobody is told."""
 
 
 class ChangeRequest(BaseRequest, frozen=True):
@@ -350,6 +354,10 @@ class _Drafting:
                     self._judge(request)
                 else:
                     local.append(request)
+        if SilentPutRequest in kinds:
+            silent = [request for request in local if isinstance(request, SilentPutRequest)]
+            local = [request for request in local if not isinstance(request, SilentPutRequest)]
+            self._add_local(b"", *self._put(silent), silent=True)
         if ChangeRequest in kinds:
             self.told = True
             state = self._state_after_parts()
@@ -380,10 +388,10 @@ class _Drafting:
 
     # --- events born here
 
-    def _put(self, requests: list[EventRequest]) -> tuple[bytes, list[Key], list[bytes]]:
+    def _put(self, requests: Sequence[EventRequest]) -> tuple[bytes, list[Key], list[bytes]]:
         keys: list[Key] = []
         values: list[bytes] = []
-        for request in cast("list[PutRequest]", requests):
+        for request in cast("Sequence[PutRequest]", requests):
             keys += request.keys
             values += request.values
         self._outcomes += zip(requests, repeat(None))
@@ -423,7 +431,9 @@ class _Drafting:
             state.update(zip(columns.keys, columns.values, strict=True))
         return state
 
-    def _add_local(self, argument: bytes, ops: bytes, keys: list[Key], values: list[bytes]) -> None:
+    def _add_local(
+        self, argument: bytes, ops: bytes, keys: list[Key], values: list[bytes], *, silent: bool = False
+    ) -> None:
         """Add events born here; those of one record that are added later get newer stamps."""
         if not keys:
             return
@@ -435,7 +445,7 @@ class _Drafting:
             columns = Columns(ops, keys, values, list(range(stamp, stamp + len(keys))))
             newest = columns.newest(self._site)
         self._judging.stamp_max = columns.stamp_max()
-        self._parts.append(Part(self._site, (), 0, 0, len(keys), encode_columns(columns), argument))
+        self._parts.append(Part(self._site, (), 0, 0, len(keys), encode_columns(columns), argument, silent=silent))
         self._merges.append((columns, newest))
 
 

@@ -8,6 +8,8 @@ and in a star the hub forwards to every arm but the one it came from.
 A sender that is stopped adds no site: others may forward the event there, and when it starts again it sends the event
 itself, which the version then shows to be a duplicate. One that is paused, or whose site is away, does: its queue is
 the way that the event takes. On two ways that know nothing of each other an event may travel twice; it is applied once.
+
+What is imported without callbacks is silent: nobody ships it.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from heliograph.model.batch import Part
 
 
 def is_for(part: Part, site: int) -> bool:
-    """Say whether a gateway sender to `site` ships the part."""
-    return part.origin != site and site not in part.recipients
+    """Say whether a gateway sender to `site`, or an async event queue, takes the part."""
+    return part.origin != site and site not in part.recipients and not part.silent
 
 
 def outgoing(part: Part, bucket: int, seq: int, recipients: tuple[int, ...]) -> Part:

@@ -191,7 +191,7 @@ class BucketQueue:
         chosen = tuple([part for part in parts if is_for(part, site)])
         count = sum([part.count for part in chosen])
         size = HELD_BYTES + sum([part.size for part in chosen])
-        return chosen, count, size, record.count - count
+        return chosen, count, size, sum([part.count for part in parts if not part.silent]) - count
 
     def _filtered(self, held: Held, filters: EventFilters) -> Held:
         """Return what filters leave of a record that enters the window."""

@@ -47,6 +47,10 @@ class PutAll(Message, frozen=True):
     timeout_ms: int = 0
 
 
+class PutSilently(PutAll, frozen=True):
+    """As `PutAll`, of entries that only this site ever hears of: import without callbacks. Answer: `Done`."""
+
+
 Condition = Literal["remove", "remove_if", "put_if_absent", "replace", "replace_if", "invalidate"]
 
 
@@ -795,7 +799,7 @@ Request = (
     | LogLevelCommand | SettingsQuery | ShutDown
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
     | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate | Select
-    | Export | TransferQuery | TransferCancel
+    | Export | TransferQuery | TransferCancel | PutSilently
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status

@@ -22,6 +22,7 @@ from heliograph.bucket.primary import (
     ChangeRequest,
     PutRequest,
     Request,
+    SilentPutRequest,
     first_record,
     parts_size,
 )
@@ -175,7 +176,8 @@ class BucketCopy:
         keys, values, argument = request.keys, request.values, request.argument
         if not self._knows(request):
             self._check_room()
-        self._submit(PutRequest(waiter, self.bucket, keys, values, size + ID_BYTES, argument, **self._once(request)))
+        kind = SilentPutRequest if isinstance(request, messages.PutSilently) else PutRequest
+        self._submit(kind(waiter, self.bucket, keys, values, size + ID_BYTES, argument, **self._once(request)))
 
     def change(self, op: Condition, key: Key, value: bytes, expected: bytes, argument: bytes, waiter: Waiter) -> None:
         """Do a conditional operation. Raises NotPrimaryError, OverloadedError, and DiskStoreFullError if it writes."""

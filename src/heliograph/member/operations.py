@@ -153,6 +153,19 @@ class Operations:
     ) -> None:
         await self.put_once(messages.PutAll(hosted.name, bucket, keys, values, True, argument), hosted)
 
+    async def put_silently(self, region: str, keys: list[Key], values: list[bytes]) -> None:
+        """Put entries that no other site, async event queue or listener ever hears of; else as `put_all`."""
+        hosted = self.region(region)
+        puts = [
+            self.put_once(messages.PutSilently(hosted.name, bucket, *piece[:2], True), hosted)
+            for bucket, entries in hosted.routing.group_entries(keys, values).items()
+            for piece in _chunks(*entries, hosted.record_bytes_max)
+        ]
+        ended = await asyncio.gather(*puts, return_exceptions=True)
+        errors = [each for each in ended if isinstance(each, BaseException)]
+        if errors:
+            raise _worst(errors, len(puts))
+
     async def put_once(self, request: messages.PutAll, hosted: HostedRegion | None = None) -> Done:
         """Have the bucket's primary do a put once, however often it takes; under the id that it has, or a new one.
 

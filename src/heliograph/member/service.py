@@ -29,9 +29,9 @@ from heliograph.model.routing import UNROUTED
 from heliograph.net.link import BaseHandler, Link
 from heliograph.process.own import FROM_LOCATORS
 
-_OF_MEMBERS = frozenset({messages.ApplyParts, messages.WereRead})
+_OF_MEMBERS = frozenset({messages.ApplyParts, messages.PutSilently, messages.WereRead})
 """What clients are not answered. The versions of parts decide over entries: a receiver has checked them, and hands them
-over as a member."""
+over as a member. What is put silently makes sites differ: only an operator's command may."""
 KEYS_AT_ONCE = 50_000
 KEY_HEAD_BYTES = 9
 """What a key has beside its own bytes in a message, at most."""
@@ -48,6 +48,7 @@ class MemberService(BaseHandler):
         self._commands = commands
         self._answers: dict[type, Callable[[Any], Answer]] = {
             messages.PutAll: self._put_all,
+            messages.PutSilently: self._put_all,
             messages.Change: self._change,
             messages.Clear: self._clear,
             messages.ApplyParts: self._apply_parts,

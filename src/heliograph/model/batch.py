@@ -92,6 +92,8 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     columns: the encoded `Columns`.
     argument: the encoded callback argument of all its events, empty without one.
     resolved: a conflict resolver decided on its events: no other one is asked about them.
+    silent: nobody is told of its events, which no site but this one ever hears of: neither gateway senders, async event
+    queues nor listeners.
     """
 
     origin: int
@@ -102,6 +104,7 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     columns: bytes
     argument: bytes = b""
     resolved: bool = False
+    silent: bool = False
 
     @property
     def size(self) -> int:
@@ -223,9 +226,12 @@ def check_head(part: Part) -> None:
         and 0 <= part.birth_bucket < TOTAL_NUM_BUCKETS_MAX
         and 1 <= part.birth_seq <= INT_MAX
         and part.count >= 1
+        and not part.silent
     )
     if not fits:
-        raise PeerError(f"malformed part of site {part.origin}: a site, bucket, sequence or count is out of range")
+        raise PeerError(
+            f"malformed part of site {part.origin}: a site, bucket, sequence or count is out of range, or it is silent"
+        )
     if len(part.argument) > ARGUMENT_BYTES_MAX:
         size = len(part.argument)
         raise PeerError(f"malformed part of site {part.origin}: its callback argument has {size} bytes")

@@ -56,6 +56,7 @@ RULES: dict[type, Rule] = {
     messages.Listen: Rule(DATA, READ),
     messages.Select: Rule(DATA, READ),
     messages.Locate: Rule(DATA, READ, keys="key"),
+    messages.PutSilently: _PEER,
     messages.ApplyParts: _PEER,
     messages.WereRead: _PEER,
     messages.SiteQuery: SIGNED_IN,
