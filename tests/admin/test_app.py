@@ -16,7 +16,7 @@ from litestar.testing import TestClient
 from heliograph import admin
 from heliograph.admin.app import make_app
 from heliograph.errors import DiskStoreFullError
-from heliograph.link.messages import Apply, Export, Rebalance, WanCopy
+from heliograph.link.messages import Apply, Export, Import, Rebalance, TransferQuery, WanCopy
 from heliograph.locator.cluster import Cluster
 from heliograph.locator.site import SiteAdmin
 from heliograph.model.results import Result
@@ -128,7 +128,7 @@ def test_exports(http: Http) -> None:
     begun = http.ok("POST", "/regions/plain/exports", {"member": "S1", "file": "x.gfd"}).data
     assert (begun["Members"], begun["Running"], begun["Exported"], begun["Entries"]) == ("s1", "0", "7", "8")
     [(_, asked)] = http.servers.requests(Export)
-    assert asked == Export(begun["Run"], "plain", "x.gfd", [0, 1])
+    assert asked == Export("export" + begun["Run"], "plain", "x.gfd", [0, 1])
     run = f"/regions/plain/exports/{begun['Run']}"
     assert http.ok("GET", run, member="s1").tables[0].rows == [("s1", "OK", "Entries exported: 7")]
     assert http("GET", run, member="s9")[1].tables[0].rows[0][:2] == ("s9", "ERROR")
@@ -141,6 +141,25 @@ def test_exports(http: Http) -> None:
     assert asked.path == "there/plain.gfd"
     assert http.refused("POST", "/regions/none/exports", {"member": "s1", "dir": "there"})[0] == 404
     assert http.refused("POST", "/regions/plain/exports", {"member": "s9", "dir": "there"})[0] == 400
+
+
+def test_imports(http: Http) -> None:
+    http.ok("POST", "/regions", {"name": "plain"})
+    begun = http.ok("POST", "/regions/plain/imports", {"member": "s1", "dir": "d", "invoke_callbacks": True}).data
+    assert (begun["Members"], begun["Running"], begun["Imported"], begun["Entries"]) == ("s1", "0", "7", "8")
+    [(_, asked)] = http.servers.requests(Import)
+    assert asked == Import("import" + begun["Run"], "plain", ["d/plain.gfd"], True)
+    run = f"/regions/plain/imports/{begun['Run']}"
+    http.ok("GET", run, member="s1")
+    http.ok("DELETE", run, member="s1")
+    assert [each for _, each in http.servers.requests(TransferQuery)] == [TransferQuery(asked.run, "plain")]
+    http.ok("POST", "/regions/plain/imports", {"member": "s1", "dir": "d", "parallel": True})
+    [_, (_, asked)] = http.servers.requests(Import)
+    assert isinstance(asked, Import)
+    assert (asked.paths, asked.callbacks) == (["d/plain-s1.gfd"], False)
+    http.servers.broken["s1"] = unreachable("s1")
+    status, message = http.refused("POST", "/regions/plain/imports", {"member": "s1", "dir": "d", "parallel": True})
+    assert (status, "s1 does not say which files it has" in message) == (503, True)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +175,10 @@ def test_exports(http: Http) -> None:
 )
 def test_where_data_is_has_to_be_told_right(http: Http, body: dict[str, Any], error: str) -> None:
     http.ok("POST", "/regions", {"name": "plain"})
-    status, message = http.refused("POST", "/regions/plain/exports", {"member": "s1", **body})
-    assert status == 400
-    assert error in message
+    for kind in ("exports", "imports"):
+        status, message = http.refused("POST", f"/regions/plain/{kind}", {"member": "s1", **body})
+        assert status == 400
+        assert error in message
 
 
 @pytest.mark.parametrize("key", ["42", "a/b", "a b", "ü?&#%2F", "..", "/"])

@@ -9,6 +9,7 @@ import pytest
 from heliograph.locator.requests import (
     EntryValue,
     ExportRequest,
+    ImportRequest,
     LogLevelChange,
     QueueAlteration,
     RebalanceRequest,
@@ -180,6 +181,14 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     (
         "export data --region=c --member=s1 --dir=d --parallel",
         ("POST", "/regions/c/exports", ExportRequest(member="s1", dir="d", parallel=True), {}),
+    ),
+    (
+        "import data --region=c --member=s1 --file=x.gfd",
+        ("POST", "/regions/c/imports", ImportRequest(member="s1", file="x.gfd"), {}),
+    ),
+    (
+        "import data --region=c --member=s1 --dir=d --parallel=true --invoke-callbacks",
+        ("POST", "/regions/c/imports", ImportRequest(member="s1", dir="d", parallel=True, invoke_callbacks=True), {}),
     ),
     ("remove --region=/c --all", ("DELETE", "/regions/c/entries", None, {})),
     (

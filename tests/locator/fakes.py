@@ -130,6 +130,11 @@ class FakeServers:
                 return messages.CopyState("done", "Entries copied: 7", 7, 8)
             case messages.WanCopyCancel(region=region):
                 return Outcome(region != "idle", "cancelled")
+            case messages.FilesQuery(region=region, directory=directory):
+                file = messages.ExportedFile(f"{directory}/{region}-{name}.gfd", "77", int(name[1:]) - 1, 1)
+                return messages.Files([file])
+            case messages.Import():
+                return messages.CopyState("done", "Entries imported: 7", 7, 8)
             case messages.Export() | messages.TransferQuery():
                 return messages.CopyState("done", "Entries exported: 7", 7, 8)
             case messages.TransferCancel(region=region):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.member import region_files, transfers
+from heliograph.member.region_files import FileWriter
 from heliograph.member.transfers import Transfers
 from tests.scenarios.exporting import begin_export, export, messages, names_in, read, read_file, write
 from tests.scenarios.sites import Site, scenario, until
@@ -126,8 +128,9 @@ class Stuck:
         self.reached = False
         write = Transfers._write
 
-        async def stuck(*arguments: object) -> None:
-            await write(*arguments)  # type: ignore[arg-type]
+        async def stuck(*arguments: Any) -> None:
+            await write(*arguments)
+            self.writer: FileWriter = arguments[-1]
             self.reached = True
             await asyncio.Event().wait()
 
@@ -151,6 +154,21 @@ async def test_one_that_is_cancelled_leaves_nothing(ln: Site, tmp_path: Path, mo
     assert (result.status, messages(result)) == ("ERROR", [cancelled])
     await until(lambda: not names_in(tmp_path))
     assert (await transfer.cancel()).status == "ERROR"
+
+
+@scenario(ln=2)
+async def test_a_server_that_dies_leaves_no_file_of_that_name(
+    ln: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ln.create_region("r")
+    stuck = Stuck(monkeypatch)
+    transfer = await begin_export(ln, "b", file=str(tmp_path / "r.gfd"))
+    await until(lambda: stuck.reached)
+    ln.kill("b")
+    result = await transfer.end()
+    assert (result.status, "1-b is gone" in messages(result)[0]) == ("ERROR", True)
+    assert [name for name in names_in(tmp_path) if not name.endswith(region_files.WRITING)] == []
+    stuck.writer.discard()  # which a dead process does not
 
 
 @scenario(ln=1)

@@ -96,6 +96,7 @@ BODIES: tuple[type, ...] = (
     requests.StoreAlteration,
     requests.WanCopyRequest,
     requests.ExportRequest,
+    requests.ImportRequest,
     requests.RebalanceRequest,
     requests.EntryValue,
     requests.LogLevelChange,
@@ -110,6 +111,7 @@ ALTERATIONS: dict[type, bytes] = {
     requests.LogLevelChange: b'{"log_level": "FINE"}',
     requests.WanCopyRequest: b'{"region": "customer", "sender_id": "s2"}',
     requests.ExportRequest: b'{"member": "s1", "dir": "d", "parallel": true}',
+    requests.ImportRequest: b'{"member": "s1", "file": "x.gfd", "invoke_callbacks": true}',
     requests.RebalanceRequest: b'{"include_region": ["customer"]}',
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from heliograph.locator.requests import ExportRequest
+from heliograph.locator.requests import ExportRequest, ImportRequest
 from heliograph.locator.runs import MEMBERS, RUN, RUNNING
 from heliograph.model.keys import Key, decode_value
 from heliograph.model.region_file import FileHead, FileParser
@@ -14,7 +14,7 @@ from tests.scenarios.sites import Site, until
 
 
 class Transfer:
-    """An export that was begun."""
+    """An export or import that was begun."""
 
     def __init__(self, site: Site, admin: Any, region: str, begun: Result) -> None:
         self.begun = begun
@@ -44,6 +44,19 @@ async def begin_export(site: Site, at: str = "a", region: str = "r", **options: 
     admin = site.locator.locator.site.exports
     request = ExportRequest(member=site[at].name, **options)
     return Transfer(site, admin, region, await site.inside(site.locator, admin.start(region, request)))
+
+
+async def begin_import(site: Site, at: str = "a", region: str = "r", **options: Any) -> Transfer:
+    admin = site.locator.locator.site.imports
+    request = ImportRequest(member=site[at].name, **options)
+    return Transfer(site, admin, region, await site.inside(site.locator, admin.start(region, request)))
+
+
+async def import_data(site: Site, at: str = "a", region: str = "r", **options: Any) -> Result:
+    """Import, and see that it succeeded."""
+    result = await (await begin_import(site, at, region, **options)).end()
+    assert result.status == "OK", result
+    return result
 
 
 async def export(site: Site, at: str = "a", region: str = "r", **options: Any) -> Result:

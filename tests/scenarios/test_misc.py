@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.scenarios.exporting import export, import_data
 from tests.scenarios.plugins import LISTENERS, TOLD, listening
 from tests.scenarios.sites import Site, passes, queue_of, scenario, until
 
@@ -96,3 +98,28 @@ async def test_async_listener_exception(ln: Site) -> None:
     assert sorted(len(each.events) for each in LISTENERS["throws"]) == [0, 0, 100]
     assert sorted(event.key for event in TOLD["throws"]) == [*range(100)]
     assert ln.count(Q, "pluginFailures") == 1
+
+
+@scenario(ln=2, ny=1)
+async def test_snapshot_import_no_wan_events(ln: Site, ny: Site, tmp_path: Path) -> None:
+    await ny.create_queue("q", listening("at the other site"))
+    await ny.receives("r", queues="q")
+    await ln.create_sender("ny", to=ny)
+    await ln.create_queue("q", listening("imported"))
+    await ln.create_region("r", senders="ny", queues="q")
+    await ln.pause_queue("q")
+    await ln.put("r", range(1_000))
+    await ln.until_queued(Q, 1_000)
+    await export(ln, file=str(tmp_path / "r.gfd"))
+    await ln.do(lambda region: region.clear(), "r")
+    await ln.resume_queue("q")
+    for sender in ("ny", Q):
+        await ln.until_drained(sender)
+    await until(lambda: len(TOLD["at the other site"]) == 1_000)
+    before = ln.count("ny", "eventsReceived"), ln.count(Q, "eventsReceived")
+    result = await import_data(ln, file=str(tmp_path / "r.gfd"))
+    assert result.data["Imported"] == "1000"
+    assert await ln.sizes("r") == [1_000, 1_000]
+    await passes(30)
+    assert (ln.count("ny", "eventsReceived"), ln.count(Q, "eventsReceived")) == before
+    assert len(TOLD["imported"]) == len(TOLD["at the other site"]) == 1_000

@@ -39,6 +39,9 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | POST | /regions/{name}/exports | ExportRequest | |
 | GET | /regions/{name}/exports/{run} | | member |
 | DELETE | /regions/{name}/exports/{run} | | member |
+| POST | /regions/{name}/imports | ImportRequest | |
+| GET | /regions/{name}/imports/{run} | | member |
+| DELETE | /regions/{name}/imports/{run} | | member |
 | GET | /disk-stores | | |
 | POST | /disk-stores | DiskStoreAttributes | |
 | GET | /disk-stores/{name} | | |
@@ -102,6 +105,7 @@ Bodies are the structs of `model.attributes`, `model.queues` and `model.cluster_
 * `WanCopyRequest`: `region`, `sender_id`, `max_rate` (entries a second, 0 for no limit), `batch_size`. The answer names
   the `Run` and its `Members`, which a look at it is given as `{run}` and `member`; it has ended when `Running` is 0;
 * `ExportRequest`: `member`, one of `file` and `dir`, `parallel` (flag). Answered and looked at as a copy;
+* `ImportRequest`: the same, and `invoke_callbacks` (flag);
 * `EntryValue`: `value` (a text, or a JSON object, which is kept as a map);
 * `LogLevelChange`: `log_level`, as of `RuntimeProperties` (`model.runtime`).
 """

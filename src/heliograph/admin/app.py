@@ -23,7 +23,7 @@ from heliograph.admin.guarding import CHALLENGE, AdminGuard
 from heliograph.admin.http_protocol import BODY_BYTES_MAX
 from heliograph.admin.page import SchemaPage
 from heliograph.admin.process_routes import ProcessRoutes
-from heliograph.admin.transfer_routes import ExportRoutes
+from heliograph.admin.transfer_routes import ExportRoutes, ImportRoutes
 from heliograph.errors import (
     AuthenticationError,
     ConflictError,
@@ -483,6 +483,7 @@ def make_app(site: SiteAdmin, gatekeeper: Gatekeeper | None = None) -> Litestar:
         RedundancyRoutes,
         RegionRoutes,
         ExportRoutes,
+        ImportRoutes,
         StoreRoutes,
         SenderRoutes,
         QueueRoutes,

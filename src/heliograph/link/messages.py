@@ -491,26 +491,60 @@ class Export(Message, frozen=True):
     parts: int = 1
 
 
+class Import(Message, frozen=True):
+    """Ask a member to put what stands in files of its machine into a region, one after the other. Answer: `CopyState`.
+
+    run, paths: as of `Export`. callbacks: tell other sites, async event queues and listeners, as of any put.
+    """
+
+    run: str
+    region: str
+    paths: list[str]
+    callbacks: bool
+
+
+class FilesQuery(Message, frozen=True):
+    """Ask a member which files of a region, exported in parallel, a directory of its machine has. Answer: `Files`."""
+
+    region: str
+    directory: str
+
+
+class ExportedFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file of a region. The fields after its path are those of `model.region_file.FileHead`."""
+
+    path: str
+    run: str
+    part: int
+    parts: int
+
+
+class Files(Message, frozen=True):
+    """Files of a region, by name; their heads only were looked at."""
+
+    files: list[ExportedFile]
+
+
 class TransferQuery(Message, frozen=True):
-    """Ask a member how far an export of a region is. Answer: `CopyState`."""
+    """Ask a member how far an export or import of a region is. Answer: `CopyState`."""
 
     run: str
     region: str
 
 
 class TransferCancel(Message, frozen=True):
-    """Ask a member to cancel an export of a region. Answer: `Outcome`."""
+    """Ask a member to cancel an export or import of a region. Answer: `Outcome`."""
 
     run: str
     region: str
 
 
 CopyStatus = Literal["running", "done", "failed", "secondary"]
-"""Of a copy or an export at one member; secondary: another member ships for the serial sender, and copies."""
+"""Of a copy, export or import at one member; secondary: another member ships for the serial sender, and copies."""
 
 
 class CopyState(Message, frozen=True):
-    """How a copy or an export is at one member. copied: entries that are done. total: how many there are, about."""
+    """How a copy, export or import is at one member. copied: entries done. total: how many there are, about."""
 
     status: CopyStatus
     message: str
@@ -799,13 +833,13 @@ Request = (
     | LogLevelCommand | SettingsQuery | ShutDown
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
     | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate | Select
-    | Export | TransferQuery | TransferCancel | PutSilently
+    | Export | Import | FilesQuery | TransferQuery | TransferCancel | PutSilently
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
     | ProcessSettings
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
-    | CopyState | Conflicts | Located | Selected
+    | CopyState | Conflicts | Located | Selected | Files
 )  # fmt: skip
 Configuration = RegionAttributes | GatewaySenderAttributes | GatewayReceiverAttributes
 

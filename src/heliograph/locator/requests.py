@@ -17,11 +17,10 @@ from heliograph.model.attributes import (
 from heliograph.model.ids import check_name
 from heliograph.model.log_levels import check_log_level
 from heliograph.model.queues import check_max_queue_memory
+from heliograph.model.region_file import SUFFIX
 
 PATH_MAX = 1024
 """Characters of a path."""
-REGION_FILE = ".gfd"
-"""What the name of a file with a region's data ends with."""
 CLEAR = "CLEAR"
 """Stands for no gateway event filter."""
 
@@ -179,10 +178,19 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for path in (self.file, self.dir):
             if len(path) > PATH_MAX or not path.isprintable():
                 raise UsageError(f"the path {path[:PATH_MAX]!r} is too long, or can't be shown")
-        if self.file and not self.file.endswith(REGION_FILE):
-            raise UsageError(f"file {self.file!r}: its name has to end with {REGION_FILE}")
+        if self.file and not self.file.endswith(SUFFIX):
+            raise UsageError(f"file {self.file!r}: its name has to end with {SUFFIX}")
         if self.parallel and not self.dir:
             raise UsageError("parallel needs dir, in which every server has a file of its own")
+
+
+class ImportRequest(ExportRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`import data`: from where `export data` put it. Raises UsageError.
+
+    invoke_callbacks: other sites, async event queues and listeners are told of it as of any put.
+    """
+
+    invoke_callbacks: bool = False
 
 
 class RebalanceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from heliograph.locator.site_configuration import ConfigurationAdmin
 from heliograph.locator.site_conflicts import ConflictAdmin
 from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_exports import ExportAdmin
+from heliograph.locator.site_imports import ImportAdmin
 from heliograph.locator.site_locations import LocationAdmin
 from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_metrics import MetricsAdmin
@@ -37,6 +38,7 @@ class SiteAdmin:
         self.locations = LocationAdmin(cluster)
         self.queries = QueryAdmin(cluster)
         self.exports = ExportAdmin(cluster)
+        self.imports = ImportAdmin(cluster)
         self.rebalancing = RebalanceAdmin(cluster)
         self.redundancy = RedundancyAdmin(cluster)
         self.metrics = MetricsAdmin(cluster)

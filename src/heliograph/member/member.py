@@ -152,7 +152,7 @@ class Member:
             config.write_timeout_ms / 1000,
             Identities(self._rng.getrandbits(64), self.clock.now_ms),
         )
-        self._transfers = Transfers(self.name, config.directory, self._regions, self.clock.now_ms)
+        self._transfers = Transfers(self.name, config.directory, self._regions, self._operations, self.clock.now_ms)
         self._dirty = asyncio.Event()
         self._arranged = asyncio.Condition()
         self._arrangings_begun = 0
@@ -494,6 +494,8 @@ class Member:
             messages.WanCopyQuery: lambda query: self.gateways.copies.look(query),
             messages.WanCopyCancel: lambda request: self.gateways.copies.cancel(request),
             messages.Export: lambda request: self._transfers.export(request),
+            messages.Import: lambda request: self._transfers.import_(request),
+            messages.FilesQuery: lambda query: self._transfers.files(query),
             messages.TransferQuery: lambda query: self._transfers.look(query),
             messages.TransferCancel: lambda request: self._transfers.cancel(request),
             messages.ReceiverCommand: lambda request: self.gateways.command_receiver(request),

@@ -1,4 +1,4 @@
-"""Files of exported regions on this machine, written in threads.
+"""Files of exported regions on this machine, written and read in threads.
 
 A file is written under another name, synced, and only then given its own: what has that name is whole. Everything that
 goes wrong is a UsageError that names the file.
@@ -15,10 +15,13 @@ from typing import BinaryIO, TypeVar
 
 from heliograph.errors import UsageError
 from heliograph.model.keys import Key
-from heliograph.model.region_file import FileEncoder, FileHead
+from heliograph.model.region_file import FileEncoder, FileEntries, FileHead, FileParser
 
 WRITING = ".writing"
 """What the name of a file ends with until it is whole."""
+READ_BYTES = 1024 * 1024
+FILES_MAX = 1_000
+"""Files of one region in a directory."""
 
 T = TypeVar("T")
 
@@ -100,3 +103,58 @@ class FileWriter:
     def _check_free(self) -> None:
         if self._path.exists():
             raise UsageError("there is such a file already: choose another name, or remove it")
+
+
+class FileReader:
+    """A file that is being read; its methods block. Raises UsageError naming the offset of what is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._parser = FileParser()
+        self._file: BinaryIO | None = None
+
+    @property
+    def head(self) -> FileHead | None:
+        """What the file is of; None until that was read."""
+        return self._parser.head
+
+    def next(self) -> list[FileEntries] | None:
+        """Return some entries, or none yet; None at the end of the file, which is whole then."""
+        with _named(self.path, "read"):
+            if self._file is None:
+                self._file = self.path.open("rb")
+            data = self._file.read(READ_BYTES)
+            if data:
+                return self._parser.receive(data)
+            self._parser.end()
+            return None
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._file is not None:
+            self._file.close()
+
+
+def heads_in(directory: Path, region: str, suffix: str) -> list[tuple[Path, FileHead]]:
+    """Return the files of a region that was exported in parallel, by name; none of a directory that is not there.
+
+    Raises UsageError when there are too many, or one whose head is damaged.
+    """
+    with _named(directory, "read"):
+        paths = sorted(directory.glob(f"{region}-*{suffix}"))
+    if len(paths) > FILES_MAX:
+        raise UsageError(f"{directory} has {len(paths)} files of region {region}: at most {FILES_MAX} are read")
+    heads = [(path, _head_of(path)) for path in paths]
+    return [(path, head) for path, head in heads if head.region == region]  # and not one whose name goes on
+
+
+def _head_of(path: Path) -> FileHead:
+    reader = FileReader(path)
+    try:
+        while reader.head is None and reader.next() is not None:
+            pass
+    finally:
+        reader.close()
+    if reader.head is None:
+        raise UsageError(f"{path} has no head")
+    return reader.head

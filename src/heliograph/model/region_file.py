@@ -28,6 +28,8 @@ from heliograph.model.decoding import decode
 from heliograph.model.ids import check_region_name
 from heliograph.model.keys import INT_MAX, KEY_BYTES_MAX, NO_VALUE, VALUE_BYTES_MAX, Key, check_keys, key_bytes
 
+SUFFIX = ".gfd"
+"""What the name of a file ends with."""
 MAGIC = b"\x89HGFD\r\n\n"
 """Damaged by whatever takes the file for text."""
 VERSION = 1

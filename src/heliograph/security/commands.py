@@ -26,6 +26,7 @@ _QUEUES = (Permission(CLUSTER, MANAGE, DEPLOY),)
 _ALL_DATA = (Permission(DATA, MANAGE),)
 _REGION = (Permission(DATA, MANAGE, "{name}"),)
 _READ_REGION = (Permission(DATA, READ, "{name}"),)
+_WRITE_REGION = (Permission(DATA, WRITE, "{name}"),)
 _READ_ENTRY = (Permission(DATA, READ, "{name}", "{key}"),)
 _WRITE_ENTRY = (Permission(DATA, WRITE, "{name}", "{key}"),)
 
@@ -54,10 +55,13 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("GET", "/regions/{name}/query"): (Permission(DATA, READ, "{name}"),),
     ("PUT", "/regions/{name}/entry"): _WRITE_ENTRY,
     ("DELETE", "/regions/{name}/entry"): _WRITE_ENTRY,
-    ("DELETE", "/regions/{name}/entries"): (Permission(DATA, WRITE, "{name}"),),
+    ("DELETE", "/regions/{name}/entries"): _WRITE_REGION,
     ("POST", "/regions/{name}/exports"): _READ_REGION,
     ("GET", "/regions/{name}/exports/{run}"): _READ_REGION,
     ("DELETE", "/regions/{name}/exports/{run}"): _READ_REGION,
+    ("POST", "/regions/{name}/imports"): _WRITE_REGION,
+    ("GET", "/regions/{name}/imports/{run}"): _WRITE_REGION,
+    ("DELETE", "/regions/{name}/imports/{run}"): _WRITE_REGION,
     ("GET", "/disk-stores"): LOOK,
     ("POST", "/disk-stores"): _DISKS,
     ("GET", "/disk-stores/{name}"): LOOK,

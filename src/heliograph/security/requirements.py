@@ -82,6 +82,8 @@ RULES: dict[type, Rule] = {
     messages.WanCopy: _PEER,
     messages.WanCopyCancel: _GATEWAY,
     messages.Export: _PEER,
+    messages.Import: _PEER,
+    messages.FilesQuery: _PEER,
     messages.TransferQuery: _LOOK,
     messages.TransferCancel: _PEER,
 }

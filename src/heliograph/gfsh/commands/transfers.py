@@ -1,6 +1,8 @@
-"""export data: a region's entries written to files of servers (gfsh.md §4.7)."""
+"""export data, import data: the entries of a region in files of servers (gfsh.md §4.7)."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +11,9 @@ from heliograph.gfsh.following import follow
 from heliograph.gfsh.grammar import BOOLEAN, command
 from heliograph.gfsh.session import Session
 from heliograph.model.results import Result
+
+if TYPE_CHECKING:
+    from heliograph.locator.requests import ExportRequest
 
 _region = click.option("--region", required=True, help="The region.")
 _member = click.option("--member", required=True, help="The server on whose machine the file is.")
@@ -30,20 +35,48 @@ _parallel = click.option(
 def export_data(session: Session, region: str, member: str, file: str, directory: str, parallel: bool) -> Result:
     """Write the entries of a region to a file on a server's machine. An interrupt cancels it."""
     from heliograph.locator.requests import ExportRequest
-    from heliograph.locator.runs import MEMBERS, RUN
     from heliograph.locator.site_exports import EXPORTED
 
-    client = session.client
-    path = f"{region_path(region)}/exports"
     request = ExportRequest(member=member, file=file, dir=directory, parallel=parallel)
+    return _follow(session, "exporting", EXPORTED, f"{region_path(region)}/exports", request)
+
+
+@command("import data")
+@_region
+@_member
+@_file
+@_dir
+@_parallel
+@click.option(
+    "--invoke-callbacks", type=BOOLEAN, default=False,
+    help="Tell other sites, async event queues and listeners of it, as of any put. [default: false]",
+)  # fmt: skip
+@click.pass_obj
+def import_data(
+    session: Session, region: str, member: str, file: str, directory: str, parallel: bool, invoke_callbacks: bool
+) -> Result:
+    """Put what export data has written into a region. An interrupt cancels it."""
+    from heliograph.locator.requests import ImportRequest
+    from heliograph.locator.site_imports import IMPORTED
+
+    request = ImportRequest(
+        member=member, file=file, dir=directory, parallel=parallel, invoke_callbacks=invoke_callbacks
+    )
+    return _follow(session, "importing", IMPORTED, f"{region_path(region)}/imports", request)
+
+
+def _follow(session: Session, doing: str, done: str, path: str, request: ExportRequest) -> Result:
+    from heliograph.locator.runs import MEMBERS, RUN
+
+    client = session.client
     return follow(
         session,
-        "exporting",
-        EXPORTED,
+        doing,
+        done,
         path,
         begin=lambda: client.call("POST", path, request),
         cancel=lambda run: client.call("DELETE", f"{path}/{run.data[RUN]}", query={"member": run.data[MEMBERS]}),
     )
 
 
-COMMANDS = (export_data,)
+COMMANDS = (export_data, import_data)
