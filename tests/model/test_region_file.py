@@ -173,7 +173,7 @@ def test_chunks_fit_into_frames() -> None:
     """Of many small entries, and of the largest that there are."""
     many = [*range(2 * CHUNK_ENTRIES + 1)]
     assert [len(keys) for keys, _ in chunks(many, [b"\x01"] * len(many))] == [CHUNK_ENTRIES, CHUNK_ENTRIES, 1]
-    largest = [bytes(CHUNK_BYTES - 40), *[bytes(VALUE_BYTES_MAX)] * 2]
+    largest = [bytes(CHUNK_BYTES - 200), *[bytes(VALUE_BYTES_MAX)] * 2]
     cut = list(chunks(["k" * 30, "l", "m"], largest))
     assert [keys for keys, _ in cut] == [["k" * 30, "l"], ["m"]]
     encoder, parser = FileEncoder(), FileParser()

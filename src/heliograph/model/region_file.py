@@ -26,7 +26,7 @@ import msgspec
 from heliograph.errors import PeerError, UsageError
 from heliograph.model.decoding import decode
 from heliograph.model.ids import check_region_name
-from heliograph.model.keys import INT_MAX, KEY_BYTES_MAX, NO_VALUE, VALUE_BYTES_MAX, Key, check_keys, key_bytes
+from heliograph.model.keys import INT_MAX, KEY_BYTES_MAX, NO_VALUE, VALUE_BYTES_MAX, Key, check_keys
 
 SUFFIX = ".gfd"
 """What the name of a file ends with."""
@@ -39,6 +39,8 @@ CHUNK_BYTES, CHUNK_ENTRIES = 1024 * 1024, 10_000
 """A frame takes no further entry beyond so many bytes, and has no more entries: encoding one takes little time."""
 FRAME_BYTES_MAX = CHUNK_BYTES + VALUE_BYTES_MAX + KEY_BYTES_MAX + 32 * CHUNK_ENTRIES
 """Largest body of a frame: the last entry may be as large as one can be."""
+INT_BYTES, CHARACTER_BYTES = 9, 4
+"""Of a key, at most."""
 PARTS_MAX = 10_000
 NAME_BYTES_MAX = 64
 
@@ -109,10 +111,10 @@ class FileEncoder:
 
 
 def chunks(keys: Sequence[Key], values: Sequence[bytes]) -> Iterator[tuple[list[Key], list[bytes]]]:
-    """Cut entries into such as fit into a frame each."""
+    """Cut entries into such as fit into a frame each; a key is reckoned with as many bytes as it can have."""
     start = size = 0
     for position, (key, value) in enumerate(zip(keys, values, strict=True)):
-        size += len(value) + key_bytes((key,))
+        size += len(value) + (INT_BYTES if isinstance(key, int) else CHARACTER_BYTES * len(key))
         if size >= CHUNK_BYTES or position + 1 - start >= CHUNK_ENTRIES:
             yield list(keys[start : position + 1]), list(values[start : position + 1])
             start, size = position + 1, 0
