@@ -171,6 +171,7 @@ def test_imports(http: Http) -> None:
         ({"file": "x.gfd", "parallel": True}, "parallel needs dir"),
         ({"dir": "d" * 2_000}, "too long"),
         ({"dir": "a\nb"}, "can't be shown"),
+        ({"file": "~/x.gfd"}, "write the directory out"),
     ],
 )
 def test_where_data_is_has_to_be_told_right(http: Http, body: dict[str, Any], error: str) -> None:

@@ -70,6 +70,19 @@ def test_an_interrupt_cancels_it(program: Program, monkeypatch: pytest.MonkeyPat
     assert site.calls[-1] == ("DELETE", f"/regions/r/{verb}s/77", None, {"member": "a,b"})
 
 
+@BOTH
+def test_an_interrupt_before_it_has_begun_says_so(program: Program, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    class Slow(Site):
+        def call(self, method: str, *arguments: Any, **query: Any) -> Result:
+            if method == "POST":
+                raise KeyboardInterrupt
+            return super().call(method, *arguments, **query)
+
+    ran = run(program, monkeypatch, Slow(verb, 1))
+    assert ran.status == 1
+    assert "it may go on" in ran.err
+
+
 @pytest.mark.parametrize(
     ("command", "error"),
     [

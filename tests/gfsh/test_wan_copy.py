@@ -102,6 +102,18 @@ def test_an_interrupt_cancels_the_copy(program: Program, monkeypatch: pytest.Mon
     assert site.calls[-1] == ("DELETE", "/wan-copies", None, PAIR)
 
 
+def test_an_interrupt_of_the_start_cancels_the_copy_too(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Site):
+        def call(self, method: str, *arguments: Any, **query: Any) -> Result:
+            if method == "POST":
+                raise KeyboardInterrupt
+            return super().call(method, *arguments, **query)
+
+    site = Slow(1)
+    assert run(program, monkeypatch, site).status == 1
+    assert site.calls[-1] == ("DELETE", "/wan-copies", None, PAIR)
+
+
 def test_cancel(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     site = FakeAdmin()
     assert run(program, monkeypatch, site, f"{COPY} --cancel").status == 0

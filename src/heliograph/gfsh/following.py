@@ -26,7 +26,7 @@ def follow(
     """Begin, look under `path` until it has ended, and return how it did; an interrupt cancels it.
 
     doing: "copying", as progress is shown. done: the name of how many entries are done. cancel: is given what `begin`
-    answered.
+    answered, which is nothing when it was interrupted itself.
     """
     from heliograph.locator.runs import MEMBERS, RUN, RUNNING
 
@@ -38,8 +38,7 @@ def follow(
         with shown(not session.printer.json, doing) as show:
             ended = started if started.data[RUNNING] == "0" else _wait(session.client, path, started, done, show)
     except KeyboardInterrupt:
-        tables = cancel(started).tables if RUN in started.data else []
-        return msgspec.structs.replace(failed("interrupted, and cancelled"), tables=tables)
+        return msgspec.structs.replace(failed("interrupted, and cancelled"), tables=cancel(started).tables)
     told = {name: value for name, value in ended.data.items() if name not in (RUN, MEMBERS, RUNNING)}
     return msgspec.structs.replace(ended, data=told)
 

@@ -178,6 +178,8 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for path in (self.file, self.dir):
             if len(path) > PATH_MAX or not path.isprintable():
                 raise UsageError(f"the path {path[:PATH_MAX]!r} is too long, or can't be shown")
+            if path.startswith("~"):
+                raise UsageError(f"the path {path!r} is the server's, who has no ~: write the directory out")
         if self.file and not self.file.endswith(SUFFIX):
             raise UsageError(f"file {self.file!r}: its name has to end with {SUFFIX}")
         if self.parallel and not self.dir:

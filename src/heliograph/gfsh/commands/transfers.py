@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from heliograph.errors import UnavailableError
 from heliograph.gfsh.commands.regions import region_path
 from heliograph.gfsh.following import follow
 from heliograph.gfsh.grammar import BOOLEAN, command
@@ -69,14 +70,13 @@ def _follow(session: Session, doing: str, done: str, path: str, request: ExportR
     from heliograph.locator.runs import MEMBERS, RUN
 
     client = session.client
-    return follow(
-        session,
-        doing,
-        done,
-        path,
-        begin=lambda: client.call("POST", path, request),
-        cancel=lambda run: client.call("DELETE", f"{path}/{run.data[RUN]}", query={"member": run.data[MEMBERS]}),
-    )
+
+    def cancel(started: Result) -> Result:
+        if RUN not in started.data:
+            raise UnavailableError("interrupted before any server said that it had begun: it may go on")
+        return client.call("DELETE", f"{path}/{started.data[RUN]}", query={"member": started.data[MEMBERS]})
+
+    return follow(session, doing, done, path, begin=lambda: client.call("POST", path, request), cancel=cancel)
 
 
 COMMANDS = (export_data, import_data)
