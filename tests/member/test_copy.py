@@ -20,6 +20,7 @@ from heliograph.member.copy import BucketCopy
 from heliograph.member.waiters import OneWrite
 from heliograph.model.attributes import DEFAULT_STORE
 from heliograph.model.batch import Columns, Part, encode_columns
+from heliograph.model.ids import Seq
 from tests.member.copies import SUBJECT, Host, Members, put, simulate, until
 
 
@@ -368,6 +369,18 @@ def test_who_gives_up_answers_everybody_and_ignores_what_comes_later() -> None:
 
 
 # --- following
+
+
+def test_who_waits_for_what_a_primary_appends_is_woken() -> None:
+    async def scenario(members: Members) -> None:
+        copy = await primary_at(await members.join("a"))
+        waiting = asyncio.ensure_future(copy.applied(Seq(copy.view.seq + 1)))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        await put(copy, "k")
+        await asyncio.wait_for(waiting, 1)
+
+    simulate(scenario)
 
 
 def test_a_follower_applies_each_record_once_and_tells_of_it() -> None:

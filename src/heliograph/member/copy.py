@@ -329,6 +329,8 @@ class BucketCopy:
         previous = self.view.seq
         draft = primary.appended(seq)
         _resolve(draft.outcomes, seq)
+        if self._applied_waiters:
+            self._wake_applied()
         self._give_back()
         if draft.record is not None:
             self._traffic.wrote(draft.merges)

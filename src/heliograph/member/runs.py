@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Generic, TypeVar
 
 from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import CopyState, CopyStatus
@@ -94,7 +94,7 @@ class Runs(Generic[R]):
             raise UsageError(f"{self._member} knows nothing of this run: it began anew meanwhile")
         return known
 
-    def begin(self, run: R, work: Coroutine[Any, Any, None]) -> CopyState:
+    def begin(self, run: R, work: Callable[[], Awaitable[None]]) -> CopyState:
         """Have a run done. `work` ends it; what it raises instead ends it as failed."""
         self._running[run.name] = run
         task = self._tasks.spawn(self._until_ended(run, work))
@@ -109,9 +109,9 @@ class Runs(Generic[R]):
             del self._ended[oldest]
         return state
 
-    async def _until_ended(self, run: R, work: Coroutine[Any, Any, None]) -> None:
+    async def _until_ended(self, run: R, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except HeliographError as exc:
             run.fail(str(exc))
         except Exception as exc:

@@ -95,7 +95,7 @@ class Transfers:
             return self._runs.refuse(name, CopyState("failed", f"{path} is being written or read by another command"))
         transfer = _Transfer(name, region, [path], "exported")
         head = FileHead(region.name, request.run, request.part, request.parts, self._now_ms())
-        return self._runs.begin(transfer, self._export(transfer, request.buckets, head))
+        return self._runs.begin(transfer, partial(self._export, transfer, request.buckets, head))
 
     def import_(self, request: Import) -> CopyState:
         """Begin to put what stands in files, or say why not; a run that is known already is only told of."""
@@ -108,7 +108,7 @@ class Transfers:
             return self._runs.refuse(name, CopyState("failed", f"Region {request.region} not found"))
         transfer = _Transfer(name, region, [self._directory / path for path in request.paths], "imported")
         put = self._operations.put_all if request.callbacks else self._operations.put_silently
-        return self._runs.begin(transfer, self._import(transfer, put))
+        return self._runs.begin(transfer, partial(self._import, transfer, put))
 
     async def files(self, query: FilesQuery) -> Files:
         """Say which files of a parallel export there are. Raises UsageError when the head of one is damaged."""

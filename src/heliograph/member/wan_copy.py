@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 
 from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.gateway.wan_copy import ANY_STAMP, Copier, pause_s
@@ -90,7 +91,7 @@ class WanCopies:
         begun = self._begin(request)
         if isinstance(begun, CopyState):
             return self._runs.refuse(request.run, begun)
-        return self._runs.begin(begun, self._run(begun))
+        return self._runs.begin(begun, partial(self._run, begun))
 
     def _begin(self, request: WanCopy) -> _Copy | CopyState:
         """Return a copy that may begin, or why none may (gfsh.md §6.10, in its order)."""
