@@ -34,7 +34,8 @@ class SitePlan:
     """One site.
 
     clocks_ms: how far ahead each host's clock is, the locator's first. thin_clients: how long each waits for an answer.
-    late: so many of the members, the last ones, join while clients work. zones: of the members, for redundancy.
+    late: so many of the members, the last ones, join while clients work. zones: of the members, for redundancy. groups:
+    of the members; where the region has some, only those in them hold it.
     """
 
     dsid: int
@@ -45,13 +46,19 @@ class SitePlan:
     thin_clients: tuple[float, ...] = ()
     late: int = 0
     zones: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
 
     @property
     def redundant_copies(self) -> int:
         """Of every bucket, when all members are there."""
+        everybody = enumerate(self.groups or ((),) * self.members)
+        holders = [
+            number for number, groups in everybody if not self.region.groups or {*groups} & {*self.region.groups}
+        ]
         if self.region.replicated:
-            return self.members - 1
-        apart = {zone or str(number) for number, zone in enumerate(self.zones or ("",) * self.members)}
+            return len(holders) - 1
+        zones = self.zones or ("",) * self.members
+        apart = {zones[number] or str(number) for number in holders}
         return min(self.region.copies, len(apart) - 1)
 
 

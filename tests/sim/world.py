@@ -184,6 +184,8 @@ class SimSite:
         ]
         for slot, zone in zip(self.members, plan.zones, strict=False):
             slot.zone = zone
+        for slot, groups in zip(self.members, plan.groups, strict=False):
+            slot.groups = groups
         self.late = self.members[len(self.members) - plan.late :]
         """Members that join while clients work."""
 
