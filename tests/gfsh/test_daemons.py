@@ -63,11 +63,14 @@ def test_a_site_is_started_asked_and_stopped(program: Program, tmp_path: Path) -
         "-e", "get --region=c --key=1",
         "-e", "locate entry --region=c --key=1",
         "-e", "query --query=\"SELECT e.key, e.value FROM /c.entries e WHERE e.value LIKE 'a%'\"",
+        "-e", "put --region=c --key=2 --value=\"('name':'Ada','age':36)\"",
+        "-e", "query --query=\"SELECT * FROM /c WHERE age > 30\"",
     )  # fmt: skip
     assert (joined.status, joined.err) == (0, "")
     assert "Value  : a b" in joined.out.partition("(6) Executing")[2]
     assert "Locations Found : 1" in joined.out
     assert "| 1   | a b   |" in joined.out.partition("(8) Executing")[2]
+    assert "| Ada  | 36  |" in joined.out.partition("(10) Executing")[2]
 
     for where in ("--name=s1", "--dir=s1"):
         assert "as s1 is currently online" in program("status", "server", where).out
