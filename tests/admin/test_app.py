@@ -256,6 +256,16 @@ def test_log_levels(http: Http) -> None:
     assert http.refused("PATCH", "/runtime", {"log_level": "info"}, member="locator")[0] == 400
 
 
+def test_logs(http: Http) -> None:
+    told = http.ok(
+        "GET", "/members/s1/log", offset=3, level="warn", only_level=True, start_ms=1, end_ms=2, wanted=False
+    )
+    assert told.data == {"Text": "3 30 True 1 2 False", "Offset": "9", "Size": "9", "Wanted": "true"}
+    assert http.ok("GET", "/members/locator/log/tail", lines=2).info == ["a", "b"]
+    assert http.refused("GET", "/members/s1/log", level="loud")[0] == 400
+    assert http.refused("GET", "/members/none/log")[0] == 400
+
+
 def test_shutdown(http: Http) -> None:
     assert http.ok("GET", "/shutdown", include_locators=True).tables[0].rows == [
         ("s1", "server"),

@@ -79,6 +79,8 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
         "describe config --member=a/b --hide-defaults=false",
         ("GET", "/members/a%2Fb/settings", None, {"hide_defaults": False}),
     ),
+    ("show log --member=s1", ("GET", "/members/s1/log/tail", None, {"lines": "100"})),
+    ("show log --member=s1 --lines=5", ("GET", "/members/s1/log/tail", None, {"lines": "5"})),
     ("status cluster-config-service", ("GET", "/cluster-configuration/service", None, {})),
     ("describe member --name=s1", ("GET", "/members/s1", None, {})),
     (

@@ -7,12 +7,13 @@ from pathlib import Path
 from heliograph.gfsh.processes import process_of, wait_gone
 from tests.gfsh.support import Program
 from tests.gfsh.test_daemons import LOCATOR, SERVER, nothing_left, state_of
+from tests.gfsh.test_logs import exported
 
 __all__ = ["nothing_left"]  # pytest uses it
 
 
 def test_a_site_is_looked_at_changed_and_shut_down(program: Program, tmp_path: Path) -> None:
-    (tmp_path / "s1.properties").write_text("groups=a,b\nlog-level=warning\n")
+    (tmp_path / "s1.properties").write_text("groups=a,b\nlog-level=config\n")
     locator = f"{' '.join(LOCATOR)} --name=l1"
     assert program("-e", locator, "-e", f"{' '.join(SERVER)} --name=s1 --properties-file=s1.properties").status == 0
     site = f"connect --locator={state_of(tmp_path / 'l1', 'locator').address}"
@@ -30,12 +31,22 @@ def test_a_site_is_looked_at_changed_and_shut_down(program: Program, tmp_path: P
     assert (ran.status, ran.err) == (0, "")
     service, s1, s2, l1 = (ran.out.partition(f"({number}) Executing")[2] for number in (2, 6, 7, 8))
     assert "| l1   | RUNNING |" in service
-    assert words(s1, "Properties files") >= {"groups", "a,b", "log-level", "warning"}
+    assert words(s1, "Properties files") >= {"groups", "a,b", "log-level", "config"}
     assert words(s1, "Cluster configuration (alter runtime)") >= {"log-level", "error"}
     assert words(s2, "Options") >= {"log-level", "info"}
     assert words(s2, "Cluster configuration (alter runtime)") >= {"log-level", "error"}
     assert words(l1, "Changed while it runs") >= {"log-level", "fine"}
     assert "log level changed from=the program's to=fine" in (tmp_path / "l1" / "l1.log").read_text()
+
+    logs = program(
+        "-e", site, "-e", "export logs --dir=all", "-e", "export logs --dir=l1s --member=l1 --log-level=debug"
+        " --only-log-level", "-e", "show log --member=s1 --lines=1",
+    )  # fmt: skip
+    assert (logs.status, logs.err) == (0, "")
+    assert {*exported(tmp_path / "all")} == {"l1/l1.log", "s1/s1.log", "s2/s2.log"}
+    assert exported(tmp_path / "all")["s2/s2.log"] == (tmp_path / "s2" / "s2.log").read_bytes()
+    assert all(b" DEBUG " in line for line in exported(tmp_path / "l1s")["l1/l1.log"].splitlines())
+    assert (tmp_path / "s1" / "s1.log").read_text().splitlines()[-1] in logs.out
 
     states = [state_of(tmp_path / name, "server") for name in ("s1", "s2")]
     ended = program("-e", site, "-e", "shutdown", "-e", "list members")

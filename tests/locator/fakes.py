@@ -155,6 +155,10 @@ class FakeServers:
             case messages.ShutDown():
                 self.broken[name] = unreachable(name)
                 return Outcome(True, f"{name} stops")
+            case messages.LogQuery(offset, level, only, start_ms, end_ms, wanted):
+                return messages.LogPart(f"{offset} {level} {only} {start_ms} {end_ms} {wanted}".encode(), 9, 9, True)
+            case messages.LogTail():
+                return messages.LogPart(b"a\nb\n", 4, 4, True)
             case messages.SettingsQuery():
                 return messages.ProcessSettings([("Options", {"name": name}), ("Defaults", {"port": "1"})])
             case messages.Apply(subject=subject, change=change):

@@ -41,6 +41,7 @@ from heliograph.model.requests import Requests
 from heliograph.model.results import Result
 from heliograph.model.routing import Routing
 from heliograph.model.runtime import RuntimeProperties
+from heliograph.process import log_lines
 from heliograph.query.parser import parse_query
 from heliograph.security import passwords, permissions, users
 from tests.parsers.samples import COLUMNS, PART, sample
@@ -312,6 +313,11 @@ PARSERS: dict[str, Parser] = {
             encode(batch.Record(2, (), "server1")),
         ),
         encode,
+    ),
+    "log-lines": Parser(
+        lambda data: log_lines.choose(data, log_lines.Choice(level=30, start_ms=1), wanted=True),
+        (),
+        (b"2026-11-27 06:48:27,123 ERROR heliograph.a failed\n  so\n2026-11-27 06:48:28,000 INFO b x\n",),
     ),
     "snapshot": Parser(open_snapshot, PEER, (_snapshot(),), lambda view: b"".join(slices(view))),
     "region-file": Parser(_region_file, USAGE, (_exported(),)),

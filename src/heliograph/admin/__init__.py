@@ -18,6 +18,8 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | GET | /members/{name}/settings | | hide_defaults |
 | GET | /shutdown | | include_locators |
 | POST | /members/{name}/shutdown | | time_out |
+| GET | /members/{name}/log | | offset, level, only_level, start_ms, end_ms, wanted |
+| GET | /members/{name}/log/tail | | lines |
 | POST | /log-level | LogLevelChange | member, group |
 | PATCH | /runtime | RuntimeProperties | member, group |
 | POST | /rebalance | RebalanceRequest | |
@@ -86,6 +88,10 @@ can be one, also one with slashes. `q` is a query over the region, `limit` how m
 
 `GET /shutdown` answers whom to end in which order, and as `Connected` who is to be the last, being the process that
 answers; of that one the end is not waited for. `time_out` is in seconds.
+
+A member's log is answered in parts of 1 MB at most, in `Text`; the next one is asked for by `offset` and `wanted` as
+they are answered, until `Offset` is the `Size` that was told first. `level` names the least level, or the only one
+(`only_level`); `start_ms` and `end_ms` are ms since the Unix epoch.
 
 The cluster configuration is answered as JSON in the data called `Configuration`, beside `distributed-system-id`. To
 apply one, the site is given what it lacks and changed where it differs; with `prune` it also loses what is not there;

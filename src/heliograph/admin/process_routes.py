@@ -6,6 +6,7 @@ from litestar import Controller, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from heliograph.admin.answers import OK, Answer, Flag, Names, Site, answer, targets
+from heliograph.link.messages import LogQuery
 from heliograph.locator.requests import LogLevelChange
 from heliograph.model.runtime import RuntimeProperties
 
@@ -36,6 +37,27 @@ class ProcessRoutes(Controller):
     async def shut_down(self, site: Site, name: FromPath[str], time_out: FromQuery[int] = 10) -> Answer:
         """Have a process end in order, and wait until it is gone."""
         return answer(await site.ending.end(name, time_out))
+
+    @get("/members/{name:str}/log", status_code=OK)
+    async def export_log(
+        self,
+        site: Site,
+        name: FromPath[str],
+        offset: FromQuery[int] = 0,
+        level: FromQuery[str] = "",
+        only_level: Flag = False,
+        start_ms: FromQuery[int] = 0,
+        end_ms: FromQuery[int] = 0,
+        wanted: Flag = True,
+    ) -> Answer:
+        """Return the next part of a member's log."""
+        query = LogQuery(offset, 0, only_level, start_ms, end_ms, wanted)
+        return answer(await site.logs.part(name, level, query))
+
+    @get("/members/{name:str}/log/tail", status_code=OK)
+    async def show_log(self, site: Site, name: FromPath[str], lines: FromQuery[int] = 100) -> Answer:
+        """Return the last lines of a member's log."""
+        return answer(await site.logs.tail(name, lines))
 
     @patch("/runtime", status_code=OK)
     async def alter_runtime(

@@ -28,6 +28,7 @@ from heliograph.gfsh.processes import (
     write_state,
 )
 from heliograph.model.ids import Address
+from heliograph.process.log_lines import LINE_FORMAT
 
 if TYPE_CHECKING:
     from heliograph.api.cache_config import CacheOptions
@@ -47,7 +48,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)
     os.set_inheritable(config.ready_fd, False)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LINE_FORMAT)
     raise_file_limit()
     reports = Reports(config.ready_fd)
     reports.send(Spawned(os.getpid()))

@@ -22,6 +22,7 @@ MODULES = (
     "heliograph.gfsh.commands.running",
     "heliograph.gfsh.commands.members",
     "heliograph.gfsh.commands.runtime",
+    "heliograph.gfsh.commands.logs",
     "heliograph.gfsh.commands.shutdown",
     "heliograph.gfsh.commands.regions",
     "heliograph.gfsh.commands.rebalance",

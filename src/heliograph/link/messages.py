@@ -408,6 +408,35 @@ class ShutDown(Message, frozen=True):
     """Ask any process to end in order. Answer: `Outcome`, before it does."""
 
 
+class LogQuery(Message, frozen=True):
+    """Ask any process for a part of its log, from a byte on. Answer: `LogPart`.
+
+    level, only, start_ms, end_ms: see `process.log_lines.Choice`. wanted: of the part before, true at the beginning.
+    """
+
+    offset: int
+    level: int = 0
+    only: bool = False
+    start_ms: int = 0
+    end_ms: int = 0
+    wanted: bool = True
+
+
+class LogTail(Message, frozen=True):
+    """Ask any process for the last lines of its log. Answer: `LogPart`."""
+
+    lines: int
+
+
+class LogPart(Message, frozen=True):
+    """Lines of a log. offset: where the next part begins. size: bytes that the log has now. wanted: see `LogQuery`."""
+
+    text: bytes
+    offset: int
+    size: int
+    wanted: bool
+
+
 class Apply(Message, frozen=True):
     """Ask a member to take up the cluster configuration at `revision` or later, and say how it went. Answer: `Outcome`.
 
@@ -830,14 +859,14 @@ class Rejected(msgspec.Struct, frozen=True, array_like=True):
 Request = (
     PutAll | Change | Clear | ApplyParts | GetAll | Keys | Size | Listen | SiteQuery | JoinQuery | ReceiversQuery
     | EngineQuery | Exchange | StatusQuery | Apply | CopiesQuery | Rebalance | SenderCommand | ReceiverCommand
-    | LogLevelCommand | SettingsQuery | ShutDown
+    | LogLevelCommand | SettingsQuery | ShutDown | LogQuery | LogTail
     | GatewayQuery | DiskStoreQuery | LogEndsQuery | WereRead | Redrive | WanCopy
     | WanCopyQuery | WanCopyCancel | ConflictQuery | Locate | Select
     | Export | Import | FilesQuery | TransferQuery | TransferCancel | PutSilently
 )  # fmt: skip
 Reply = (
     Done | Changed | Values | KeyList | Count | Heard | SiteView | JoinView | Receivers | EngineView | Exchange | Status
-    | ProcessSettings
+    | ProcessSettings | LogPart
     | Outcome | Copies | Rebalanced | Gateways | DiskStores | LogEnds | Failure | Redriven
     | CopyState | Conflicts | Located | Selected | Files
 )  # fmt: skip

@@ -9,6 +9,7 @@ from heliograph.locator.site_data import EntryAdmin
 from heliograph.locator.site_exports import ExportAdmin
 from heliograph.locator.site_imports import ImportAdmin
 from heliograph.locator.site_locations import LocationAdmin
+from heliograph.locator.site_logs import LogAdmin
 from heliograph.locator.site_members import MemberAdmin
 from heliograph.locator.site_metrics import MetricsAdmin
 from heliograph.locator.site_parked import ParkedAdmin
@@ -31,6 +32,7 @@ class SiteAdmin:
     def __init__(self, cluster: Cluster) -> None:
         self.members = MemberAdmin(cluster)
         self.runtime = RuntimeAdmin(cluster)
+        self.logs = LogAdmin(cluster)
         self.ending = ShutdownAdmin(cluster)
         self.regions = RegionAdmin(cluster)
         self.stores = StoreAdmin(cluster)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -12,10 +13,13 @@ import msgspec
 from heliograph.link import messages
 from heliograph.link.messages import Outcome
 from heliograph.model.runtime import RuntimeProperties
+from heliograph.process.log_file import LogFile
 from heliograph.process.log_level import LogLevel
 from heliograph.process.settings import Section, started_with
 
-FROM_LOCATORS: frozenset[type] = frozenset({messages.LogLevelCommand, messages.SettingsQuery, messages.ShutDown})
+FROM_LOCATORS: frozenset[type] = frozenset(
+    {messages.LogLevelCommand, messages.SettingsQuery, messages.ShutDown, messages.LogQuery, messages.LogTail}
+)
 """Requests that only locators make: an operator's command comes by one."""
 
 _log = logging.getLogger(__name__)
@@ -29,6 +33,11 @@ class ProcessConfig(Protocol):
     @property
     def name(self) -> str:
         """Of the process."""
+        ...
+
+    @property
+    def directory(self) -> str:
+        """Where it works, and has its log."""
         ...
 
     @property
@@ -47,6 +56,7 @@ class OwnProcess:
 
     def __init__(self, config: ProcessConfig) -> None:
         self._config = config
+        self._log_file = LogFile(Path(config.directory).absolute() / f"{config.name}.log")
         self._level = LogLevel(config.log_level)
         self._kept: RuntimeProperties | None = None
         self._taken_up = 0
@@ -57,6 +67,8 @@ class OwnProcess:
         return {
             messages.LogLevelCommand: self._change_level,
             messages.ShutDown: self._shut_down,
+            messages.LogQuery: lambda query: asyncio.to_thread(self._log_file.part, query),
+            messages.LogTail: lambda query: asyncio.to_thread(self._log_file.tail, query),
             messages.SettingsQuery: lambda _query: messages.ProcessSettings(self._settings()),
         }
 

@@ -38,6 +38,8 @@ COMMANDS: dict[tuple[str, str], tuple[Permission, ...]] = {
     ("GET", "/members/{name}/settings"): LOOK,
     ("GET", "/shutdown"): LOOK,
     ("POST", "/members/{name}/shutdown"): (Permission(CLUSTER, MANAGE),),
+    ("GET", "/members/{name}/log"): LOOK,
+    ("GET", "/members/{name}/log/tail"): LOOK,
     ("POST", "/log-level"): (Permission(CLUSTER, WRITE),),
     ("PATCH", "/runtime"): (Permission(CLUSTER, MANAGE),),
     ("POST", "/rebalance"): _ALL_DATA,

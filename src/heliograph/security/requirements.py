@@ -72,6 +72,8 @@ RULES: dict[type, Rule] = {
     messages.LogEndsQuery: _LOOK,
     messages.WanCopyQuery: _LOOK,
     messages.SettingsQuery: _LOOK,
+    messages.LogQuery: _LOOK,
+    messages.LogTail: _LOOK,
     messages.ShutDown: _PEER,
     messages.LogLevelCommand: Rule(CLUSTER, WRITE),
     messages.Apply: _PEER,
