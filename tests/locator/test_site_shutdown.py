@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.errors import UnavailableError, UnreachableError
+from heliograph.engine.seam import Item
+from heliograph.errors import UnavailableError, UnreachableError, UsageError
 from heliograph.link.messages import Outcome, Reply, Request, ShutDown
 from heliograph.locator.cluster import Cluster
 from heliograph.locator.site_shutdown import ShutdownAdmin, ending_order
@@ -107,6 +108,20 @@ def test_ones_own_end_is_not_waited_for() -> None:
     servers = Stopping(looks=1000)
     assert run(servers, "l1") == ("OK", ["it stops"])
     assert [type(message) for _, message in servers.asked] == [ShutDown]
+
+
+def test_the_last_locator_ends_without_a_majority() -> None:
+    class Away(FakeRegistry):
+        async def items(self, prefix: str) -> dict[str, Item]:
+            raise UnavailableError("no majority")
+
+    async def body() -> None:
+        cluster = Cluster(Away(), Stopping(), 1, name="l1", known=lambda: [L1])
+        assert (await ShutdownAdmin(cluster).end("l1", 1)).info == ["it stops"]
+        with pytest.raises(UsageError, match="'s1' does not exist"):
+            await ShutdownAdmin(cluster).end("s1", 1)
+
+    asyncio.run(body())
 
 
 def test_a_process_that_is_not_ours_to_end_is_an_error() -> None:

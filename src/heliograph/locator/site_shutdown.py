@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from heliograph.errors import UnavailableError, UnreachableError
+from heliograph.errors import UnavailableError, UnreachableError, UsageError
 from heliograph.link.messages import Outcome, ShutDown, Status, StatusQuery
 from heliograph.locator.cluster import Cluster
 from heliograph.model.members import MemberInfo
@@ -34,11 +34,14 @@ class ShutdownAdmin:
 
     async def end(self, name: str, time_out: int) -> Result:
         """Have a process end in order, and wait until it is gone, but not for our own. time_out: seconds."""
-        member = await self._cluster.member(name)
+        members = await self._seen()
+        member = next((each for each in members if each.name == name), None)
+        if member is None:
+            raise UsageError(f"member {name!r} does not exist at this site")
         outcome = await self._cluster.call(member, ShutDown(), Outcome)
         if not outcome.ok:
             return Result(status="ERROR", info=[outcome.message])
-        if self._is_own(member, await self._cluster.members()):
+        if self._is_own(member, members):
             return Result(info=[outcome.message])
         try:
             async with asyncio.timeout(min(max(time_out, 1), TIME_OUT_S_MAX)):
@@ -46,6 +49,13 @@ class ShutdownAdmin:
         except TimeoutError:
             raise UnavailableError(f"{name} was asked to stop, goes on with that, and is not gone yet") from None
         return Result(info=[f"{name} was stopped"])
+
+    async def _seen(self) -> Sequence[MemberInfo]:
+        """Return the live members, or who was seen last: without a majority of the locators nobody can be asked."""
+        try:
+            return await self._cluster.members()
+        except UnavailableError:
+            return [*self._cluster.known()]
 
     async def _gone(self, member: MemberInfo) -> None:
         while True:
