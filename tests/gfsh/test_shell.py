@@ -40,7 +40,7 @@ def offered(line: str) -> list[str]:
             "list ",
             ["async-event-queues", "conflicts", "disk-stores", "gateways", "members", "parked-events", "regions"],
         ),
-        ("connect --locator=a[1]; describe c", ["connection"]),
+        ("connect --locator=a[1]; describe c", ["config", "connection"]),
         ("create re", ["region"]),
         ("pause gateway-sender ", ["--id=", "--member=", "--group="]),
         ("pause gateway-sender --id=c ", ["--member=", "--group="]),

@@ -17,7 +17,7 @@ from heliograph.gfsh.history import RedactedHistory, history_file
 from heliograph.gfsh.known import Known
 from heliograph.gfsh.session import Session
 from heliograph.gfsh.tokens import PROMPT, script_lines
-from heliograph.gfsh.tree import Tree, commands
+from heliograph.gfsh.tree import Tree, commands, walk
 from heliograph.model.results import Result, failed
 
 CONTINUED = "     >"
@@ -47,7 +47,8 @@ def candidates(line: str, known: Known | None = None) -> Iterator[tuple[str, str
         place = place.commands.get(words.pop(0))
     if isinstance(place, Tree):
         for name, command in sorted(place.commands.items()):
-            if name.startswith(last):
+            shown = any(walk(command)) if isinstance(command, Tree) else not command.hidden
+            if shown and name.startswith(last):
                 yield name, "" if isinstance(command, Tree) else command.get_short_help_str()
     elif place is not None:
         yield from _options(place, words, last, known)
@@ -57,7 +58,7 @@ def _options(command: click.Command, words: list[str], last: str, known: Known |
     name, equals, typed = last.partition("=")
     used = {word.partition("=")[0] for word in words}
     for option in command.params:
-        if not isinstance(option, click.Option) or used.intersection(option.opts):
+        if not isinstance(option, click.Option) or option.hidden or used.intersection(option.opts):
             continue
         if equals:
             if name in option.opts:

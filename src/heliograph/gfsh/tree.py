@@ -13,6 +13,7 @@ from importlib import import_module
 import click
 
 from heliograph.gfsh.grammar import Helping
+from heliograph.gfsh.refused import refused_commands
 
 MODULES = (
     "heliograph.gfsh.commands.connection",
@@ -64,11 +65,13 @@ class Tree(Helping, click.Group):
 
 @cache
 def commands() -> Tree:
-    """Return the tree of all commands."""
+    """Return the tree of all commands; those that are refused are hidden in it."""
     root = Tree("gfsh")
     for module in MODULES:
         for command in import_module(module).COMMANDS:
             _add(root, command)
+    for refused in refused_commands():
+        _add(root, refused)
     return root
 
 
@@ -84,12 +87,12 @@ def _add(root: Tree, command: click.Command) -> None:
 
 
 def walk(group: Tree) -> Iterator[tuple[str, click.Command]]:
-    """Yield every command below a group, sorted, with the name that it was made with."""
+    """Yield every command below a group that is not hidden, sorted, with the name that it was made with."""
     for name in sorted(group.commands):
         command = group.commands[name]
         if isinstance(command, Tree):
             yield from walk(command)
-        else:
+        elif not command.hidden:
             yield command.name or name, command
 
 
