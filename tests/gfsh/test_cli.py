@@ -13,7 +13,7 @@ import pytest
 
 from heliograph import __version__
 from heliograph.model.results import Result, Table, failed
-from tests.gfsh.support import FakeAdmin, Program
+from tests.gfsh.support import FakeAdmin, NoTerminal, Program
 
 SITE = "connect --url=http://site"
 
@@ -77,6 +77,17 @@ def test_the_first_failure_ends_a_run(program: Program, admin: FakeAdmin) -> Non
             "distributed-system-id=x: write a whole number",
         ),
         (["start", "locator", "--J=-Dgemfire.port=1", "--J=-Dgemfire.port=2"], "port is given twice"),
+        (["connect", "--jmx-manager=a[1099]"], "--jmx-manager is not offered: there is no JMX"),
+        (["connect", "--use-http=false"], "--use-http is not offered (only true)"),
+        (["connect", "--skip-ssl-validation"], "give --trust-store"),
+        (["connect", "--user=a", "--username=b"], "--user and --username are one option"),
+        (["status", "locator", "--host=127.0.0.1", "--port=1"], "can't connect to 127.0.0.1[1]"),
+        (["status", "locator", "--port=1", "--name=a"], "give either --host and --port"),
+        (["status", "server", "--port=1"], "No such option '--port'"),
+        (["status", "server", "--pid=1"], "process 1 is no locator or server"),
+        (["stop", "locator", "--pid=999999999"], "process 999999999 is no locator or server"),
+        (["stop", "locator", "--pid=1", "--name=a"], "give one of --name, --dir and --pid"),
+        (["set", "variable", "--name=APP_RESULT_VIEWER", "--value=external"], "it is always basic"),
         (
             ["start", "locator", "--distributed-system-id=1", "--J=-Dgemfire.distributed-system-id=1"],
             "distributed-system-id is given twice",
@@ -115,6 +126,40 @@ def test_help_is_one_object_in_json(program: Program, arguments: list[str]) -> N
 def test_help_shows_region_types_as_they_are_written_and_what_is_not_there_yet(program: Program) -> None:
     assert "REPLICATE_PERSISTENT" in program("help", "create", "region").out
     assert program("create", "gateway-sender", "--help").out.lower().count("not available yet") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "out"),
+    [
+        (["disconnect"], 0, "Not connected.\n"),
+        (["-e", "exit", "-e", "nonsense"], 0, "\n(1) Executing - exit\n\n"),
+        (["sh", "--command=echo hi", "--use-console"], 0, ""),
+        (["-e", "set variable --name=a --value=x; echo ${a}"], 0, "is now: x\n\n"),
+        (["-e", "set variable --name=a --value=x", "-e", "echo ${a}"], 0, "(2) Executing - echo ${a}\n\nx\n"),
+        (["-e", "echo ${APP_QUIET_EXECUTION}"], 0, "\n\ntrue\n"),
+        (["echo", "a", "--string=b"], 0, "a b\n"),
+        (["hint", "nonsense"], 0, "Unknown topic: nonsense"),
+        (["set", "variable", "--name=APP_RESULT_VIEWER", "--value=basic"], 0, "is now: basic"),
+    ],
+)
+def test_what_commands_print_and_how_they_end(program: Program, arguments: list[str], status: int, out: str) -> None:
+    ran = program(*arguments)
+    assert (ran.status, ran.err) == (status, "")
+    assert out in ran.out
+
+
+def test_a_question_of_e_takes_its_default_on_a_terminal_too(
+    program: Program, admin: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = '{"regions": [], "gateway_senders": [], "async_event_queues": [], "disk_stores": []}'
+    admin.answers["GET", "/cluster-configuration"] = Result(
+        data={"distributed-system-id": "1", "Configuration": configuration}
+    )
+    Path("there.xml").touch()
+    monkeypatch.setattr(NoTerminal, "isatty", lambda _: True)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: pytest.fail("it asks"))
+    assert program("-e", SITE, "-e", "export cluster-configuration --xml-file=there.xml").status == 0
+    assert "<cache" in Path("there.xml").read_text()
 
 
 def test_the_version_of_the_program(program: Program) -> None:

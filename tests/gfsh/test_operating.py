@@ -48,6 +48,13 @@ def test_a_site_is_looked_at_changed_and_shut_down(program: Program, tmp_path: P
     assert all(b" DEBUG " in line for line in exported(tmp_path / "l1s")["l1/l1.log"].splitlines())
     assert (tmp_path / "s1" / "s1.log").read_text().splitlines()[-1] in logs.out
 
+    state = state_of(tmp_path / "l1", "locator")
+    assert state.address is not None
+    for where in (f"--pid={state.pid}", f"--host={state.address.host} --port={state.address.port}"):
+        status = program("status", "locator", *where.split())
+        assert (status.status, f"Process ID            : {state.pid}" in status.out) == (0, True), status
+    assert program("status", "server", f"--pid={state.pid}").status == 1
+
     states = [state_of(tmp_path / name, "server") for name in ("s1", "s2")]
     ended = program("-e", site, "-e", "shutdown", "-e", "list members")
     assert (ended.status, ended.err) == (0, "")
@@ -56,7 +63,6 @@ def test_a_site_is_looked_at_changed_and_shut_down(program: Program, tmp_path: P
     for name in ("s1", "s2"):
         assert {path.name for path in (tmp_path / name).iterdir()} == {f"{name}.log"}
 
-    state = state_of(tmp_path / "l1", "locator")
     process = process_of(state)
     assert process is not None
     last = program("-e", site, "-e", "shutdown", "-e", "shutdown --include-locators=true", "-e", "describe connection")

@@ -29,11 +29,12 @@ def lines(program: Program, *commands: str) -> list[str]:
 
 
 def test_variables_are_replaced_and_the_line_is_shown_unless_quiet(program: Program) -> None:
-    shown = lines(program, "set variable --name=A --value='x y'", "echo ${A}${NONE}z")
-    assert shown[-4:] == ["", "echo x yz", "", "x yz"]
-    shown = lines(program, "set variable --name=APP_QUIET_EXECUTION --value=true", "set variable --name=A --value=x",
-                  "echo ${A}")  # fmt: skip
-    assert shown[-3:] == ["(3) Executing - echo ${A}", "", "x"]
+    script = "set variable --name=A --value='x y'\necho ${A}${NONE}z\n"
+    assert program(stdin=script).out.splitlines()[-4:] == ["", "echo x yz", "", "x yz"]
+    quiet = program(stdin=f"set variable --name=APP_QUIET_EXECUTION --value=true\n{script}").out.splitlines()
+    assert quiet[-3:] == ["3. Executing - echo ${A}${NONE}z", "", "x yz"]
+    shown = lines(program, "set variable --name=A --value=x", "echo ${A}")
+    assert shown[-3:] == ["(2) Executing - echo ${A}", "", "x"]
 
 
 def test_a_line_may_be_given_with_its_prompt(program: Program) -> None:

@@ -115,6 +115,14 @@ def test_an_open_comment_is_refused() -> None:
         ("connect --password=secret --locator=a[1]", "connect --password=******** --locator=a[1]"),
         ("connect --password 'a b' --x=1", "connect --password ******** --x=1"),
         ("connect --key-store-password=x", "connect --key-store-password=********"),
+        (
+            "start server --J=-Dgemfire.security-password=x --name=a",
+            "start server --J=-Dgemfire.security-password=******** --name=a",
+        ),
+        (
+            "start server --J='-Dgemfire.ssl-keystore-password=x'",
+            "start server --J='-Dgemfire.ssl-keystore-password=********'",
+        ),
         ("connect --token=abc", "connect --token=********"),
         ("put --key=password", "put --key=password"),
         ("start server --J=-Dgemfire.security-password=x y", "start server --J=-Dgemfire.security-password=******** y"),

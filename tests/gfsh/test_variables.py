@@ -27,6 +27,9 @@ def test_a_variable_stands_for_its_value_and_an_unset_one_for_nothing() -> None:
         ("SYS_ANYTHING", "x", "belongs to the shell"),
         ("APP_FETCH_SIZE", "0", "use a number"),
         ("APP_QUIET_EXECUTION", "perhaps", "use true or false"),
+        ("APP_RESULT_VIEWER", "external", "always basic"),
+        ("APP_QUERY_RESULTS_DISPLAY_MODE", "catalog", "always table"),
+        ("APP_COLLECTION_LIMIT", "5", "shown whole"),
     ],
 )
 def test_what_can_not_be_set(name: str, value: str, error: str) -> None:

@@ -71,6 +71,7 @@ def launcher(lines: tuple[str, ...], json: bool, words: tuple[str, ...]) -> int:
 
 
 def _run_lines(session: Session, lines: Sequence[str]) -> bool:
+    session.go_headless()
     for number, line in enumerate(lines, start=1):
         session.printer.announce(f"({number}) Executing - {redact(line)}")
         if not run_line(session, line):

@@ -104,6 +104,19 @@ def process_of(state: ProcessState) -> psutil.Process | None:
     return process if same and is_alive(process) else None
 
 
+def directory_of(pid: int) -> Path:
+    """Return the directory of the daemon that has that process id. Raises UsageError when there is none."""
+    try:
+        process = psutil.Process(pid)
+        if DAEMON_MODULE in process.cmdline() and is_alive(process):
+            return Path(process.cwd())
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.AccessDenied as exc:
+        raise UsageError(f"process {pid} belongs to another user: look at it as them") from exc
+    raise UsageError(f"process {pid} is no locator or server of heliograph on this machine")
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Say whether a process runs; one that has ended and waits for its parent to notice does not."""
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.errors import UsageError
 from heliograph.gfsh.output import Printer
-from heliograph.gfsh.variables import Variables
+from heliograph.gfsh.variables import APP_QUIET_EXECUTION, Variables
 from heliograph.model.ids import Address
 from heliograph.model.tls import NO_TLS
 from heliograph.security.properties import NO_SECURITY_PROPERTIES
@@ -41,6 +41,7 @@ class Session:
         self.printer = printer
         self.connection: Connection | None = None
         self.leaving = False
+        self.headless = False
         self.tls = NO_TLS
         """How processes are reached: as `connect` was told, or whoever was started."""
         self.identity = NO_SECURITY_PROPERTIES
@@ -50,6 +51,11 @@ class Session:
         """What was run in this session, with passwords taken out."""
         self.clear_history: Callable[[], None] = self.lines.clear
         """Forgets what `history` shows; the interactive shell forgets its file, too."""
+
+    def go_headless(self) -> None:
+        """Ask nothing from now on, and show no line once more because variables were replaced in it (gfsh.md §1.2)."""
+        self.headless = True
+        self.variables.set(APP_QUIET_EXECUTION, "true")
 
     @property
     def client(self) -> AdminClient:

@@ -16,6 +16,8 @@ APP_FETCH_SIZE = "APP_FETCH_SIZE"
 LAST_EXIT_STATUS = "APP_LAST_EXIT_STATUS"
 PASSED, NOT_EXECUTED, FAILED = "0", "-1", "-2"
 """Values of `LAST_EXIT_STATUS`."""
+_ONLY = {"APP_QUERY_RESULTS_DISPLAY_MODE": "table", "APP_RESULT_VIEWER": "basic"}
+"""Variables that have one value here."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USE = re.compile(r"\$\{(\w+)\}")
 
@@ -27,6 +29,8 @@ class Variables:
         self._values = {
             "APP_NAME": "gfsh",
             "APP_PWD": str(Path.cwd()),
+            "APP_LOGGING_ENABLED": "false",
+            "APP_LOG_FILE": "",
             LAST_EXIT_STATUS: PASSED,
             "SYS_USER": _user(),
             "SYS_USER_HOME": str(Path.home()),
@@ -35,7 +39,7 @@ class Variables:
             "SYS_OS_LINE_SEPARATOR": os.linesep.encode("unicode_escape").decode(),
         }
         self._fixed = frozenset(self._values)
-        self._values |= {APP_FETCH_SIZE: "100", APP_QUIET_EXECUTION: "false"}
+        self._values |= {APP_FETCH_SIZE: "100", APP_QUIET_EXECUTION: "false", **_ONLY}
 
     def items(self) -> list[tuple[str, str]]:
         """Return all variables, sorted by name."""
@@ -54,6 +58,10 @@ class Variables:
             raise UsageError(f"{name} {value!r}: use a number, 1 or more")
         if name == APP_QUIET_EXECUTION and value.lower() not in ("true", "false"):
             raise UsageError(f"{name} {value!r}: use true or false")
+        if name in _ONLY and value.lower() != _ONLY[name]:
+            raise UsageError(f"{name} {value!r} is not offered: it is always {_ONLY[name]}")
+        if name == "APP_COLLECTION_LIMIT":
+            raise UsageError(f"{name} is not offered: values are always shown whole")
         self._values[name] = value
 
     def note_status(self, status: str) -> None:

@@ -1,7 +1,8 @@
 """stop and status of locators and servers (gfsh.md §3.3).
 
-A process is named by its directory, by its name (whose directory is `./<name>`), or by neither: the current directory.
-A name without such a directory is looked up in the connected site.
+A process is named by its directory, by its name (whose directory is `./<name>`), by its process id, or by none of
+them: the current directory. A name without such a directory is looked up in the connected site. A locator may also be
+asked at its address.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import click
 
 from heliograph.config.reading import read_settings
 from heliograph.errors import AuthenticationError, NotAuthorizedError, PeerError, UnavailableError, UsageError
-from heliograph.gfsh.grammar import command
+from heliograph.gfsh.grammar import PORT, command
 from heliograph.gfsh.session import NOT_CONNECTED, Session
+from heliograph.locator.config import LOCATOR_PORT
+from heliograph.model.ids import LOOPBACK, Address
 from heliograph.model.members import MemberKind
 from heliograph.model.results import Result
 from heliograph.model.tls import Port
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from heliograph.link.messages import Status
 
 _name = click.option("--name", default="", help="Name of the process.")
+_pid = click.option("--pid", type=click.INT, help="Its process id.")
 _directory = click.option("--dir", "directory", default="", help="Its working directory. [default: ./<name>, or here]")
 
 
@@ -31,11 +35,12 @@ def _stop(kind: MemberKind) -> click.Command:
     @command(f"stop {kind}")
     @_name
     @_directory
+    @_pid
     @click.pass_obj
-    def stop(session: Session, name: str, directory: str) -> Result:
+    def stop(session: Session, name: str, directory: str, pid: int | None) -> Result:
         from heliograph.gfsh import processes
 
-        place = _directory_of(name, directory) or Path(_status_from_site(session, kind, name).directory)
+        place = _directory_of(name, directory, pid) or Path(_status_from_site(session, kind, name).directory)
         state = _state(place, kind, name)
         if not processes.stop(state):
             raise UsageError(f"{kind} {state.name} in {place} is not running")
@@ -49,20 +54,37 @@ def _status(kind: MemberKind) -> click.Command:
     @command(f"status {kind}")
     @_name
     @_directory
+    @_pid
     @click.option("--security-properties-file", "file", help="How it is reached by TLS, unless `connect` has said so.")
     @click.pass_obj
-    def status(session: Session, name: str, directory: str, file: str | None) -> Result:
+    def status(
+        session: Session,
+        name: str,
+        directory: str,
+        pid: int | None,
+        file: str | None,
+        host: str | None = None,
+        port: int | None = None,
+    ) -> Result:
         from heliograph.gfsh import state_block
 
         if file is not None:
             settings = read_settings(kind, file)
             session.tls, session.identity = settings.tls, settings.security
 
-        place = _directory_of(name, directory)
+        if host is not None or port is not None:
+            if name or directory or pid is not None:
+                raise UsageError("give either --host and --port, or --name, --dir or --pid")
+            return _status_at(session, Address(host or LOOPBACK, LOCATOR_PORT if port is None else port))
+        place = _directory_of(name, directory, pid)
         if place is None:
             return state_block.online(_status_from_site(session, kind, name))
         return _local_status(place, _state(place, kind, name), session)
 
+    if kind == "locator":
+        status = click.option("--host", help=f"Host of its address. [default: {LOOPBACK}]")(
+            click.option("--port", type=PORT, help=f"Port of its address. [default: {LOCATOR_PORT}]")(status)
+        )
     status.help = f"Show the state of a {kind}; it fails unless the {kind} answers."
     return status
 
@@ -93,12 +115,28 @@ def _local_status(place: Path, state: ProcessState, session: Session) -> Result:
         return state_block.not_online(str(place), state, f"not responding ({exc})")
 
 
+def _status_at(session: Session, address: Address) -> Result:
+    """Show the locator at an address. Raises UnavailableError and others when none answers us there."""
+    from heliograph.gfsh import state_block
+    from heliograph.gfsh.asking import ask
+    from heliograph.link.messages import Status, StatusQuery
+
+    status = ask(address, StatusQuery(), Status, tls=session.tls, identity=session.identity)
+    return state_block.online(status)
+
+
 def _port(kind: MemberKind) -> Port:
     return "locator" if kind == "locator" else "member"
 
 
-def _directory_of(name: str, directory: str) -> Path | None:
-    """Return the directory meant, or None when the site has to be asked for the name."""
+def _directory_of(name: str, directory: str, pid: int | None) -> Path | None:
+    """Return the directory meant, or None when the site has to be asked for the name. Raises UsageError."""
+    if pid is not None:
+        from heliograph.gfsh.processes import directory_of
+
+        if name or directory:
+            raise UsageError("give one of --name, --dir and --pid")
+        return directory_of(pid)
     if directory:
         return Path(directory).resolve()
     if not name:
