@@ -75,6 +75,8 @@ BAD: list[tuple[messages.Request, type[HeliographError], str]] = [
     (Size(REGION, [0, 1], BUCKETS), NotPrimaryError, "a does not hold bucket 1 of r"),
     (Size(REGION, [BUCKETS], BUCKETS), NotPrimaryError, "does not hold bucket 4"),
     (messages.WereRead(REGION, 0, [KEY]), UsageError, "WereRead is answered to members, not to client app"),
+    (messages.ShutDown(), UsageError, "ShutDown is answered to locators, not to client app"),
+    (messages.LogTail(1), UsageError, "LogTail is answered to locators, not to client app"),
     (messages.SiteQuery(), UsageError, "a member does not answer SiteQuery: ask a locator"),
     (messages.PutSilently(REGION, 0, [KEY], [b"v"]), UsageError, "PutSilently is answered to members, not to client"),
     (ApplyParts(REGION, 0, ()), UsageError, "ApplyParts is answered to members, not to client app"),

@@ -70,13 +70,13 @@ class MemberService(BaseHandler):
     def on_request(self, link: Link, message: messages.Request) -> Answer:
         """Answer a request, or raise what is wrong with it."""
         kind = type(message)
+        if kind in FROM_LOCATORS and link.peer.role != "locator":
+            raise UsageError(f"{kind.__name__} is answered to locators, not to {link.peer}")
         answer = self._answers.get(kind)
         if answer is None:
             raise UsageError(f"a member does not answer {kind.__name__}: ask a locator")
         if kind in _OF_MEMBERS and link.peer.role != "member":
             raise UsageError(f"{kind.__name__} is answered to members, not to {link.peer}")
-        if kind in FROM_LOCATORS and link.peer.role != "locator":
-            raise UsageError(f"{kind.__name__} is answered to locators, not to {link.peer}")
         return answer(message)
 
     # --- writes: done here by the primary, forwarded once by another member

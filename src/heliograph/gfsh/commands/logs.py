@@ -156,11 +156,11 @@ def _write(
     client: AdminClient, path: Path, names: list[str], query: dict[str, str | bool], limit: int
 ) -> list[tuple[str, ...]]:
     """Write the zip file; return a row for every member. Raises UsageError when there is more than the limit."""
-    from zipfile import ZIP_DEFLATED, ZipFile
+    from zipfile import ZipFile
 
     total = 0
     rows: list[tuple[str, ...]] = []
-    with ZipFile(path, "x", ZIP_DEFLATED) as archive:
+    with ZipFile(path, "x") as archive:
         for name in names:
             size, problem = _write_log(archive, name, _parts(client, name, query), limit - total if limit else None)
             total += size
@@ -170,6 +170,8 @@ def _write(
 
 def _write_log(archive: ZipFile, name: str, parts: Iterator[bytes | Problem], left: int | None) -> tuple[int, str]:
     """Write one member's log, if there is anything; return its bytes, and what went wrong. left: bytes allowed."""
+    from zipfile import ZIP_DEFLATED, ZipInfo
+
     size, problem = 0, ""
     with ExitStack() as closing:
         file = None
@@ -181,7 +183,9 @@ def _write_log(archive: ZipFile, name: str, parts: Iterator[bytes | Problem], le
             if left is not None and size > left:
                 raise UsageError("there is more than --file-size-limit allows: nothing is written")
             if part and file is None:
-                file = closing.enter_context(archive.open(f"{name}/{name}.log", "w", force_zip64=True))
+                entry = ZipInfo(f"{name}/{name}.log", time.localtime()[:6])
+                entry.compress_type = ZIP_DEFLATED
+                file = closing.enter_context(archive.open(entry, "w", force_zip64=True))
             if file is not None:
                 file.write(part)
     return size, problem
