@@ -163,6 +163,20 @@ def _operators(site: Site) -> None:
     assert site.as_user("ada", "list", "gateways").status == "OK"
     result = site.as_user("ada", "stop", "gateway-receiver")
     assert (result.status, result.info) == ("ERROR", ["user ada is not authorized for CLUSTER:MANAGE:GATEWAY"])
+    for words in (
+        ("show", "log", "--member=s"),
+        ("describe", "config", "--member=l"),
+        ("describe", "config", "--member=s"),
+    ):
+        assert site.as_user("ada", *words).status == "OK"
+    result = site.as_user("ada", "change", "loglevel", "--loglevel=fine", "--members=l,s")
+    assert (result.status, result.info) == ("ERROR", ["user ada is not authorized for CLUSTER:WRITE"])
+    result = site.as_user("ada", "shutdown", "--include-locators=true")
+    assert [row[2] for row in result.tables[0].rows] == [
+        "user ada is not authorized for CLUSTER:MANAGE", "left running, for a member before it is",
+    ]  # fmt: skip
+    result = site.as_user("root", "change", "loglevel", "--loglevel=fine", "--members=l,s")
+    assert [row[1] for row in result.tables[0].rows] == ["true", "true"], result
     assert site.as_user("ada", password=WRONG).status == "ERROR"
     assert site.run(["connect", f"--locator={site.address}"]).status == "ERROR"
 
