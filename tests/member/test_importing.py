@@ -15,6 +15,7 @@ from heliograph.link.messages import ExportedFile
 from heliograph.locator.site_imports import share_out
 from heliograph.member import region_files
 from heliograph.member.operations import Operations
+from tests.scenarios.copying import begin as begin_copy
 from tests.scenarios.exporting import (
     begin_import,
     export,
@@ -109,6 +110,15 @@ async def test_with_callbacks_everybody_is_told(ln: Site, ny: Site, tmp_path: Pa
     listener.cancel()
 
 
+@scenario(ln=2, ny=1)
+async def test_a_copy_brings_other_sites_what_they_were_not_told_of(ln: Site, ny: Site, tmp_path: Path) -> None:
+    await exported(ln, tmp_path / "all.gfd")
+    await wired(ln, ny, parallel=True)
+    await import_data(ln, file=str(tmp_path / "all.gfd"))
+    assert (await (await begin_copy(ln)).end()).status == "OK"
+    assert await ny.contents("r") == ENTRIES
+
+
 @pytest.mark.parametrize("persistent", [False, True])
 @scenario(ln=2, ny=1)
 async def test_what_was_imported_survives_restarts_and_stays_untold(
@@ -183,6 +193,21 @@ async def test_a_region_in_a_directory(ln: Site, tmp_path: Path) -> None:
     await ln.put("r", [7], "since")
     await import_data(ln, dir=str(tmp_path))
     assert await ln.contents("r") == {key: key for key in range(50)}
+
+
+@scenario(ln=3)
+async def test_a_server_that_holds_nothing_of_the_region_does_both(ln: Site, tmp_path: Path) -> None:
+    """It is not of the region's groups."""
+    await ln.join("d", groups=("orders",))
+    await ln.create_region("r", "PARTITION", groups=("orders",), total_num_buckets=BUCKETS)
+    await ln.do(lambda region: region.put_all(ENTRIES), "r")
+    assert not ln["a"].member._regions["r"].copies
+    await export(ln, file=str(tmp_path / "r.gfd"))
+    await ln.do(lambda region: region.clear(), "r")
+    await import_data(ln, file=str(tmp_path / "r.gfd"))
+    assert await ln.contents("r") == ENTRIES
+    result = await export(ln, dir=str(tmp_path), parallel=True)
+    assert [row[0] for row in result.tables[0].rows] == ["1-d"]
 
 
 def truncated(data: bytes) -> bytes:
