@@ -321,7 +321,7 @@ class Gateways:
                 if self.receiver is None:
                     return Outcome(False, f"the gateway receiver is not available on member {self._host.name}")
                 if request.action == "destroy":
-                    self._destroyed = max(revision for _, revision in self._defined)
+                    self._destroyed = max((revision for _, revision in self._defined), default=0)
                     await self._arrange_receiver(None)
                 else:
                     await self.receiver.command(request.action)
