@@ -31,6 +31,19 @@ def test_a_table_in_a_pipe_is_plain_and_never_cut() -> None:
     assert any("x" * 300 in line for line in lines)
 
 
+def test_rows_of_a_table_in_a_pipe_are_lines() -> None:
+    out, _ = shown(Result(tables=[Table(("Name", "N"), [("Ada\nB", "1"), ("東京", "12"), ("", "")])]))
+    assert out.splitlines() == [
+        "+-------------+",
+        "| Name   | N  |",
+        "|--------+----|",
+        "| Ada\\nB | 1  |",
+        "| 東京   | 12 |",
+        "|        |    |",
+        "+-------------+",
+    ]
+
+
 def test_failures_go_to_standard_error() -> None:
     out, err = shown(Result(status="ERROR", info=["no"], tables=[TABLE]))
     assert out == ""

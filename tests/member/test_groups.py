@@ -155,7 +155,7 @@ async def test_regions_of_groups_are_replicated_between_sites_while_their_server
     await ln.create_region("r", "PARTITION_REDUNDANT", senders="ny", groups=EAST)
     await ny.create_region("r", "PARTITION", senders="ln", groups=EAST)
     if not parallel:
-        assert ln.primary("ny") == "a"
+        await until(lambda: ln.primary("ny") == "a")
     async with ln.putting("r", range(200), at="a"):
         await ny.put("r", range(200, 300), at="a")
         ln.kill("b")

@@ -13,7 +13,6 @@ import msgspec
 
 from heliograph.model.results import Result, Table
 
-_UNLIMITED_WIDTH = 100_000
 _STYLES = {"OK": "green", "PASSED": "green", "ERROR": "red", "Error": "red", "FAILED": "red", "error": "red"}
 """Cells that stand out on a terminal."""
 
@@ -63,7 +62,7 @@ class Printer:
         width = max(map(len, result.data), default=0)
         _write_lines([f"{name:<{width}} : {value}" for name, value in result.data.items()], stream)
         for table in result.tables:
-            _write_table(table, stream)
+            (_show_table if stream.isatty() else _write_table)(table, stream)
 
 
 def _write_lines(lines: list[str], stream: TextIO, colour: str | None = None) -> None:
@@ -75,15 +74,34 @@ def _write_lines(lines: list[str], stream: TextIO, colour: str | None = None) ->
 
 
 def _write_table(table: Table, stream: TextIO) -> None:
+    """Write a table to a pipe or a file: every row on one line, whatever its width, so that scripts can read it.
+
+    Drawn here because rich, made for terminals, takes milliseconds a row.
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    lines = [[cell.replace("\n", "\\n") for cell in line] for line in (table.columns, *table.rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    drawn = [
+        f"| {' | '.join(set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in lines
+    ]
+    between = "+".join("-" * (width + 2) for width in widths)
+    edge = f"+{'-' * len(between)}+"
+    if table.title:
+        _write_lines(["", table.title, ""], stream)
+    _write_lines([edge, drawn[0], f"|{between}|", *drawn[1:], edge], stream)
+
+
+def _show_table(table: Table, stream: TextIO) -> None:
+    """Write a table to a terminal, within its width and in colours."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    # A pipe gets every cell on one line, whatever its width, so that scripts can read it.
-    terminal = stream.isatty()
-    console = Console(file=stream, highlight=False, width=None if terminal else _UNLIMITED_WIDTH)
-    grid = RichTable(box=box.ROUNDED if terminal else box.ASCII)
+    console = Console(file=stream, highlight=False)
+    grid = RichTable(box=box.ROUNDED)
     for column in table.columns:
         grid.add_column(Text(column))
     if table.title:
