@@ -39,6 +39,19 @@ OPTIONS = {
         off-heap-memory-size lock-memory enable-time-statistics statistic-archive-file locator-wait-time
         use-cluster-configuration start-rest-api disable-exit-when-out-of-memory memcached-port memcached-protocol
         memcached-bind-address spring-xml-location user username password""",
+    "status locator": "name host port dir pid security-properties-file",
+    "status server": "name dir pid",
+    "stop locator": "name dir pid",
+    "stop server": "name dir pid",
+    "shutdown": "time-out include-locators",
+    "alter runtime": f"""log-level log-disk-space-limit log-file-size-limit statistic-archive-file statistic-sample-rate
+        enable-statistics archive-disk-space-limit archive-file-size-limit copy-on-read lock-lease lock-timeout
+        message-sync-interval search-timeout {_TARGETS}""",
+    "change loglevel": f"loglevel {_TARGETS}",
+    "describe config": "member hide-defaults",
+    "export logs": f"""dir log-level only-log-level start-time end-time logs-only stats-only file-size-limit
+        {_TARGETS}""",
+    "show log": "member lines",
     "list members": "group groups",
     "describe member": "name",
     "export cluster-configuration": "zip-file-name xml-file group groups",
@@ -55,8 +68,13 @@ OPTIONS = {
     "destroy region": "name if-exists",
     "list regions": _TARGETS,
     "describe region": "name",
+    "query": "query file member interactive",
     "locate entry": "region key key-class value-class recursive",
     "export data": "region member file dir parallel",
+    "import data": "region member file dir parallel invoke-callbacks",
+    "show metrics": "member region port file categories",
+    "status redundancy": "include-region exclude-region",
+    "restore redundancy": "include-region exclude-region reassign-primaries",
     "rebalance": "include-region exclude-region time-out simulate",
     "create disk-store": """name dir auto-compact compaction-threshold allow-force-compaction max-oplog-size queue-size
         time-interval write-buffer-size disk-usage-warning-percentage disk-usage-critical-percentage group groups""",
