@@ -72,6 +72,12 @@ def test_what_is_wanted_is_asked_for(program: Program, logs: Logs, tmp_path: Pat
     assert list(exported(tmp_path)) == ["s1/s1.log"]
 
 
+def test_every_level_is_no_level_of_its_own(program: Program, logs: Logs) -> None:
+    assert program("-e", SITE, "-e", "export logs --member=s1 --only-log-level").status == 0
+    asked = [query for _, path, _, query in logs.calls if path.endswith("/log")]
+    assert asked[0] == {"offset": "0", "wanted": "true"}
+
+
 def test_a_log_that_is_missing_is_said(program: Program, logs: Logs, tmp_path: Path) -> None:
     logs.answers["GET", "/members/l1/log"] = failed("there is no log /l1.log")
     ran = program("-e", SITE, "-e", "export logs")

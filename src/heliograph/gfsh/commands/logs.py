@@ -117,9 +117,9 @@ def export_logs(
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
         raise UsageError("--start-time is after --end-time: nothing is in between")
     client = session.client
-    query: dict[str, str | bool] = {"only_level": only}
-    if only or level != "ALL":
-        query["level"] = level
+    query: dict[str, str | bool] = {}
+    if level != "ALL":
+        query |= {"level": level, "only_level": only}
     query |= {"start_ms": str(start_ms)} if start_ms is not None else {}
     query |= {"end_ms": str(end_ms)} if end_ms is not None else {}
     names = _members(client, members, groups)
