@@ -72,13 +72,23 @@ def test_a_site_is_started_asked_and_stopped(program: Program, tmp_path: Path) -
     assert "| 1   | a b   |" in joined.out.partition("(8) Executing")[2]
     assert "| Ada  | 36  |" in joined.out.partition("(10) Executing")[2]
 
-    for where in ("--name=s1", "--dir=s1"):
+    server = state_of(tmp_path / "s1", "server")
+    for where in ("--name=s1", "--dir=s1", f"--pid={server.pid}"):
         assert "as s1 is currently online" in program("status", "server", where).out
+    assert state.address is not None
+    listens = program("status", "locator", "--host=127.0.0.1", f"--port={state.address.port}")
+    assert (
+        f"on {state.address} as ln is currently online.\nCluster configuration service is up and running."
+        in listens.out
+    )
+    assert (program("status", "locator", f"--pid={state.pid}").status, listens.status) == (0, 0)
+    wrong = program("stop", "locator", f"--pid={server.pid}")
+    assert f"no locator runs in {tmp_path}/s1 by itself" in wrong.err
     by_site = program("-e", f"connect --locator={state.address}", "-e", "status locator --name=ln")
     assert f"Process ID            : {state.pid}" in by_site.out
 
-    for kind, name in (("server", "s1"), ("locator", "ln")):
-        assert program("stop", kind, f"--name={name}").status == 0
+    for kind, name, how in (("server", "s1", f"--pid={server.pid}"), ("locator", "ln", "--name=ln")):
+        assert program("stop", kind, how).status == 0
         assert program("status", kind, f"--name={name}").status == 1
         again = program("stop", kind, f"--name={name}")
         assert (again.status, again.err) == (1, f"no {kind} runs in {tmp_path}/{name}\n")

@@ -11,7 +11,7 @@ import pytest
 from heliograph.errors import UnavailableError
 from heliograph.gfsh import launch
 from heliograph.gfsh.processes import ProcessState
-from heliograph.gfsh.state_block import online_unseen
+from heliograph.gfsh.state_block import online_unseen, starting
 from heliograph.model.ids import Address
 from heliograph.model.results import Result, failed
 from tests.gfsh.support import FakeAdmin, Program
@@ -148,3 +148,11 @@ def test_a_server_that_is_started_may_be_given_its_share(
         admin.answers["POST", "/rebalance"] = answer
     ran = program("start", "server", "--name=s", "--locators=h[1]", "--rebalance")
     assert (ran.status, said in ran.out) == (0, True)
+
+
+def test_a_process_that_starts_is_shown_by_what_is_known() -> None:
+    state = ProcessState(kind="locator", name="l", pid=os.getpid(), created=1e9, log_file="l.log")
+    shown = starting("/there", state)
+    assert shown.info == ["Locator in /there as l is currently starting."]
+    assert [*shown.data] == ["Process ID", "Start Time", "Log File"]
+    assert shown.data["Start Time"].startswith("2001-09-0")

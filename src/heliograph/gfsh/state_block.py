@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from heliograph.model.results import Result, failed
@@ -13,9 +14,15 @@ if TYPE_CHECKING:
 
 
 def online(status: Status) -> Result:
-    """Show a process that answers."""
+    """Show a process that answers; of a locator also whether it serves the site's configuration."""
+    from heliograph.locator.site_configuration import STATE
+
+    info = [f"{status.kind} in {status.directory} on {status.address} as {status.name} is currently online."]
+    if status.kind == "Locator":
+        serves = "not running yet" if STATE in status.details else "up and running"
+        info.append(f"Cluster configuration service is {serves}.")
     return Result(
-        info=[f"{status.kind} in {status.directory} on {status.address} as {status.name} is currently online."],
+        info=info,
         data={
             "Process ID": str(status.pid),
             "Uptime": duration(status.uptime_ms),
@@ -30,6 +37,15 @@ def online_unseen(directory: str, state: ProcessState, why: HeliographError) -> 
     """Show a process that answers, but not to us."""
     info = f"{state.kind.capitalize()} in {directory} on {state.address} as {state.name} is currently online."
     return Result(info=[info, f"It does not tell us more: {why}"], data={"Process ID": str(state.pid)})
+
+
+def starting(directory: str, state: ProcessState) -> Result:
+    """Show a process that does not answer yet, and from when on it has been starting."""
+    began = datetime.fromtimestamp(state.created).astimezone().isoformat(sep=" ", timespec="seconds")
+    return Result(
+        info=[f"{state.kind.capitalize()} in {directory} as {state.name} is currently starting."],
+        data={"Process ID": str(state.pid), "Start Time": began, "Log File": state.log_file},
+    )
 
 
 def not_online(directory: str, state: ProcessState, word: str) -> Result:

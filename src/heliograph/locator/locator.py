@@ -38,7 +38,7 @@ from heliograph.net.link import LinkServer, serve_links
 from heliograph.net.links import Links
 from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
-from heliograph.process.own import OwnProcess
+from heliograph.process.own import OwnProcess, ran_by
 from heliograph.process.usage import usage
 
 ENGINE_S = 30.0
@@ -326,7 +326,7 @@ class Locator:
             version=__version__,
             directory=str(directory),
             log_file=str(directory / f"{self.name}.log"),
-            details={"Distributed System Id": str(self.config.site), **self._details()},
+            details={"Distributed System Id": str(self.config.site), **ran_by(), **self._details()},
             cpu_ms=used.cpu_ms,
             resident_bytes=used.resident_bytes,
             links=self._server.by_role(),

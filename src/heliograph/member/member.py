@@ -72,7 +72,7 @@ from heliograph.net.real import RealNetwork, SystemClock
 from heliograph.net.seam import Clock, Network
 from heliograph.placement.buckets import servers_by_age
 from heliograph.placement.holders import holders_of
-from heliograph.process.own import OwnProcess
+from heliograph.process.own import OwnProcess, ran_by
 from heliograph.process.usage import usage
 
 READY_S = 60.0
@@ -535,6 +535,7 @@ class Member:
                 "Site": str(self.site),
                 "TLS": self.config.tls.shown(),
                 "Server Bind": self.config.bind_address,
+                **ran_by(),
             },
             cpu_ms=used.cpu_ms,
             resident_bytes=used.resident_bytes,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import platform
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -25,6 +27,11 @@ FROM_LOCATORS: frozenset[type] = frozenset(
 _log = logging.getLogger(__name__)
 
 KEPT, NOW = "Cluster configuration (alter runtime)", "Changed while it runs"
+
+
+def ran_by() -> dict[str, str]:
+    """Return what runs the process, for its state block (gfsh.md §3.5)."""
+    return {"Python Version": platform.python_version(), "Class-Path": os.environ.get("PYTHONPATH", "")}
 
 
 class ProcessConfig(Protocol):

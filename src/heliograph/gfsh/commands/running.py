@@ -85,7 +85,7 @@ def _status(kind: MemberKind) -> click.Command:
         status = click.option("--host", help=f"Host of its address. [default: {LOOPBACK}]")(
             click.option("--port", type=PORT, help=f"Port of its address. [default: {LOCATOR_PORT}]")(status)
         )
-    status.help = f"Show the state of a {kind}; it fails unless the {kind} answers."
+    status.help = f"Show the state of a {kind}; it fails when the {kind} is stopped or does not answer."
     return status
 
 
@@ -98,7 +98,7 @@ def _local_status(place: Path, state: ProcessState, session: Session) -> Result:
     if process_of(state) is None:
         return state_block.not_online(str(place), state, "stopped")
     if state.address is None:
-        return state_block.not_online(str(place), state, "starting")
+        return state_block.starting(str(place), state)
     try:
         status = ask(
             state.address,
