@@ -186,7 +186,8 @@ def test_where_data_is_has_to_be_told_right(http: Http, body: dict[str, Any], er
 def test_entries_under_any_key(http: Http, key: str) -> None:
     http.ok("POST", "/regions", {"name": "plain"})
     http.ok("PUT", "/regions/plain/entry", {"value": "v"}, key=key)
-    assert http.ok("GET", "/regions/plain/entry", key=key).data == {"Result": "true", "Key": key, "Value": "v"}
+    found = http.ok("GET", "/regions/plain/entry", key=key).data
+    assert (found["Result"], found["Key"], found["Value"]) == ("true", key, "v")
     assert http.ok("PUT", "/regions/plain/entry", {"value": "w"}, key=key, if_not_exists=True).data["Value"] == "v"
     assert http.ok("GET", "/regions/plain/entry/locations", key=key).data["Locations Found"] == "1"
     assert http.ok("DELETE", "/regions/plain/entry", key=key).data["Result"] == "true"

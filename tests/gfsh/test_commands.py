@@ -164,8 +164,25 @@ COMMANDS: list[tuple[str, tuple[Any, ...]]] = [
     ("get --region=c --key=k", ("GET", "/regions/c/entry", None, {"key": "k"})),
     ("locate entry --region=/c --key=a/b", ("GET", "/regions/c/entry/locations", None, {"key": "a/b"})),
     (
-        "locate entry --region=c --key=k --recursive=false --key-class=java.lang.String",
+        "locate entry --region=c --key=k --recursive=false --value-class=java.lang.String",
         ("GET", "/regions/c/entry/locations", None, {"key": "k"}),
+    ),
+    (
+        "locate entry --region=c --key=7 --key-class=Long",
+        ("GET", "/regions/c/entry/locations", None, {"key": "7", "key_class": "Long"}),
+    ),
+    (
+        "put --region=c --key=7 --key-class=java.lang.Integer --value=1.5 --value-class=Double --skip-if-exists",
+        ("PUT", "/regions/c/entry", EntryValue(value=1.5),
+         {"key": "7", "key_class": "java.lang.Integer", "if_not_exists": True}),
+    ),
+    (
+        "get --region=c --key=7 --key-class=Integer --load-on-cache-miss=false",
+        ("GET", "/regions/c/entry", None, {"key": "7", "key_class": "Integer"}),
+    ),
+    (
+        "remove --region=c --key=7 --key-class=Integer",
+        ("DELETE", "/regions/c/entry", None, {"key": "7", "key_class": "Integer"}),
     ),
     (
         "query --query='SELECT * FROM /c' --interactive=false",
@@ -378,7 +395,7 @@ def test_a_command_asks_one_thing_of_the_admin_api(
         ("query --query='SELECT * FROM /c' --interactive", "is not offered (only false): all rows are shown at once"),
         ("query --query='SELECT * FROM /c' --member=s1", "--member is not offered: every server answers"),
         ("locate entry --region=c --key=k --recursive", "is not offered (only false): regions have no sub-regions"),
-        ("locate entry --region=c --key=1 --key-class=java.lang.Integer", "--key-class is not offered"),
+        ("get --region=c --key=1 --value-class=x.Y", "a value is shown as what it is; leave it out"),
         ("locate entry --region=c --key=1 --value-class=x.Y", "--value-class is not offered"),
         ("create async-event-queue --id=q --listener=a:b --forward-expiration-destroy=true", "is not offered"),
         ("alter gateway-sender --id=ny", "needs batch-size, batch-time-interval, alert-threshold"),
@@ -388,7 +405,6 @@ def test_a_command_asks_one_thing_of_the_admin_api(
             "--member is not offered: a definition is that of all",
         ),
         ("put --region=../x --key=k --value=v", "can't name a region"),
-        ("put --region=c --key=k --value=\"('name':Ada)\"", "begins as a JSON object does"),
         ("status gateway-sender --id=a/b", "can't name a gateway sender"),
         ("drop parked-events --id=ny", "say which parked events are meant"),
         ("redrive parked-events --id=ny --event=1a --all", "say which parked events are meant"),
@@ -402,4 +418,20 @@ def test_what_is_wrong_is_said_before_the_site_is_asked(
     ran = program("-e", "connect --url=http://site", "-e", line)
     assert message in ran.out + ran.err
     assert ran.status == (0 if "Already" in message else 1)
+    assert len(admin.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("--value=\"('name':Ada)\"", "should be a JSON object, ('field':'value'), and is none"),
+        ("--value=x --value-class=java.lang.Integer", "the value x is no whole number"),
+        ("--value=x --value-class=com.shop.Order", "value-class com.shop.Order: use one of java.lang.String"),
+    ],
+)
+def test_a_value_that_is_none_of_its_class_is_an_answer(
+    program: Program, admin: FakeAdmin, value: str, message: str
+) -> None:
+    ran = program("-e", "connect --url=http://site", "-e", f"put --region=c --key=k {value}")
+    assert (ran.status, "Result  : false" in ran.out, message in ran.out) == (0, True, True)
     assert len(admin.calls) == 1

@@ -67,7 +67,7 @@ def test_a_site_is_started_asked_and_stopped(program: Program, tmp_path: Path) -
         "-e", "query --query=\"SELECT * FROM /c WHERE age > 30\"",
     )  # fmt: skip
     assert (joined.status, joined.err) == (0, "")
-    assert "Value  : a b" in joined.out.partition("(6) Executing")[2]
+    assert "Value       : a b" in joined.out.partition("(6) Executing")[2]
     assert "Locations Found : 1" in joined.out
     assert "| 1   | a b   |" in joined.out.partition("(8) Executing")[2]
     assert "| Ada  | 36  |" in joined.out.partition("(10) Executing")[2]

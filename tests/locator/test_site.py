@@ -636,8 +636,15 @@ def test_put_get_remove() -> None:
     async def scenario(site: Site) -> None:
         await site.with_customer()
         entries = site.admin.entries
-        assert (await entries.put("/customer", "k", "v")).data == {"Result": "true", "Key": "k", "Value": "v"}
-        assert (await entries.get("customer", "k")).data == {"Result": "true", "Key": "k", "Value": "v"}
+        shown = {
+            "Result": "true",
+            "Key Class": "java.lang.String",
+            "Key": "k",
+            "Value Class": "java.lang.String",
+            "Value": "v",
+        }
+        assert (await entries.put("/customer", "k", "v")).data == shown
+        assert (await entries.get("customer", "k")).data == shown
         assert (await entries.put("customer", "map", {"name": "Ada"})).data["Value"] == '{"name":"Ada"}'
         kept = await entries.put("customer", "k", "w", if_not_exists=True)
         assert (kept.status, kept.data["Result"], kept.data["Value"]) == ("OK", "false", "v")
@@ -646,6 +653,22 @@ def test_put_get_remove() -> None:
         for result in (await entries.get("customer", "k"), await entries.remove("customer", "k")):
             assert (result.status, result.data["Result"]) == ("OK", "false")
             assert "does not exist" in result.data["Message"]
+
+    on_site(scenario)
+
+
+def test_keys_and_values_of_other_classes() -> None:
+    async def scenario(site: Site) -> None:
+        await site.with_customer()
+        entries = site.admin.entries
+        put = await entries.put("customer", "7", 1.5, key_class="java.lang.Integer")
+        assert [*put.data.values()] == ["true", "java.lang.Integer", "7", "java.lang.Double", "1.5"]
+        assert site.servers.data["customer", 7] == encode_value(1.5)
+        assert (await entries.get("customer", "7")).data["Result"] == "false", "that is the text"
+        assert (await entries.get("customer", "7", "long")).data["Value"] == "1.5"
+        for result in (await entries.get("customer", "x", "long"), await entries.remove("customer", "1", "x.Y")):
+            assert (result.status, result.data["Result"]) == ("OK", "false")
+        assert (await entries.remove("customer", "7", "Integer")).data["Result"] == "true"
 
     on_site(scenario)
 

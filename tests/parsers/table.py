@@ -25,12 +25,11 @@ from heliograph.engine.nats import append, lifetime, protocol, session
 from heliograph.errors import PeerError, UsageError
 from heliograph.gateway import verdict
 from heliograph.gfsh import processes, tokens
-from heliograph.gfsh.commands import data as data_commands
 from heliograph.gfsh.variables import Variables
 from heliograph.link import failures, frames, hello, messages
 from heliograph.link.session import Session
 from heliograph.locator import assembly, requests
-from heliograph.model import attributes, batch, ids, plugins, queues
+from heliograph.model import attributes, batch, classes, ids, plugins, queues
 from heliograph.model.cluster_configuration import ClusterConfiguration
 from heliograph.model.decoding import MALFORMED, decode
 from heliograph.model.members import MemberInfo, RegionPlacement
@@ -187,6 +186,11 @@ def _nats(data: bytes) -> list[object]:
             each.status, each.description, each.header(b"Nats-Sequence")
             append.read_ack(each)
     return list(found)
+
+
+def _value_of_class(text: str) -> object:
+    name, _, value = text.partition(" ")
+    return classes.read_value(value, name)
 
 
 def _script(text: str) -> list[tokens.CommandLine]:
@@ -395,7 +399,12 @@ PARSERS: dict[str, Parser] = {
             b"SELECT * FROM /customer AS c ORDER BY c.age DESC, this.name",
         ),
     ),
-    "shell-value": Parser(_text(data_commands.read_value), USAGE, (b"('name':'Ada','at':('city':'York'))", b"plain")),
+    "shell-value": Parser(_text(classes.read_value), USAGE, (b"('name':'Ada','at':('city':'York'))", b"plain")),
+    "shell-value-of-class": Parser(
+        _text(_value_of_class),
+        USAGE,
+        (b"Integer 7", b"java.util.ArrayList ['a',1]", b"Double 1.5", b"Boolean true", b"x y"),
+    ),
     "script": Parser(
         _text(_script),
         USAGE,

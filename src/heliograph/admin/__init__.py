@@ -32,10 +32,10 @@ a right one, 403 when its user may not do that (`heliograph.security.commands`).
 | GET | /regions/{name} | | |
 | PATCH | /regions/{name} | RegionAlteration | |
 | DELETE | /regions/{name} | | if_exists |
-| GET | /regions/{name}/entry | | key |
-| PUT | /regions/{name}/entry | EntryValue | key, if_not_exists |
-| DELETE | /regions/{name}/entry | | key |
-| GET | /regions/{name}/entry/locations | | key |
+| GET | /regions/{name}/entry | | key, key_class |
+| PUT | /regions/{name}/entry | EntryValue | key, if_not_exists, key_class |
+| DELETE | /regions/{name}/entry | | key, key_class |
+| GET | /regions/{name}/entry/locations | | key, key_class |
 | GET | /regions/{name}/query | | q, limit |
 | DELETE | /regions/{name}/entries | | |
 | POST | /regions/{name}/exports | ExportRequest | |
@@ -112,7 +112,7 @@ Bodies are the structs of `model.attributes`, `model.queues` and `model.cluster_
   the `Run` and its `Members`, which a look at it is given as `{run}` and `member`; it has ended when `Running` is 0;
 * `ExportRequest`: `member`, one of `file` and `dir`, `parallel` (flag). Answered and looked at as a copy;
 * `ImportRequest`: the same, and `invoke_callbacks` (flag);
-* `EntryValue`: `value` (a text, or a JSON object, which is kept as a map);
+* `EntryValue`: `value`, whatever JSON carries but null; a key is a text, or what `key_class` says (`model.classes`);
 * `LogLevelChange`: `log_level`, as of `RuntimeProperties` (`model.runtime`).
 """
 

@@ -170,9 +170,11 @@ class RegionRoutes(Controller):
         return answer(await site.regions.destroy(name, if_exists=if_exists))
 
     @get("/{name:str}/entry", status_code=OK)
-    async def get_entry(self, site: Site, name: FromPath[str], key: FromQuery[str]) -> Answer:
+    async def get_entry(
+        self, site: Site, name: FromPath[str], key: FromQuery[str], key_class: FromQuery[str] = ""
+    ) -> Answer:
         """Show the value of a key."""
-        return answer(await site.entries.get(name, key))
+        return answer(await site.entries.get(name, key, key_class))
 
     @put("/{name:str}/entry", status_code=OK)
     async def put_entry(
@@ -182,19 +184,24 @@ class RegionRoutes(Controller):
         key: FromQuery[str],
         data: JSONBody[EntryValue],
         if_not_exists: Flag = False,
+        key_class: FromQuery[str] = "",
     ) -> Answer:
         """Put an entry."""
-        return answer(await site.entries.put(name, key, data.value, if_not_exists=if_not_exists))
+        return answer(await site.entries.put(name, key, data.value, if_not_exists=if_not_exists, key_class=key_class))
 
     @delete("/{name:str}/entry", status_code=OK)
-    async def remove_entry(self, site: Site, name: FromPath[str], key: FromQuery[str]) -> Answer:
+    async def remove_entry(
+        self, site: Site, name: FromPath[str], key: FromQuery[str], key_class: FromQuery[str] = ""
+    ) -> Answer:
         """Remove an entry."""
-        return answer(await site.entries.remove(name, key))
+        return answer(await site.entries.remove(name, key, key_class))
 
     @get("/{name:str}/entry/locations", status_code=OK)
-    async def locate_entry(self, site: Site, name: FromPath[str], key: FromQuery[str]) -> Answer:
+    async def locate_entry(
+        self, site: Site, name: FromPath[str], key: FromQuery[str], key_class: FromQuery[str] = ""
+    ) -> Answer:
         """Show which servers have an entry."""
-        return answer(await site.locations.locate(name, key))
+        return answer(await site.locations.locate(name, key, key_class))
 
     @get("/{name:str}/query", status_code=OK)
     async def query(

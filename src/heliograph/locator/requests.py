@@ -14,6 +14,7 @@ from heliograph.model.attributes import (
     check_expiration,
     check_max_disk,
 )
+from heliograph.model.classes import TextValue
 from heliograph.model.ids import check_name
 from heliograph.model.log_levels import check_log_level
 from heliograph.model.queues import check_max_queue_memory
@@ -217,6 +218,6 @@ class LogLevelChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class EntryValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`put`: a value, a text or a JSON object."""
+    """`put`: a value, whatever JSON carries but null."""
 
-    value: str | dict[str, Any]
+    value: TextValue

@@ -12,8 +12,7 @@ from heliograph.engine.patience import patiently
 from heliograph.errors import HeliographError, UnavailableError, UsageError
 from heliograph.link.messages import Locate, Located
 from heliograph.locator.cluster import Cluster, Row
-from heliograph.locator.site_data import ENTRY_S, refused
-from heliograph.model.keys import check_keys
+from heliograph.locator.site_data import ENTRY_S, checked_key, refused
 from heliograph.model.results import Result, Table
 from heliograph.placement.holders import unheld
 
@@ -27,18 +26,18 @@ class LocationAdmin:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def locate(self, region: str, key: str) -> Result:
-        """Show the servers that have an entry."""
+    async def locate(self, region: str, key: str, key_class: str = "") -> Result:
+        """Show the servers that have an entry. key_class: see `EntryAdmin`."""
         try:
             entry = await patiently(lambda: self._cluster.region_entry(region), ENTRY_S)
-            check_keys([key])
+            meant = checked_key(key, key_class)
         except UsageError as exc:
             return refused(key, str(exc))
         if reason := unheld(entry.attributes, await self._cluster.servers()):
             raise UnavailableError(reason)
-        return await patiently(lambda: self._look(entry.attributes.name, key), LOCATE_S)
+        return await patiently(lambda: self._look(entry.attributes.name, meant), LOCATE_S)
 
-    async def _look(self, region: str, key: str) -> Result:
+    async def _look(self, region: str, key: str | int) -> Result:
         servers = {server.name: server for server in await self._cluster.servers()}
         answers = dict(await self._cluster.query(list(servers.values()), Locate(region, key), Located))
         located = {name: answer for name, answer in answers.items() if isinstance(answer, Located)}
@@ -46,17 +45,17 @@ class LocationAdmin:
         if not primary or not located[primary].epoch:
             errors = [answer for answer in answers.values() if isinstance(answer, HeliographError)]
             if not located and any(isinstance(error, UsageError) for error in errors):
-                return refused(key, str(errors[0]))  # there is no such region any more, or the key finds no bucket
+                return refused(str(key), str(errors[0]))  # there is no such region any more, or the key finds no bucket
             raise UnavailableError(f"no server is primary of the bucket of {key!r} now: {(*errors, 'it moves')[0]}")
         if not located[primary].exists:
-            return refused(key, "the key does not exist in the region")
+            return refused(str(key), "the key does not exist in the region")
         bucket = located[primary].bucket
         found = sorted(name for name, answer in located.items() if answer.exists)
         rows: list[Row] = [
             (name, servers[name].id, "true" if name == primary else "false", str(bucket)) for name in found
         ]
         return Result(
-            data={"Result": "true", "Key": key, "Locations Found": str(len(rows))},
+            data={"Result": "true", "Key": str(key), "Locations Found": str(len(rows))},
             tables=[Table(("MemberName", "MemberId", "Primary", "BucketId"), rows)],
             info=await self._missing(region, bucket, found, answers),
         )

@@ -156,10 +156,10 @@ SH: Mapping[str, Refusal] = {
 """Options of sh."""
 GET: Mapping[str, Refusal] = {
     "load-on-cache-miss": Refusal("there are no cache loaders: a key is in the region or not", ("true", "false")),
+    "value-class": Refusal("a value is shown as what it is; leave it out", ("string", "java.lang.string")),
 }
 """Options of get."""
 LOCATE_ENTRY: Mapping[str, Refusal] = {
-    "key-class": Refusal("a key is a text here", ("string", "java.lang.string")),
     "value-class": Refusal("an entry is found by its key; leave it out", ("string", "java.lang.string")),
     "recursive": Refusal("regions have no sub-regions", ("false",)),
 }
