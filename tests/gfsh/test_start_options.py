@@ -67,6 +67,14 @@ def test_what_means_nothing_here_is_refused_with_its_reason(
     assert "secret" not in ran.out + ran.err
 
 
+def test_all_that_is_refused_is_named_at_once(program: Program, started: list[dict[str, Any]]) -> None:
+    ran = program("start", "server", "--max-heap=4g", "--force", "--critical-heap-percentage=80", "--J=-Xmx4g")
+    assert (ran.status, ran.out, started) == (1, "", [])
+    assert [line.partition(" ")[0] for line in ran.err.splitlines()] == [
+        "--max-heap", "--critical-heap-percentage", "--J=-Xmx4g"
+    ]  # fmt: skip
+
+
 def test_what_asks_for_what_is_done_anyway_is_accepted(program: Program, started: list[dict[str, Any]]) -> None:
     common = "--force --redirect-output=true --mcast-port=0 --include-system-classpath --J=-Dgemfire.mcast-port=0"
     program(

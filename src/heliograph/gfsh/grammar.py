@@ -123,6 +123,8 @@ class Literally(OneOf):
         return super().convert(value, param, ctx).lower()
 
 
+_REFUSED = "heliograph.refused"
+"""In a context: why options were refused."""
 BOOLEAN, TEXT_LIST, ADDRESS, ADDRESSES = Boolean(), TextList(), AddressType(), AddressList()
 PORT = click.IntRange(0, 65535)
 
@@ -151,8 +153,26 @@ class Command(Helping):
     """A command whose options are written as in gfsh."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the words after the command's name."""
-        return super().parse_args(ctx, join_options(args, self.get_params(ctx), ctx))
+        """Parse the words after the command's name. Raises UsageError for all that is `refused` of them."""
+        try:
+            rest = super().parse_args(ctx, join_options(args, self.get_params(ctx), ctx))
+        except click.MissingParameter:
+            _check_none_refused(ctx)
+            raise
+        _check_none_refused(ctx)
+        return rest
+
+
+def note_refused(ctx: click.Context, reason: str) -> None:
+    """Have the command that is being parsed end with this reason, among others: as `refused` does."""
+    ctx.meta.setdefault(_REFUSED, []).append(reason)
+
+
+def _check_none_refused(ctx: click.Context) -> None:
+    """Raise UsageError that names every option that was refused, so that a pasted command is mended at one go."""
+    reasons = ctx.meta.get(_REFUSED)
+    if reasons:
+        raise UsageError("\n".join(reasons))
 
 
 def join_options(
@@ -234,9 +254,13 @@ def attributes(
 def refused(options: Mapping[str, Refusal]) -> Callable[[F], F]:
     """Have a command refuse options that GemFire's has, and that mean nothing here (`model.refusals`), by name."""
 
-    def refuse(_: click.Context, param: click.Parameter, value: object) -> None:
-        if value is not None:
+    def refuse(ctx: click.Context, param: click.Parameter, value: object) -> None:
+        if value is None:
+            return
+        try:
             check_refused(param.opts[0], options[param.opts[0].removeprefix("--")], value or "true")
+        except UsageError as exc:
+            note_refused(ctx, str(exc))
 
     def decorate(function: F) -> F:
         for name in options:

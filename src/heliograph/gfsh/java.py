@@ -19,20 +19,22 @@ from heliograph.gfsh.tokens import redact
 PREFIX = "-Dgemfire."
 
 
-def read_java(texts: Iterable[str]) -> list[Property]:
-    """Return the properties that --J gives. Raises UsageError, naming it, for anything else, and one given twice."""
+def read_java(texts: Iterable[str]) -> tuple[list[Property], list[str]]:
+    """Return the properties that --J gives, and why anything else is refused. Raises UsageError for one given twice."""
     found: dict[str, Property] = {}
+    reasons: list[str] = []
     for text in texts:
         name, equals, value = text.removeprefix(PREFIX).partition("=")
         if not (text.startswith(PREFIX) and name and equals):
-            raise UsageError(
+            reasons.append(
                 f"{redact(f'--J={text}')} is not offered: there is no JVM here; leave it out, or give a property as "
                 f"{PREFIX}<property>=<value>"
             )
+            continue
         if name in found:
             raise UsageError(f"{name} is given twice")
         found[name] = Property(name, value, "--J")
-    return [*found.values()]
+    return [*found.values()], reasons
 
 
 def with_java(

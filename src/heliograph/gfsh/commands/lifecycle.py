@@ -16,7 +16,17 @@ from heliograph.errors import AuthenticationError, HeliographError, NotAuthorize
 from heliograph.gfsh.commands.configuration import PATH as CONFIGURATION
 from heliograph.gfsh.commands.connection import connect_to
 from heliograph.gfsh.commands.rebalance import PATH as REBALANCE
-from heliograph.gfsh.grammar import ADDRESS, ADDRESSES, BOOLEAN, PORT, TEXT_LIST, attributes, command, refused
+from heliograph.gfsh.grammar import (
+    ADDRESS,
+    ADDRESSES,
+    BOOLEAN,
+    PORT,
+    TEXT_LIST,
+    attributes,
+    command,
+    note_refused,
+    refused,
+)
 from heliograph.gfsh.java import read_classpath, read_java, with_java
 from heliograph.gfsh.passwords import ask_password
 from heliograph.gfsh.property_files import property_files, read_property_files
@@ -58,8 +68,16 @@ _OF_LOCATOR = (
 )
 _OF_SERVER = (*_AS_PROPERTIES, "enable-time-statistics", "statistic-archive-file", "use-cluster-configuration")
 
+
+def _read_java(ctx: click.Context, _: click.Parameter, texts: tuple[str, ...]) -> list[Property]:
+    properties, reasons = read_java(texts)
+    for reason in reasons:
+        note_refused(ctx, reason)
+    return properties
+
+
 _java = click.option(
-    "--J", "java", multiple=True,
+    "--J", "java", multiple=True, callback=_read_java,
     help="-Dgemfire.<property>=<value>: any property that a --properties-file may have; may be given several times.",
 )  # fmt: skip
 _classpath = click.option(
@@ -101,12 +119,11 @@ _classpath = click.option(
 @click.option("--connect", "connects", type=BOOLEAN, default=True, help="Connect to it afterwards. [default: true]")
 @click.pass_obj
 def start_locator(
-    session: Session, /, java: tuple[str, ...], classpath: tuple[str, ...], connects: bool, **options: Any
+    session: Session, /, java: list[Property], classpath: tuple[str, ...], connects: bool, **options: Any
 ) -> Result:
     """Start a locator, and with it a site."""
-    properties = read_java(java)
-    settings, options = read_property_files("locator", options, properties)
-    options = with_java("locator", options, settings, properties)
+    settings, options = read_property_files("locator", options, java)
+    options = with_java("locator", options, settings, java)
     fields = _placed("locator", {**settings.options, **options})
     sources = dict.fromkeys(settings.options.keys() - options.keys(), FILES)
     config = LocatorConfig(**fields, tls=settings.tls, security=settings.security, sources=sources)
@@ -152,13 +169,13 @@ def start_locator(
 @refused({**START_SERVER, **{name: REFUSED[name] for name in _OF_SERVER}})
 @click.pass_obj
 def start_server(
-    session: Session, /, java: tuple[str, ...], classpath: tuple[str, ...], rebalances: bool, **options: Any
+    session: Session, /, java: list[Property], classpath: tuple[str, ...], rebalances: bool, **options: Any
 ) -> Result:
     """Start a server; without locators it runs one inside itself."""
     from heliograph.api.cache_config import read_options
     from heliograph.member.config import LOCATOR_WAIT_S
 
-    properties = [*read_java(java), *_credentials(options)]
+    properties = [*java, *_credentials(options)]
     settings, options = read_property_files("server", _with_one_interface(options), properties)
     options = with_java("server", options, settings, properties)
     fields = _placed("server", {**settings.options, **options})
