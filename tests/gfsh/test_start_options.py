@@ -130,6 +130,19 @@ def test_no_second_site_is_begun_by_mistake(program: Program, started: list[dict
     assert [each["name"] for each in started] == ["other", "l2"]
 
 
+def test_a_locator_of_a_site_that_is_gone_is_started_again(
+    program: Program, monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]], admin: FakeAdmin
+) -> None:
+    def call(method: str, path: str, *_: Any) -> Result:
+        if (method, path) == OF_SITE:
+            raise UnavailableError("gone")
+        return Result()
+
+    monkeypatch.setattr(admin, "call", call)
+    program("-e", "connect --url=http://site", "-e", "start locator --name=l1 --distributed-system-id=1")
+    assert [each["name"] for each in started] == ["l1"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

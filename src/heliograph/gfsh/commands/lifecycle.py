@@ -238,7 +238,10 @@ def _check_apart(session: Session, config: LocatorConfig) -> None:
         return
     from heliograph.locator.site_configuration import DSID
 
-    connected = session.client.call("GET", CONFIGURATION).data.get(DSID)
+    try:
+        connected = session.client.call("GET", CONFIGURATION).data.get(DSID)
+    except HeliographError:
+        return  # its locator is gone, and may be the one that is started again
     if connected == str(config.site):
         raise UsageError(
             f"the shell is connected to site {connected} ({session.connection}): to add locators to it, start three of "
