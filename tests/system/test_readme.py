@@ -27,7 +27,7 @@ def test_the_tour_runs(tmp_path: Path) -> None:
     try:
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=TOUR_S)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert re.search(r"Key +: 42\nValue +: Ada\n", done.stdout)
+        assert re.search(r"Key +: 42\nValue Class +: java.lang.String\nValue +: Ada\n", done.stdout)
         assert done.stdout.count("{'name': 'Ada', 'visits': 7}") == 2
         assert left_running(tmp_path) == []
     finally:
