@@ -135,6 +135,7 @@ def test_every_option_is_known(path: str) -> None:
         ("alter region --name=r --enable-cloning=false", "every reader gets a value of its own"),
         ("alter region --name=r --cache-listener=x.Y", "listen from a program"),
         ("alter disk-store --name=d --region=r --disk-dirs=x --remove", "--region is not offered: it is for files"),
+        ("alter disk-store --name=d --remove", "--remove is not offered (only false): it is for files"),
         ("describe disk-store --name=d --members=s", "a disk store is the whole site's"),
         ("create disk-store --name=d --groups=g", "a disk store is the whole site's"),
         ("destroy async-event-queue --id=q --groups=g", "a definition is that of all its servers"),
@@ -156,6 +157,7 @@ def test_what_means_nothing_here_is_refused_with_its_reason(
         "sh --command='echo said' --use-console=false",
         "disconnect; connect --url=http://site --use-http --skip-ssl-validation=false",
         "alter region --name=r --gateway-sender-id='' --enable-cloning=true",
+        "alter region --name=r --gateway-sender-id='' --cache-listener='' --eviction-max --group=",
     ],
 )
 def test_what_asks_for_what_is_done_anyway_is_accepted(program: Program, admin: FakeAdmin, line: str) -> None:

@@ -88,6 +88,14 @@ def test_what_asks_for_what_is_done_anyway_is_accepted(program: Program, started
     assert [each["name"] for each in started] == ["l", "s"]
 
 
+def test_what_is_given_empty_is_not_given(program: Program, started: list[dict[str, Any]]) -> None:
+    common = "--locators= --mcast-address= --bind-address= --hostname-for-clients= --classpath= --log-level= --max-heap"
+    files = "--properties-file= --security-properties-file= --dir="
+    program("-e", f"start locator --name=l {common} {files} --cluster-config-dir= --group=")
+    program("-e", f"start server --name=s {common} {files} --cache-xml-file= --groups= --off-heap-memory-size")
+    assert [each["name"] for each in started] == ["l", "s"]
+
+
 def test_properties_of_java_are_those_of_files_and_win_over_them(
     program: Program, started: list[dict[str, Any]], tmp_path: Path
 ) -> None:

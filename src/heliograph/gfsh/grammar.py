@@ -252,13 +252,19 @@ def attributes(
 
 
 def refused(options: Mapping[str, Refusal]) -> Callable[[F], F]:
-    """Have a command refuse options that GemFire's has, and that mean nothing here (`model.refusals`), by name."""
+    """Have a command refuse options that GemFire's has, and that mean nothing here (`model.refusals`), by name.
 
-    def refuse(ctx: click.Context, param: click.Parameter, value: object) -> None:
-        if value is None:
+    A bare one means true if it is a boolean, and else is not given (gfsh.md §1.3); so does an empty text.
+    """
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        refusal = options[param.opts[0].removeprefix("--")]
+        if value == "" and refusal.is_boolean:
+            value = "true"
+        if not value:
             return
         try:
-            check_refused(param.opts[0], options[param.opts[0].removeprefix("--")], value or "true")
+            check_refused(param.opts[0], refusal, value)
         except UsageError as exc:
             note_refused(ctx, str(exc))
 

@@ -34,11 +34,11 @@ def property_files(function: F) -> F:
 def read_property_files(
     process: Process, options: Mapping[str, Any], over: Iterable[Property] = ()
 ) -> tuple[Settings, dict[str, Any]]:
-    """Return what the files say, and the other options that were given. Raises UsageError.
+    """Return what the files say, and the other options that were given. Raises UsageError. An empty name is no file.
 
     over: properties of the command line, which win over those of files.
     """
-    rest = given(options)
+    rest = {field: value for field, value in given(options).items() if value or not field.endswith("_file")}
     files = [rest.pop(option, None) for option in ("properties_file", "security_properties_file")]
     about_tls = _properties_of(rest, alone=not any(files))
     return read_settings(process, *files, about_tls, over=over), rest

@@ -17,6 +17,11 @@ class Refusal(NamedTuple):
     reason: str
     unless: tuple[str, ...] = ()
 
+    @property
+    def is_boolean(self) -> bool:
+        """Say whether the option is true or false: one of them asks for nothing then, or both do."""
+        return "true" in self.unless or "false" in self.unless
+
 
 def check_refused(shown: str, refusal: Refusal, value: object) -> None:
     """Raise UsageError unless an option, `shown` as the user wrote it, asks for nothing but what is done anyway."""
@@ -101,16 +106,18 @@ DISK_STORE: Mapping[str, Refusal] = {
     **dict.fromkeys(("group", "groups"), _WHOLE_SITE),
 }
 """Options of create disk-store."""
-ALTER_DISK_STORE: Mapping[str, Refusal] = dict.fromkeys(
-    (
-        "region", "disk-dirs", "compressor", "concurrency-level", "enable-statistics", "initial-capacity",
-        "load-factor", "lru-action", "lru-algorithm", "lru-limit", "off-heap", "remove",
+_CLOSED_FILES = Refusal(
+    "it is for files of a region that no member has open, and here a disk store is altered while it is used: its "
+    "limit with max-disk, its regions with alter region and destroy region"
+)
+ALTER_DISK_STORE: Mapping[str, Refusal] = {
+    **dict.fromkeys(
+        ("region", "disk-dirs", "compressor", "concurrency-level", "initial-capacity", "load-factor", "lru-action",
+         "lru-algorithm", "lru-limit"),
+        _CLOSED_FILES,
     ),
-    Refusal(
-        "it is for files of a region that no member has open, and here a disk store is altered while it is used: its "
-        "limit with max-disk, its regions with alter region and destroy region"
-    ),
-)  # fmt: skip
+    **dict.fromkeys(("enable-statistics", "off-heap", "remove"), _CLOSED_FILES._replace(unless=("false",))),
+}  # fmt: skip
 """Options of alter disk-store."""
 ON_ALL_SERVERS: Mapping[str, Refusal] = dict.fromkeys(("member", "members", "group", "groups"), _WHOLE_SITE)
 """Options of destroy and describe disk-store."""
