@@ -20,6 +20,7 @@ from tests.scenarios.exporting import (
     begin_import,
     export,
     import_data,
+    make_pipe,
     messages,
     names_in,
     read,
@@ -244,6 +245,17 @@ async def test_what_is_no_such_file_is_named(ln: Site, tmp_path: Path, content: 
     said = "can't be read: No such file" if content is None else "it is no file of `export data`"
     assert str(path) in messages(result)[0]
     assert said in messages(result)[0]
+
+
+@pytest.mark.timeout(60)
+@scenario(ln=1)
+async def test_what_may_never_end_is_not_read(ln: Site, tmp_path: Path) -> None:
+    await ln.create_region("r", "PARTITION", total_num_buckets=BUCKETS)
+    make_pipe(path := tmp_path / "r-x.gfd")
+    result = await (await begin_import(ln, file=str(path))).end()
+    assert messages(result)[0].startswith(f"Error ({path}: it is no file) in operation")
+    with pytest.raises(UsageError, match=r"r-x\.gfd: it is no file"):
+        await begin_import(ln, dir=str(tmp_path), parallel=True)
 
 
 @scenario(ln=1)

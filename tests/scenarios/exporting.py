@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,7 @@ def write(path: Path, data: bytes = b"") -> None:
 
 def read(path: Path) -> bytes:
     return path.read_bytes()
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)

@@ -122,7 +122,7 @@ class FileReader:
         """Return some entries, or none yet; None at the end of the file, which is whole then."""
         with _named(self.path, "read"):
             if self._file is None:
-                self._file = self.path.open("rb")
+                self._file = _opened(self.path)
             data = self._file.read(READ_BYTES)
             if data:
                 return self._parser.receive(data)
@@ -133,6 +133,13 @@ class FileReader:
         """Read no more."""
         if self._file is not None:
             self._file.close()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file; a pipe or a device may never end, nor the thread that reads it."""
+    if path.exists() and not path.is_file():
+        raise UsageError("it is no file")
+    return path.open("rb")
 
 
 def heads_in(directory: Path, region: str, suffix: str) -> list[tuple[Path, FileHead]]:
