@@ -117,6 +117,14 @@ def test_two_spellings_of_one_definition_are_equal() -> None:
     other = RegionAttributes(name="/item", colocated_with="order", disk_store="wan", redundant_copies=0)
     assert msgspec.structs.replace(FULL, regions=(other, PARENT)) == FULL
     assert ClusterConfiguration(disk_stores=(DiskStoreAttributes(name="DEFAULT"),)) == EMPTY
+    one, another = (
+        ClusterConfiguration(
+            regions=(RegionAttributes(name="r", groups=groups),),
+            gateway_receivers=(GatewayReceiverAttributes(member=member), GatewayReceiverAttributes(group=groups[0])),
+        )
+        for groups, member in ((("East", "west"), "S1"), (("east", "WEST", "West"), "s1"))
+    )
+    assert one == another
 
 
 def test_one_name_is_defined_once() -> None:

@@ -395,8 +395,8 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
     maximum_time_between_pings: ms of silence after which a sender's connection is closed.
     gateway_transport_filters: plug-ins, the same as those of the senders that connect.
     socket_buffer_size: as of a gateway sender.
-    member, group: the one server, or the servers of the one group, that it is of (case does not matter); without
-    either it is of every server that has none of its own (`placement.receivers`).
+    member, group: the one server, or the servers of the one group, that it is of, in lower case (case does not matter);
+    without either it is of every server that has none of its own (`placement.receivers`).
     """
 
     start_port: int = 5000
@@ -413,14 +413,14 @@ class GatewayReceiverAttributes(msgspec.Struct, frozen=True, kw_only=True, forbi
     @property
     def scope(self) -> str:
         """Whose it is, in lower case: "member s1", "group g1", or "" for every server's."""
-        return f"member {self.member}".lower() if self.member else f"group {self.group}".lower() if self.group else ""
+        return f"member {self.member}" if self.member else f"group {self.group}" if self.group else ""
 
     def __post_init__(self) -> None:
         if self.member and self.group:
             raise UsageError("member and group exclude each other: give one of them")
         for kind, name in (("member", self.member), ("group", self.group)):
             if name:
-                check_name(kind, name)
+                msgspec.structs.force_setattr(self, kind, check_name(kind, name).lower())
         for option, port in (("start-port", self.start_port), ("end-port", self.end_port)):
             if not 1 <= port <= 65535:
                 raise UsageError(f"{option} {port}: use 1 to 65535")

@@ -28,6 +28,7 @@ from heliograph.model.attributes import (
     check_sender_store,
 )
 from heliograph.model.definitions import Attributes, check_gateway_at_site, differences, subject_of
+from heliograph.model.groups import folded
 from heliograph.model.ids import check_region_name
 from heliograph.model.queues import AsyncEventQueueAttributes
 
@@ -186,7 +187,7 @@ def _unlike(before: Attributes | None, after: Attributes) -> list[str]:
 
 
 def _canonical(region: RegionAttributes) -> RegionAttributes:
-    """Return a region in the one spelling that is kept: names without a leading `/`, one copy as a type."""
+    """Return a region in the one spelling that is kept: names without `/`, one copy as a type, groups sorted."""
     type_, copies = region.type, region.redundant_copies
     if not region.replicated:
         type_ = "_".join(["PARTITION"] + ["REDUNDANT"] * (region.copies == 1) + ["PERSISTENT"] * region.persistent)
@@ -197,6 +198,7 @@ def _canonical(region: RegionAttributes) -> RegionAttributes:
         colocated_with=region.colocated_with and check_region_name(region.colocated_with),
         type=type_,
         redundant_copies=copies,
+        groups=tuple(sorted(folded(region.groups))),
     )
 
 
