@@ -36,7 +36,7 @@ def test_no_secret_is_shown() -> None:
         manager=f'a:b{{"x": "{SECRET}"}}', username="ada", password=SECRET,
         client_auth_init=f'c:d{{"x": "{SECRET}"}}', others={"security-my-key": SECRET},
     )  # fmt: skip
-    engine = f"nats://me:{SECRET}@h:1,nats://{SECRET}@i:2"
+    engine = f"nats://me:@{SECRET}@h:1,nats://{SECRET}@i:2"
     shown = started_with(LocatorConfig(name="l1", engine=engine, tls=tls, security=security))
     shown += started_with(MemberConfig(name="s1", locators=(Address("h", 1),), tls=tls, security=security))
     assert SECRET not in str(shown)

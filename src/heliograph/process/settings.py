@@ -20,7 +20,7 @@ HIDDEN = "********"
 OPTIONS, FILES, DEFAULTS = "Options", "Properties files", "Defaults"
 _APART = frozenset({"tls", "security", "sources"})
 _NAMES = {"member_timeout_ms": "member-timeout", "write_timeout_ms": "write-timeout", "directory": "dir"}
-_USER_OF_URL = re.compile(r"//[^@/,]*@")
+_USER_OF_URL = re.compile(r"//[^/,]*@")
 
 Section = tuple[str, dict[str, str]]
 
