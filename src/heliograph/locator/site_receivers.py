@@ -46,7 +46,8 @@ class ReceiverAdmin:
         """Create a gateway receiver on every server, or those that are targeted; it starts unless `manual_start`.
 
         targets: members and groups, each of which gets a definition of its own. A server that has a receiver keeps it:
-        its row is an ERROR, or skipped with `if_not_exists` (gfsh.md §6.7).
+        its row is an ERROR, or skipped with `if_not_exists` (gfsh.md §6.7), and a group's definition is not written
+        that would go before what it has.
         """
         definitions = _of(receiver, targets)
         check_gateway_at_site(receiver, self._cluster.dsid)
@@ -60,7 +61,10 @@ class ReceiverAdmin:
             for definition in definitions:
                 concerned = await self._cluster.servers(_targets_of(definition))
                 free = [server for server in concerned if server.name not in having]
-                if free:
+                losing = _losing(await self._defined(), definition, concerned, having)
+                if free and losing:
+                    results.append(_not_created(free, losing))
+                elif free:
                     results.append(await self._define(definition, free))
             return _joined(results)
 
@@ -255,6 +259,23 @@ def _stored(receiver: GatewayReceiverAttributes) -> str:
 
 def _exists(name: str, *, skip: bool) -> str:
     return f"{'Skipping: ' * skip}a gateway receiver exists already on {name}"
+
+
+def _losing(
+    defined: dict[str, Defined], definition: GatewayReceiverAttributes, servers: Sequence[MemberInfo], having: set[str]
+) -> list[str]:
+    """Return which of the servers that have a receiver would get another one by a definition that is written now."""
+    after = {**defined, definition_key(definition): (definition, sys.maxsize)}
+
+    def has(there: dict[str, Defined], server: MemberInfo) -> GatewayReceiverAttributes | None:
+        return receiver_of(there.values(), server.name, server.groups)
+
+    return [each.name for each in servers if each.name in having and has(defined, each) != has(after, each)]
+
+
+def _not_created(servers: Sequence[MemberInfo], losing: Sequence[str]) -> Result:
+    why = f"not created: {', '.join(losing)} would get it in place of the receiver that is there; name members instead"
+    return Result(status="ERROR", tables=[Table(STATUS_COLUMNS, [(each.name, "ERROR", why) for each in servers])])
 
 
 def _joined(results: Sequence[Result]) -> Result:
