@@ -217,7 +217,7 @@ class Cluster:
     async def refused(self, reason: UsageError, *, concerned: Choice = everyone) -> Result:
         """Return the member-status table of a change that no server could take up, and that is not made."""
         servers = filter(concerned, await self.servers())
-        return _member_status([(server.name, Outcome(False, str(reason))) for server in servers])
+        return member_status([(server.name, Outcome(False, str(reason))) for server in servers])
 
     async def alter(
         self,
@@ -262,7 +262,12 @@ class Cluster:
     async def apply(self, servers: Sequence[MemberInfo], change: Apply, concerned: Choice = everyone) -> Result:
         """Have servers take up the configuration and return the member-status table of those that are concerned."""
         outcomes = await self.ask(servers, change, timeout_s=APPLY_S)
-        return _member_status([outcome for server, outcome in zip(servers, outcomes, strict=True) if concerned(server)])
+        result = member_status(
+            [outcome for server, outcome in zip(servers, outcomes, strict=True) if concerned(server)]
+        )
+        if result.status == "OK":
+            result.info.append(STORED)
+        return result
 
     # --- asking
 
@@ -322,12 +327,8 @@ class Cluster:
         return list(zip((server.name for server in servers), answers, strict=True))
 
 
-def _member_status(outcomes: Sequence[tuple[str, Outcome]]) -> Result:
+def member_status(outcomes: Sequence[tuple[str, Outcome]]) -> Result:
     """Return the member-status table (gfsh.md §1.4): OK when it went well at one member, or nobody is concerned."""
     rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
     done = not rows or any(outcome.ok for _, outcome in outcomes)
-    return Result(
-        status="OK" if done else "ERROR",
-        tables=[Table(STATUS_COLUMNS, rows)] if rows else [],
-        info=[STORED] if done else [],
-    )
+    return Result(status="OK" if done else "ERROR", tables=[Table(STATUS_COLUMNS, rows)] if rows else [])

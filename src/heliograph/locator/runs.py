@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from heliograph.errors import HeliographError, UsageError
 from heliograph.link.messages import CopyState, Request
-from heliograph.locator.cluster import COMMAND_S, Cluster, Row
+from heliograph.locator.cluster import COMMAND_S, STATUS_COLUMNS, Cluster, Row
 from heliograph.locator.view import decoded
 from heliograph.model.attributes import leader_of
 from heliograph.model.members import MemberInfo, RegionPlacement
@@ -90,7 +90,7 @@ class LongCommand:
                 self._done: str(sum(state.copied for state in states)),
                 ENTRIES: str(sum(state.total for state in states)),
             },
-            tables=[Table(("Member", "Status", "Message"), rows)],
+            tables=[Table(STATUS_COLUMNS, rows)],
         )
 
 

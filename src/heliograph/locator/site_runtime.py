@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliograph.errors import UsageError
 from heliograph.link.messages import LogLevelCommand, Outcome, ProcessSettings, SettingsQuery
-from heliograph.locator.cluster import EVERYONE, QUERY_S, STORED, Cluster, Row, Targets
+from heliograph.locator.cluster import EVERYONE, QUERY_S, STORED, Cluster, Row, Targets, member_status
 from heliograph.locator.requests import LogLevelChange
 from heliograph.model.registry import CONFIG_RUNTIME, encode_entry
 from heliograph.model.results import Result, Table
@@ -34,13 +34,12 @@ class RuntimeAdmin:
         """Change properties of running servers; without targets also of all that are started later."""
         async with self._cluster.changing:
             outcomes = await self._tell(properties.log_level, targets, locators=False)
-            rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
-            table = Table(("Member", "Status", "Message"), rows)
-            if not any(outcome.ok for _, outcome in outcomes):
-                return Result(status="ERROR", tables=[table])
-            if targets == EVERYONE:
-                await self._cluster.registry.put(CONFIG_RUNTIME, encode_entry(properties))
-        return Result(tables=[table], info=[STORED if targets == EVERYONE else NOT_STORED])
+            result = member_status(outcomes)
+            if result.status == "OK":
+                if targets == EVERYONE:
+                    await self._cluster.registry.put(CONFIG_RUNTIME, encode_entry(properties))
+                result.info.append(STORED if targets == EVERYONE else NOT_STORED)
+            return result
 
     async def settings(self, name: str, *, hide_defaults: bool = True) -> Result:
         """Show what a member, or locator, was started with, and what was changed since."""

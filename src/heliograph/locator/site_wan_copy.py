@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from heliograph.errors import UsageError
 from heliograph.link.messages import WanCopy, WanCopyCancel, WanCopyQuery
-from heliograph.locator.cluster import COMMAND_S, Cluster, Row, Targets
+from heliograph.locator.cluster import COMMAND_S, Cluster, Targets, member_status
 from heliograph.locator.requests import WanCopyRequest
 from heliograph.locator.runs import LongCommand, new_run, shares_of
 from heliograph.model.attributes import GatewaySenderAttributes
 from heliograph.model.ids import check_name, check_region_name
 from heliograph.model.registry import decode_entry, sender_key
-from heliograph.model.results import Result, Table
+from heliograph.model.results import Result
 
 ALL = "*"
 COPIED = "Copied"
@@ -62,6 +62,4 @@ class WanCopyAdmin:
         outcomes = await self._cluster.ask(
             await self._cluster.servers(), WanCopyCancel(region, sender), timeout_s=COMMAND_S
         )
-        rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
-        done = any(outcome.ok for _, outcome in outcomes)
-        return Result(status="OK" if done else "ERROR", tables=[Table(("Member", "Status", "Message"), rows)])
+        return member_status(outcomes)

@@ -7,14 +7,14 @@ from pathlib import PurePath
 
 from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.link.messages import TransferCancel, TransferQuery
-from heliograph.locator.cluster import COMMAND_S, Cluster, Row, Targets
+from heliograph.locator.cluster import COMMAND_S, Cluster, Targets, member_status
 from heliograph.locator.requests import ExportRequest
 from heliograph.locator.runs import LongCommand, new_run
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.ids import check_region_name
 from heliograph.model.members import MemberInfo
 from heliograph.model.region_file import SUFFIX
-from heliograph.model.results import Result, Table
+from heliograph.model.results import Result
 
 
 class TransferAdmin:
@@ -38,10 +38,7 @@ class TransferAdmin:
         """Cancel a run; ERROR when it was not under way at any of these servers."""
         servers = await self._cluster.servers(Targets(tuple(members)))
         request = TransferCancel(self._kind + run, check_region_name(name))
-        outcomes = await self._cluster.ask(servers, request, timeout_s=COMMAND_S)
-        rows: list[Row] = [(name, "OK" if outcome.ok else "ERROR", outcome.message) for name, outcome in outcomes]
-        done = any(outcome.ok for _, outcome in outcomes)
-        return Result(status="OK" if done else "ERROR", tables=[Table(("Member", "Status", "Message"), rows)])
+        return member_status(await self._cluster.ask(servers, request, timeout_s=COMMAND_S))
 
     async def _meant(self, name: str, request: ExportRequest) -> tuple[RegionAttributes, MemberInfo]:
         """Return the region, and the server that is named."""
