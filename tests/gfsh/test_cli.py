@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import msgspec
 import pytest
 
 from heliograph import __version__
+from heliograph.gfsh.dispatch import run_line
+from heliograph.gfsh.output import Printer
+from heliograph.gfsh.session import Session
 from heliograph.model.results import Result, Table, failed
 from tests.gfsh.support import FakeAdmin, NoTerminal, Program
 
@@ -191,6 +195,18 @@ def test_an_unreachable_site_is_not_connected_to(program: Program, admin: FakeAd
     ran = program("-e", SITE)
     assert (ran.status, admin.closed) == (1, 1)
     assert "can't be reached" in ran.err
+
+
+def test_a_connection_that_is_lost_is_made_anew(monkeypatch: pytest.MonkeyPatch, admin: FakeAdmin) -> None:
+    monkeypatch.setattr("heliograph.admin.client.AdminClient", admin.client)
+    out = io.StringIO()
+    session = Session(Printer(out=out, err=out))
+    for reachable in (True, False, True):
+        admin.reachable = reachable
+        run_line(session, "connect --url=http://site")
+    assert "Already connected" not in out.getvalue()
+    assert out.getvalue().count("Successfully connected") == 2
+    assert session.connection is not None
 
 
 def test_json_is_one_object_a_command(program: Program, admin: FakeAdmin) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 
 from heliograph.errors import UnavailableError
 from heliograph.gfsh import launch
+from heliograph.gfsh.dispatch import run_line
+from heliograph.gfsh.output import Printer
 from heliograph.gfsh.processes import ProcessState
+from heliograph.gfsh.session import Session
 from heliograph.gfsh.state_block import online_unseen, starting
 from heliograph.model.ids import Address
 from heliograph.model.results import Result, failed
@@ -138,17 +142,16 @@ def test_no_second_site_is_begun_by_mistake(program: Program, started: list[dict
     assert [each["name"] for each in started] == ["other", "l2"]
 
 
-def test_a_locator_of_a_site_that_is_gone_is_started_again(
-    program: Program, monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]], admin: FakeAdmin
+def test_a_locator_that_has_died_is_started_from_the_shell_that_was_connected_to_it(
+    monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]], admin: FakeAdmin
 ) -> None:
-    def call(method: str, path: str, *_: Any) -> Result:
-        if (method, path) == OF_SITE:
-            raise UnavailableError("gone")
-        return Result()
-
-    monkeypatch.setattr(admin, "call", call)
-    program("-e", "connect --url=http://site", "-e", "start locator --name=l1 --distributed-system-id=1")
+    monkeypatch.setattr("heliograph.admin.client.AdminClient", admin.client)
+    session = Session(Printer(out=io.StringIO(), err=io.StringIO()))
+    session.connect("http://site", None)
+    admin.reachable = False
+    assert not run_line(session, "start locator --name=l1 --distributed-system-id=1")
     assert [each["name"] for each in started] == ["l1"]
+    assert session.connection is None
 
 
 @pytest.mark.parametrize(

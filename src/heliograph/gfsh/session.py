@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heliograph.errors import UsageError
+from heliograph.errors import UnavailableError, UsageError
 from heliograph.gfsh.output import Printer
 from heliograph.gfsh.variables import APP_QUIET_EXECUTION, Variables
 from heliograph.model.ids import Address
@@ -78,6 +78,15 @@ class Session:
         other.tls = self.tls
         other.identity = self.identity
         return other
+
+    def drop_lost(self) -> None:
+        """Give the connection up when the site's admin API can't be reached any more, as after its locator has died."""
+        if self.connection is None:
+            return
+        try:
+            self.connection.client.call("GET", "/version")
+        except UnavailableError:
+            self.disconnect()
 
     def disconnect(self) -> Connection | None:
         """Give the connection up and return what it was."""

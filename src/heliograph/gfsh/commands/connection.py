@@ -47,6 +47,7 @@ def connect(
     **options: Any,
 ) -> Result:
     """Connect to a site."""
+    session.drop_lost()
     if session.connection is not None:
         return Result(info=[f"Already connected to: {session.connection}"])
     settings, _ = read_property_files("client", options)

@@ -234,14 +234,12 @@ def _check_apart(session: Session, config: LocatorConfig) -> None:
 
     GemFire's would join that one (gfsh.md §3.1). Here the locators of a site are all started with one list of them.
     """
+    session.drop_lost()
     if session.connection is None or config.locators or config.engine is not None:
         return
     from heliograph.locator.site_configuration import DSID
 
-    try:
-        connected = session.client.call("GET", CONFIGURATION).data.get(DSID)
-    except HeliographError:
-        return  # its locator is gone, and may be the one that is started again
+    connected = session.client.call("GET", CONFIGURATION).data.get(DSID)
     if connected == str(config.site):
         raise UsageError(
             f"the shell is connected to site {connected} ({session.connection}): to add locators to it, start three of "
