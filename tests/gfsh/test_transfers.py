@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from heliograph.errors import UnavailableError
 from heliograph.gfsh import following
-from heliograph.model.results import Result, Table
+from heliograph.model.results import Result, Table, failed
 from tests.gfsh.support import FakeAdmin, Program
 
 BOTH = pytest.mark.parametrize("verb", ["export", "import"])
@@ -81,6 +82,38 @@ def test_an_interrupt_before_it_has_begun_says_so(program: Program, monkeypatch:
     ran = run(program, monkeypatch, Slow(verb, 1))
     assert ran.status == 1
     assert "it may go on" in ran.err
+
+
+@BOTH
+def test_an_interrupt_after_it_has_ended_says_how(program: Program, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    class Late(Site):
+        def call(self, method: str, *arguments: Any, **query: Any) -> Result:
+            if method == "DELETE":
+                self.looks, self.interrupted = 1, -1
+                return failed("No running command to be cancelled")
+            return super().call(method, *arguments, **query)
+
+    site = Late(verb, 9)
+    site.interrupted = 5
+    ran = run(program, monkeypatch, site)
+    assert ran.status == 0
+    assert f"Entries {verb}ed: 10" in ran.out
+    assert "cancelled" not in ran.out + ran.err
+
+
+@BOTH
+def test_a_locator_that_is_gone_leaves_the_servers_at_work(
+    program: Program, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    class Gone(Site):
+        def call(self, method: str, path: str, *arguments: Any, **query: Any) -> Result:
+            if method == "GET" and path != "/version":
+                raise UnavailableError("the admin API can't be reached")
+            return super().call(method, path, *arguments, **query)
+
+    ran = run(program, monkeypatch, Gone(verb, 5))
+    assert ran.status == 1
+    assert "can't be reached; the servers go on" in ran.err
 
 
 @pytest.mark.parametrize(
