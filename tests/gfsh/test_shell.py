@@ -24,6 +24,7 @@ from heliograph.gfsh.known import Known
 from heliograph.gfsh.output import Printer
 from heliograph.gfsh.session import Session
 from heliograph.gfsh.shell import candidates, run_shell, run_text
+from heliograph.gfsh.topics import TOPICS
 from heliograph.model.results import Result, Table
 from tests.gfsh.support import FakeAdmin
 
@@ -49,6 +50,14 @@ def offered(line: str) -> list[str]:
         ("create gateway-sender --parallel=", ["--parallel=true", "--parallel=false"]),
         ("put --key=", []),
         ("nonsense ", []),
+        ("list  reg", ["regions"]),
+        ("help create reg", ["region"]),
+        ("help create region --n", ["--name="]),
+        ("hint ", [*TOPICS]),
+        ("hint w", ["WAN"]),
+        ("hint wan ", []),
+        ("create region --type REPLICATE_", ["REPLICATE_PERSISTENT"]),
+        ("create gateway-sender --parallel t", ["true"]),
     ],
 )
 def test_completion(line: str, expected: list[str]) -> None:
@@ -79,6 +88,13 @@ def test_the_history_holds_no_password(tmp_path: Path) -> None:
     assert "secret" not in path.read_text()
 
 
+def test_a_continued_line_is_remembered_as_a_whole_and_without_the_password_in_it(tmp_path: Path) -> None:
+    history = RedactedHistory(str(tmp_path / "history"))
+    for line in ("connect --user=u --password \\", "secret", "list regions"):
+        history.append_string(line)
+    assert [*history.load_history_strings()] == ["list regions", "connect --user=u --password  ********"]
+
+
 def test_the_history_is_kept_in_the_state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert history_file() == tmp_path / "heliograph" / "history"
@@ -106,7 +122,9 @@ CONFIGURATION = {
 }
 SITE = {
     ("GET", "/cluster-configuration"): Result(data={"Configuration": json.dumps(CONFIGURATION)}),
-    ("GET", "/members"): Result(tables=[Table(("Name", "Id"), [("s1", "1"), ("l1", "2")])]),
+    ("GET", "/members"): Result(
+        data={"Groups": "east,west"}, tables=[Table(("Name", "Id"), [("s1", "1"), ("l1", "2")])]
+    ),
 }
 
 
@@ -131,6 +149,16 @@ def connected(monkeypatch: pytest.MonkeyPatch, admin: FakeAdmin) -> Session:
         ("stop gateway-sender --member=", ["--member=l1", "--member=s1"]),
         ("stop gateway-sender --member=s1,", ["--member=s1,l1"]),
         ("rebalance --include-region=order,c", ["--include-region=order,customer"]),
+        ("rebalance --include-region=/order,/c", ["--include-region=/order,/customer"]),
+        ("create region --name=new --groups=east,", ["--groups=east,west"]),
+        ("list members --group=w", ["--group=west"]),
+        ("start server --group=", ["--group=east", "--group=west"]),
+        ("change loglevel --members=", ["--members=l1", "--members=s1"]),
+        ("describe config --member=s", ["--member=s1"]),
+        ("export data --region=/c", ["--region=/customer"]),
+        ("describe region --name c", ["customer"]),
+        ("export data --region customer --member s", ["s1"]),
+        ("stop gateway-sender --id=/", []),
     ],
 )
 def test_values_are_completed_with_what_the_site_has(
@@ -166,8 +194,22 @@ def test_at_a_terminal(tmp_path: Path) -> None:
         shell.type(b"on\r")
         shell.see(b"goes on\r\n")
         shell.see_prompt()
+        shell.type(b"echo given \\\r")
+        shell.see_prompt(b"     >")
+        shell.type(b"up\x03")
+        shell.see_prompt()
+        shell.type(b"\x1b[A 'again'\r")
+        shell.see(b"goes on again\r\n")
+        shell.see_prompt()
+        shell.type(b"list \\\r")
+        shell.see_prompt(b"     >")
+        shell.type(b"async\t")
+        shell.see(b"asyncs")  # of a completed word such a terminal is shown the end
+        shell.type(b"\r")
+        shell.see(b"not connected")
+        shell.see_prompt()
     with at_terminal(tmp_path) as shell:
-        shell.type(b"\x1b[A\x1b[A\x1b[A 'three'\r")
+        shell.type(b"\x1b[A\x1b[A\x1b[A\x1b[A 'three'\r")
         shell.see(b"one two three\r\n")
         shell.see_prompt()
         shell.type(b"history\r")
@@ -198,9 +240,9 @@ class Terminal:
                 self._seen += os.read(self._ours, 4096)
         self._seen = self._seen.partition(expected)[2]
 
-    def see_prompt(self) -> None:
+    def see_prompt(self, prompt: bytes = b"gfsh>") -> None:
         """The prompt stands before the terminal is ready for keys, which it is when it waits for no whole lines."""
-        self.see(b"gfsh>")
+        self.see(prompt)
         while termios.tcgetattr(self._ours)[3] & termios.ICANON:
             time.sleep(0.01)
 

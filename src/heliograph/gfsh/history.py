@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from heliograph.gfsh.tokens import redact
 
@@ -16,12 +16,29 @@ def history_file() -> Path:
     return Path(state) / "heliograph" / "history"
 
 
-class RedactedHistory(FileHistory):
-    """A history file that never holds a password."""
+class WholeLines(History):
+    r"""Remembers what was typed, without passwords; a line that `\` continues as one with what continues it.
+
+    begun: what is to be continued; set it to nothing when the line is given up.
+    """
+
+    begun = ""
 
     def append_string(self, string: str) -> None:
-        """Remember a line."""
-        super().append_string(redact(string))
+        """Remember a line, when it is whole."""
+        if string.endswith("\\"):
+            self.begun += string[:-1] + " "
+            return
+        whole, self.begun = self.begun + string, ""
+        super().append_string(redact(whole))
+
+
+class SessionHistory(WholeLines, InMemoryHistory):
+    """The lines of one session."""
+
+
+class RedactedHistory(WholeLines, FileHistory):
+    """A history file that never holds a password."""
 
     def clear(self) -> None:
         """Forget every line, also in the file."""

@@ -12,7 +12,8 @@ from heliograph.errors import HeliographError
 from heliograph.gfsh.session import Session
 
 KEPT_S = 5.0
-REGIONS, SENDERS, QUEUES, STORES, MEMBERS = "regions", "gateway_senders", "async_event_queues", "disk_stores", "members"
+REGIONS, SENDERS, QUEUES, STORES = "regions", "gateway_senders", "async_event_queues", "disk_stores"
+MEMBERS, GROUPS = "members", "groups"
 _BY_OPTION = {
     "--region": REGIONS,
     "--include-region": REGIONS,
@@ -25,6 +26,8 @@ _BY_OPTION = {
     "--disk-store-name": STORES,
     "--member": MEMBERS,
     "--members": MEMBERS,
+    "--group": GROUPS,
+    "--groups": GROUPS,
 }
 _BY_COMMAND = {
     ("--name", "region"): REGIONS,
@@ -46,11 +49,12 @@ class Known:
         self._names: dict[str, list[str]] = {}
         self._asked: tuple[object, float] = (None, 0.0)
 
-    def values(self, command: str, option: str) -> Sequence[str]:
-        """Return the names that may be an option's value."""
+    def values(self, command: str, option: str, typed: str = "") -> Sequence[str]:
+        """Return the names that may be an option's value, of regions their paths when one is typed (`/name`)."""
         verb, _, noun = command.rpartition(" ")
         kind = _BY_OPTION.get(option) or (_BY_COMMAND.get((option, noun)) if verb != "create" else None)
-        return self._of(kind) if kind is not None else ()
+        names = self._of(kind) if kind is not None else ()
+        return [f"/{name}" for name in names] if kind == REGIONS and typed.startswith("/") else names
 
     def _of(self, kind: str) -> Sequence[str]:
         connection = self._session.connection
@@ -67,6 +71,7 @@ class Known:
 
     def _ask(self) -> dict[str, list[str]]:
         from heliograph.locator.site_configuration import CONFIGURATION
+        from heliograph.locator.site_members import GROUPS as GROUPS_THERE
 
         client = self._session.client
         there: dict[str, Any] = msgspec.json.decode(client.call("GET", "/cluster-configuration").data[CONFIGURATION])
@@ -74,5 +79,9 @@ class Known:
             kind: sorted(each.get("name") or each["id"] for each in there[kind])
             for kind in (REGIONS, SENDERS, QUEUES, STORES)
         }
-        members = client.call("GET", "/members").tables
-        return {**names, MEMBERS: sorted(row[0] for table in members for row in table.rows)}
+        members = client.call("GET", "/members")
+        return {
+            **names,
+            MEMBERS: sorted(row[0] for table in members.tables for row in table.rows),
+            GROUPS: [group for group in members.data.get(GROUPS_THERE, "").split(",") if group],
+        }

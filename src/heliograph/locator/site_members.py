@@ -9,6 +9,9 @@ from heliograph.model.attributes import MB, QUEUE_PREFIX
 from heliograph.model.results import Result, Table
 from heliograph.placement.holders import holders_of
 
+GROUPS = "Groups"
+"""Name of the groups of the members that are listed, in the data of a list."""
+
 
 class MemberAdmin:
     """Member commands of one site. They raise UsageError and UnavailableError."""
@@ -24,7 +27,12 @@ class MemberAdmin:
         if not members:
             return Result(info=["No Members Found"])
         rows = [(member.name, member.id + (" [Coordinator]" * (member is everyone[0]))) for member in members]
-        return Result(info=[f"Member Count : {len(rows)}"], tables=[Table(("Name", "Id"), sorted(rows))])
+        in_groups = sorted({group for member in members for group in member.groups})
+        return Result(
+            info=[f"Member Count : {len(rows)}"],
+            data={GROUPS: ",".join(in_groups)} if in_groups else {},
+            tables=[Table(("Name", "Id"), sorted(rows))],
+        )
 
     async def describe(self, name: str) -> Result:
         """Show one member, with its own state block when it answers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import click
+import msgspec
 
 from heliograph.gfsh.commands.targets import query_of
 from heliograph.gfsh.grammar import TEXT_LIST, command
@@ -17,7 +18,8 @@ from heliograph.model.results import Result
 @click.pass_obj
 def list_members(session: Session, groups: tuple[str, ...]) -> Result:
     """List the members of the site, locators included."""
-    return session.client.call("GET", "/members", query=query_of(groups=groups))
+    listed = session.client.call("GET", "/members", query=query_of(groups=groups))
+    return msgspec.structs.replace(listed, data={})  # which has their groups, for completion
 
 
 @command("describe member")
