@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ SHOWN = Result(
     tables=[
         Table(
             ("Category", "Metric", "Value"),
-            [("cluster", "memberCount", "2"), ("", "locatorCount", "1"), ("diskstore", 'diskUsage "a,b"', "7")],
+            [("cluster", "memberCount", "2"), ("cluster", "locatorCount", "1"), ("diskstore", 'diskUsage "a,b"', "7")],
             "Cluster-wide Metrics",
         )
     ]
@@ -45,6 +46,13 @@ def test_metrics_are_shown_and_written_with_their_category_in_every_line(
         'Category,Metric,Value\ncluster,memberCount,2\ncluster,locatorCount,1\ndiskstore,"diskUsage ""a,b""",7\n'
     )
     assert admin.calls[-1] == ("GET", "/metrics", None, {})
+
+
+def test_people_are_shown_a_category_once_and_programs_in_every_row(program: Program, admin: FakeAdmin) -> None:
+    cells = [[cell.strip() for cell in line.split("|")] for line in run(program, "")[1].splitlines() if "Count" in line]
+    assert [each[1:3] for each in cells] == [["cluster", "memberCount"], ["", "locatorCount"]]
+    shown = program("--json", "-e", "connect --url=http://site", "-e", "show metrics").out.splitlines()[-1]
+    assert [row[0] for row in json.loads(shown)["tables"][0]["rows"]] == ["cluster", "cluster", "diskstore"]
 
 
 def test_a_file_that_exists_is_only_overwritten_when_that_is_agreed(

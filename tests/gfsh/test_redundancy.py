@@ -45,6 +45,7 @@ def test_it_ends_when_nothing_is_on_its_way_and_fails_when_that_is_not_enough(
     ran = program("-e", "connect --url=http://site", "-e", command)
     assert ran.status == status
     assert after in ran.out + ran.err
+    assert ("No server is left for more copies of r: start one" in ran.err) == bool(status)
     redundancy = ("/redundancy", None, {"include_region": "r", "exclude_region": "q"})
     wanted = [redundancy] if not looks else [redundancy, *[("/rebalance", None, {})] * looks, redundancy]
     assert [call[1:] for call in site.calls if call[1] in ("/redundancy", "/rebalance")] == wanted

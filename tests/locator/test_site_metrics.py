@@ -41,14 +41,11 @@ async def with_numbers(site: Site) -> None:
 
 
 def numbers(result: Result) -> dict[str, dict[str, str]]:
-    """Return the values by category and metric, a category's name being in its first row only."""
+    """Return the values by category and metric."""
     (table,) = result.tables
     assert table.columns == ("Category", "Metric", "Value")
     found: dict[str, dict[str, str]] = {}
-    category = ""
-    for shown, metric, value in table.rows:
-        assert shown not in found
-        category = shown or category
+    for category, metric, value in table.rows:
         found.setdefault(category, {})[metric] = value
     return found
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from heliograph.errors import RegionNotFoundError, UnavailableError, UsageError
 from heliograph.link.messages import Copies, CopiesQuery, GatewayQuery, Gateways, Reply, Request, Status, StatusQuery
 from heliograph.locator.cluster import QUERY_S, Cluster, Row
-from heliograph.locator.metrics import MEASURED, Metrics, Scope, Seen, Source, choose
+from heliograph.locator.metrics import MEASURED, Scope, Seen, Source, choose
 from heliograph.locator.site_copies import SIZES_S
 from heliograph.locator.site_stores import StoreAdmin
 from heliograph.model.ids import check_region_name
@@ -44,6 +44,7 @@ class MetricsAdmin:
         regions = await self._cluster.regions()
         only = await self._cluster.member(member) if member else None
         name = check_region_name(region) if region else ""
+        categories = [category.lower() for category in categories]
         if name and name not in regions:
             raise RegionNotFoundError(f"region {region!r} does not exist at this site")
         scope = _scope(member, region)
@@ -52,9 +53,11 @@ class MetricsAdmin:
         seen, silent = await self._look(Seen(members, regions, region=name), scope, chosen, asked)
         if only is not None and silent:
             raise UnavailableError(silent[0])
-        rows: list[Row] = []
-        for category in chosen:
-            rows += _rows(category, MEASURED[scope][category].numbers(seen))
+        rows: list[Row] = [
+            (category, metric, str(value))
+            for category in chosen
+            for metric, value in MEASURED[scope][category].numbers(seen).items()
+        ]
         title = _TITLES[scope].format(region=name, member=only.name if only is not None else "")
         return Result(tables=[Table(COLUMNS, rows, title)], info=silent)
 
@@ -102,9 +105,3 @@ def _of_member(only: MemberInfo | None, scope: Scope, chosen: list[str], categor
             f"{only.name} is a locator, which has no regions and gateways: ask for {', '.join(OF_A_LOCATOR)}"
         )
     return [category for category in chosen if category in OF_A_LOCATOR]
-
-
-def _rows(category: str, metrics: Metrics) -> list[Row]:
-    """Return a category's rows; its name stands in the first one only."""
-    names = [category] + [""] * (len(metrics) - 1)
-    return [(shown, metric, str(value)) for shown, (metric, value) in zip(names, metrics.items(), strict=True)]

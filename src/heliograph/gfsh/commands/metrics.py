@@ -33,24 +33,32 @@ def show_metrics(session: Session, member: str, region: str, categories: tuple[s
         return failed(f"{path} exists, and was left as it is")
     query = {"member": member, "region": region, "categories": ",".join(categories)}
     result = session.client.call("GET", PATH, query={name: value for name, value in query.items() if value})
-    if path is None or result.status == "ERROR":
-        return result
-    _write(path, result.tables)
-    return msgspec.structs.replace(result, info=[*result.info, f"Metrics were written to {path}"])
+    info = result.info
+    if path is not None and result.status == "OK":
+        _write(path, result.tables)
+        info = [*info, f"Metrics were written to {path}"]
+    tables = result.tables if session.printer.json else [*map(_grouped, result.tables)]
+    return msgspec.structs.replace(result, info=info, tables=tables)
+
+
+def _grouped(table: Table) -> Table:
+    """Leave a category's name in its first row only, for people."""
+    before = ["", *(category for category, *_ in table.rows)]
+    rows = [
+        ("" if category == above else category, *others)
+        for above, (category, *others) in zip(before, table.rows, strict=False)
+    ]
+    return msgspec.structs.replace(table, rows=rows)
 
 
 def _write(path: Path, tables: list[Table]) -> None:
-    """Write tables as CSV, with the category in every line."""
+    """Write tables as CSV."""
     import csv
 
     with path.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         for table in tables:
-            lines.writerow(table.columns)
-            category = ""
-            for shown, *others in table.rows:
-                category = shown or category
-                lines.writerow((category, *others))
+            lines.writerows((table.columns, *table.rows))
 
 
 COMMANDS = (show_metrics,)

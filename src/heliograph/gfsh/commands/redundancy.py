@@ -47,11 +47,18 @@ def restore_redundancy(ctx: click.Context, include_region: tuple[str, ...], excl
     with shown(not session.printer.json, "making copies") as show:
         wait_until_placed(session.client, show)
     result = look()
-    return result if _satisfied(result) else msgspec.structs.replace(result, status="ERROR")
+    if _satisfied(result):
+        return result
+    advice = f"No server is left for more copies of {', '.join(_lacking(result))}: start one that may hold them."
+    return msgspec.structs.replace(result, status="ERROR", info=[*result.info, advice])
 
 
 def _satisfied(redundancy: Result) -> bool:
-    return all(row[1] == "SATISFIED" for table in redundancy.tables for row in table.rows)
+    return not _lacking(redundancy)
+
+
+def _lacking(redundancy: Result) -> list[str]:
+    return [row[0] for table in redundancy.tables for row in table.rows if row[1] != "SATISFIED"]
 
 
 COMMANDS = (status_redundancy, restore_redundancy)
