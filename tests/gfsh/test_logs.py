@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,16 @@ def test_every_log_is_written_whole(program: Program, logs: Logs, tmp_path: Path
     assert (ran.status, ran.err) == (0, "")
     assert exported(tmp_path / "some" / "where") == {"l1/l1.log": b"locator\n", "s1/s1.log": b"ab\ncd\nef\n"}
     assert f"Logs exported to: {tmp_path}/some/where/exportedlogs_" in ran.out
+
+
+def test_what_another_command_wrote_stays(
+    program: Program, logs: Logs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "strftime", lambda *_: "20261127_060000")
+    assert program("-e", SITE, "-e", "export logs").status == 0
+    again = program("-e", SITE, "-e", "export logs")
+    assert (again.status, "written this very second" in again.err) == (1, True)
+    assert exported(tmp_path).keys() == {"l1/l1.log", "s1/s1.log"}
 
 
 def test_what_is_wanted_is_asked_for(program: Program, logs: Logs, tmp_path: Path) -> None:

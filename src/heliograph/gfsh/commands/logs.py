@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 import click
@@ -126,7 +126,12 @@ def export_logs(
     directory.mkdir(parents=True, exist_ok=True)
     path = directory.absolute() / f"exportedlogs_{time.strftime('%Y%m%d_%H%M%S')}.zip"
     try:
-        rows = _write(client, path, names, query, limit)
+        file = path.open("xb")
+    except FileExistsError:
+        raise UsageError(f"{path} was written this very second: give the command again") from None
+    try:
+        with file:
+            rows = _write(client, file, names, query, limit)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -153,14 +158,14 @@ def _members(client: AdminClient, members: tuple[str, ...], groups: tuple[str, .
 
 
 def _write(
-    client: AdminClient, path: Path, names: list[str], query: dict[str, str | bool], limit: int
+    client: AdminClient, file: BinaryIO, names: list[str], query: dict[str, str | bool], limit: int
 ) -> list[tuple[str, ...]]:
     """Write the zip file; return a row for every member. Raises UsageError when there is more than the limit."""
     from zipfile import ZipFile
 
     total = 0
     rows: list[tuple[str, ...]] = []
-    with ZipFile(path, "x") as archive:
+    with ZipFile(file, "w") as archive:
         for name in names:
             size, problem = _write_log(archive, name, _parts(client, name, query), limit - total if limit else None)
             total += size
