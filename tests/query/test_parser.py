@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.errors import UsageError
-from heliograph.query.parser import DEPTH_MAX, PATTERN_CHARS_MAX, parse_query
+from heliograph.query.parser import DEPTH_MAX, PATTERN_CHARS_MAX, WILD_CHARS_MAX, parse_query
 from heliograph.query.tokens import QUERY_CHARS_MAX
 from heliograph.query.tree import (
     AllOf,
@@ -163,6 +163,10 @@ def test_what_is_read(text: str, query: Query) -> None:
         ("SELECT * FROM /r.entries e WHERE e.key.a = 1", "column 34: a key has no fields"),
         (f"SELECT * FROM /{'r' * 200}", "can't name a region"),
         (f"SELECT * FROM /r WHERE a LIKE '{'a' * (PATTERN_CHARS_MAX + 1)}'", "column 31: a pattern may have 256"),
+        (
+            f"SELECT * FROM /r WHERE a LIKE '%_{'a' * (WILD_CHARS_MAX - 2)}' OR a LIKE '_%'",
+            "column 108: patterns with _ and % may have 64 characters in all",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_refused_and_where(text: str, refused: str) -> None:

@@ -46,7 +46,10 @@ from heliograph.query.tree import (
 DEPTH_MAX = 50
 """Of parentheses and NOTs inside each other."""
 PATTERN_CHARS_MAX = 256
-"""To look for a pattern in a text takes as long as both are, multiplied, at worst."""
+"""Of one pattern."""
+WILD_CHARS_MAX = 64
+"""Of all patterns of a query that have both _ and %: to look for such a one in a text takes as long as both are,
+multiplied, at worst, and nobody else is answered meanwhile: about a second for a value of the largest size."""
 
 _OVER: dict[str, Over] = {
     "values": "values",
@@ -82,6 +85,7 @@ class _Parser:
         self._tokens = tokens_of(text)
         self._at = 0
         self._depth = 0
+        self._wild = 0
         self._over: Over = "values"
         self._alias = ""
 
@@ -279,6 +283,10 @@ class _Parser:
         token = self._take()
         if len(token.text) > PATTERN_CHARS_MAX:
             raise refusal(token.column, f"a pattern may have {PATTERN_CHARS_MAX} characters")
+        if "_" in token.text and "%" in token.text:
+            self._wild += len(token.text)
+            if self._wild > WILD_CHARS_MAX:
+                raise refusal(token.column, f"patterns with _ and % may have {WILD_CHARS_MAX} characters in all")
         return token.text
 
     def _set(self) -> tuple[Scalar, ...]:
