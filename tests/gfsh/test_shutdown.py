@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -45,6 +46,29 @@ def test_locators_are_left_when_a_server_is(program: Program, admin: FakeAdmin) 
     assert ended(admin) == ["s2", "s1"]
     assert "part of a process" in ran.err
     assert "left running" in ran.err
+
+
+def test_an_interrupt_leaves_the_rest_and_says_who_is_gone(
+    program: Program, admin: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order(admin, ("s3", "server"), ("s2", "server"), ("s1", "server"), ("l1", "locator"), connected="l1")
+    call = admin.call
+
+    def interrupted(method: str, path: str, *arguments: Any, **query: Any) -> Result:
+        if path == "/members/s2/shutdown":
+            raise KeyboardInterrupt
+        return call(method, path, *arguments, **query)
+
+    monkeypatch.setattr(admin, "call", interrupted)
+    ran = program("--json", "-e", SITE, "-e", "shutdown --include-locators=true")
+    assert (ran.status, ended(admin)) == (1, ["s3"])
+    (table,) = json.loads(ran.out.splitlines()[-1])["tables"]
+    assert [(name, status, message.partition(",")[0]) for name, status, message in table["rows"]] == [
+        ("s3", "OK", "s3 was stopped"),
+        ("s2", "ERROR", "interrupted while s2 was stopping"),
+        ("s1", "ERROR", "left running"),
+        ("l1", "ERROR", "left running"),
+    ]
 
 
 @pytest.mark.parametrize("words", ["--time-out=9", "--time-out=-1", ""])

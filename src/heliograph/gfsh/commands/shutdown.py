@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -39,16 +40,32 @@ def shutdown(session: Session, time_out: int, include_locators: bool) -> Result:
         return Result(info=["There is no server to stop; --include-locators=true stops the locators."])
     if not agreed(QUESTION):
         return failed("nothing was stopped")
-    rows: list[tuple[str, ...]] = []
-    for name, kind in members:
-        if kind == "locator" and any(status != "OK" for _, status, _ in rows):
-            rows.append((name, "ERROR", "left running, for a member before it is"))
-            continue
-        rows.append((name, *_end(client, name, time_out, last=name == order.data["Connected"])))
+    rows = _end_all(client, members, time_out, order.data["Connected"])
     if rows[-1][0] == order.data["Connected"] and rows[-1][1] == "OK":
         session.disconnect()
     stopped = all(status == "OK" for _, status, _ in rows)
     return Result(status="OK" if stopped else "ERROR", tables=[Table(("Member", "Status", "Message"), rows)])
+
+
+def _end_all(
+    client: AdminClient, members: Sequence[tuple[str, str]], time_out: int, connected: str
+) -> list[tuple[str, ...]]:
+    """Have members end, one after the other, and return their rows; an interrupt leaves the others running."""
+    rows: list[tuple[str, ...]] = []
+    interrupted = False
+    for name, kind in members:
+        if interrupted:
+            rows.append((name, "ERROR", "left running, after the interrupt"))
+            continue
+        if kind == "locator" and any(status != "OK" for _, status, _ in rows):
+            rows.append((name, "ERROR", "left running, for a member before it is"))
+            continue
+        try:
+            rows.append((name, *_end(client, name, time_out, last=name == connected)))
+        except KeyboardInterrupt:
+            interrupted = True
+            rows.append((name, "ERROR", f"interrupted while {name} was stopping, which it may go on with"))
+    return rows
 
 
 def _end(client: AdminClient, name: str, time_out: int, *, last: bool) -> tuple[str, str]:
