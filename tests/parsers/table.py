@@ -403,7 +403,7 @@ PARSERS: dict[str, Parser] = {
     "shell-value-of-class": Parser(
         _text(_value_of_class),
         USAGE,
-        (b"Integer 7", b"java.util.ArrayList ['a',1]", b"Double 1.5", b"Boolean true", b"x y"),
+        (b"Integer 7", b"java.util.ArrayList ['a',1]", b"Double 1.5", b"Boolean true", b"String x"),
     ),
     "script": Parser(
         _text(_script),
