@@ -43,6 +43,7 @@ def test_every_history_is_right(sites: Sites, history_seed: int, tmp_path: Path)
     assert {each.done for each in operations if each.kind not in ("put", "get")} == {True, False}
 
 
+@pytest.mark.planted
 @pytest.mark.timeout(360)
 @pytest.mark.parametrize(
     ("bug", "found", "seeds", "schedule", "loads"),

@@ -16,6 +16,7 @@ LOSS = r"lost: |resurrected: |entries differ|failed: AssertionError"
 """What the ledger says, or a writer that finds another value than the one it wrote."""
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(
     ("bug", "scenario"),
     [
