@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-TEST_SEEDS ?= 80
+TEST_SEEDS ?= 40
 SEEDS ?= 2000
 GRAPHS ?= 1000
 RUNS ?= 50
@@ -18,7 +18,7 @@ demo: .venv/ready
 	$(BIN)/helio demo
 
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile -m "not planted" --seeds=$(TEST_SEEDS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not planted" --seeds=$(TEST_SEEDS) --runs=1 --graphs=4
 
 soak: .venv/ready
 	$(BIN)/pytest tests/sim/test_campaign.py -n 2 -q --seeds=$(SEEDS) --first-seed=$(FIRST_SEED)
