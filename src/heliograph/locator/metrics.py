@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from heliograph.errors import UsageError
 from heliograph.link.messages import Copies, Gateways, RegionCopies, SenderStatus, Status
-from heliograph.locator.figures import RegionFigures, figures
 from heliograph.model.attributes import RegionAttributes
 from heliograph.model.members import MemberInfo
+from heliograph.placement.figures import RegionFigures, figures
 
 Scope = Literal["cluster", "region", "member", "member and region"]
 Metrics: TypeAlias = dict[str, int | float]

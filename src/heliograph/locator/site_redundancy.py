@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 
 from heliograph.errors import UsageError
 from heliograph.locator.cluster import Cluster, Row
-from heliograph.locator.figures import Redundancy, RegionFigures, figures
 from heliograph.locator.site_copies import ask_copies, of_region
 from heliograph.model.ids import check_region_name
 from heliograph.model.results import Result, Table
+from heliograph.placement.figures import Redundancy, RegionFigures, figures
 
 COLUMNS = ("Region", "Status", "Desired Redundancy", "Actual Redundancy", "Buckets With Fewer", "Without Primary")
 _NUMBERS: dict[str, Redundancy] = {

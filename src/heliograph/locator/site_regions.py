@@ -10,7 +10,6 @@ import msgspec
 from heliograph.engine.seam import Item
 from heliograph.errors import RegionNotFoundError, UsageError
 from heliograph.locator.cluster import EVERYONE, Cluster, Row, Targets
-from heliograph.locator.figures import figures
 from heliograph.locator.requests import RegionAlteration
 from heliograph.locator.site_copies import ask_copies, of_region
 from heliograph.model.attributes import (
@@ -33,6 +32,7 @@ from heliograph.model.registry import (
 )
 from heliograph.model.results import Result, Table
 from heliograph.placement.buckets import servers_by_age
+from heliograph.placement.figures import figures
 from heliograph.placement.holders import check_region_servers, holders_of
 
 CURSORS_AT_ONCE = 64

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.link.messages import RegionCopies
-from heliograph.locator.figures import figures
 from heliograph.model.attributes import RegionAttributes
+from heliograph.placement.figures import figures
 from tests.locator.fakes import member
 
 BUCKETS = 5

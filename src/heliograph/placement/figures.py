@@ -1,4 +1,4 @@
-"""What a site's servers told of a region's copies, added up. No I/O.
+"""What a site's servers told of a region's copies, added up.
 
 A bucket's entries are counted where its primary is, or at any copy while it has none that is known; copies are counted
 where they are loaded, as a copy that is on its way protects nothing yet.
