@@ -84,12 +84,9 @@ class Transfers:
     def export(self, request: Export) -> CopyState:
         """Begin to write a file, or say why not; a run that is known already is only told of."""
         name = _name(request)
-        known = self._runs.known(name)
-        if known is not None:
-            return known
-        region = self._regions.get(request.region)
-        if region is None:
-            return self._runs.refuse(name, CopyState("failed", f"Region {request.region} not found"))
+        region = self._region(request)
+        if isinstance(region, CopyState):
+            return region
         path = self._directory / request.path
         if any(path in other.paths for other in self._runs):
             return self._runs.refuse(name, CopyState("failed", f"{path} is being written or read by another command"))
@@ -99,16 +96,21 @@ class Transfers:
 
     def import_(self, request: Import) -> CopyState:
         """Begin to put what stands in files, or say why not; a run that is known already is only told of."""
+        region = self._region(request)
+        if isinstance(region, CopyState):
+            return region
+        transfer = _Transfer(_name(request), region, [self._directory / path for path in request.paths], "imported")
+        put = self._operations.put_all if request.callbacks else self._operations.put_silently
+        return self._runs.begin(transfer, partial(self._import, transfer, put))
+
+    def _region(self, request: Export | Import) -> HostedRegion | CopyState:
+        """Return the region of a run that is to begin, or how the run is: it is known already, or can't begin."""
         name = _name(request)
         known = self._runs.known(name)
         if known is not None:
             return known
         region = self._regions.get(request.region)
-        if region is None:
-            return self._runs.refuse(name, CopyState("failed", f"Region {request.region} not found"))
-        transfer = _Transfer(name, region, [self._directory / path for path in request.paths], "imported")
-        put = self._operations.put_all if request.callbacks else self._operations.put_silently
-        return self._runs.begin(transfer, partial(self._import, transfer, put))
+        return region or self._runs.refuse(name, CopyState("failed", f"Region {request.region} not found"))
 
     async def files(self, query: FilesQuery) -> Files:
         """Say which files of a parallel export there are. Raises UsageError when the head of one is damaged."""
