@@ -230,6 +230,18 @@ def test_gateways(http: Http) -> None:
     http.ok("DELETE", "/gateway-receivers", if_exists="true")
 
 
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [("/members/s1/log", "offset"), ("/members/s1/log", "end_ms"), ("/members/s1/log/tail", "lines"),
+     ("/conflicts", "limit"), ("/regions/customer/query", "limit")],
+)  # fmt: skip
+def test_whole_numbers_that_no_message_can_carry_are_refused(http: Http, path: str, parameter: str) -> None:
+    for number in (2**63, -(2**63) - 1):
+        status, told = http.refused("GET", path, **{parameter: number, **({"q": "x"} if "query" in path else {})})
+        assert status == 400
+        assert told.startswith(f"{parameter}: ")
+
+
 def test_parked_events(http: Http) -> None:
     http.ok("POST", "/gateway-senders", SENDER)
     for path in ("/parked-events", "/gateway-senders/s2/parked-events"):

@@ -17,6 +17,8 @@ OK, MEMBERS_FAILED = 200, 502
 
 Site = NamedDependency[SiteAdmin]
 Names = Annotated[str, QueryParameter(description="comma-separated names; member and group exclude each other")]
+Whole = Annotated[int, QueryParameter(ge=-(2**63), le=2**63 - 1, description="a whole number of 64 bits")]
+"""What every message between members can carry."""
 Flag = Annotated[bool, QueryParameter(description="true or false")]
 Answer = Response[Result]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Controller, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from heliograph.admin.answers import OK, Answer, Flag, Names, Site, answer, targets
+from heliograph.admin.answers import OK, Answer, Flag, Names, Site, Whole, answer, targets
 from heliograph.link.messages import LogQuery
 from heliograph.locator.requests import LogLevelChange
 from heliograph.model.runtime import RuntimeProperties
@@ -34,7 +34,7 @@ class ProcessRoutes(Controller):
         return answer(await site.ending.order(include_locators=include_locators))
 
     @post("/members/{name:str}/shutdown", status_code=OK)
-    async def shut_down(self, site: Site, name: FromPath[str], time_out: FromQuery[int] = 10) -> Answer:
+    async def shut_down(self, site: Site, name: FromPath[str], time_out: Whole = 10) -> Answer:
         """Have a process end in order, and wait until it is gone."""
         return answer(await site.ending.end(name, time_out))
 
@@ -43,11 +43,11 @@ class ProcessRoutes(Controller):
         self,
         site: Site,
         name: FromPath[str],
-        offset: FromQuery[int] = 0,
+        offset: Whole = 0,
         level: FromQuery[str] = "",
         only_level: Flag = False,
-        start_ms: FromQuery[int] = 0,
-        end_ms: FromQuery[int] = 0,
+        start_ms: Whole = 0,
+        end_ms: Whole = 0,
         wanted: Flag = True,
     ) -> Answer:
         """Return the next part of a member's log."""
@@ -55,7 +55,7 @@ class ProcessRoutes(Controller):
         return answer(await site.logs.part(name, level, query))
 
     @get("/members/{name:str}/log/tail", status_code=OK)
-    async def show_log(self, site: Site, name: FromPath[str], lines: FromQuery[int] = 100) -> Answer:
+    async def show_log(self, site: Site, name: FromPath[str], lines: Whole = 100) -> Answer:
         """Return the last lines of a member's log."""
         return answer(await site.logs.tail(name, lines))
 
