@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile
 
 import msgspec
 import pytest
 
 from heliograph.config.cache_xml import parse_cache_xml
 from heliograph.config.cache_xml_writer import write_cache_xml
+from heliograph.errors import UsageError
+from heliograph.gfsh.commands import configuration
 from heliograph.model.results import Result
 from tests.config.test_cache_xml import CONFIGURATION
 from tests.gfsh.support import FakeAdmin, Program
@@ -80,3 +82,20 @@ def test_what_is_refused_changes_nothing(program: Program, admin: FakeAdmin, lin
     ran = program(*CONNECT, line)
     assert (ran.status, error in ran.err) == (1, True), ran.err
     assert not imported(admin)
+
+
+@pytest.mark.parametrize("method", [ZIP_STORED, ZIP_DEFLATED, ZIP_LZMA])
+def test_a_zip_file_with_a_damaged_byte_is_refused_or_read(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "site.zip"
+    with ZipFile(path, "w", method) as archive:
+        archive.writestr("cluster/cluster.xml", write_cache_xml(CONFIGURATION))
+    whole = path.read_bytes()
+    refused: list[str] = []
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x5A]) + whole[position + 1 :])
+        try:
+            assert configuration._read(path) == CONFIGURATION
+        except UsageError as exc:
+            refused.append(str(exc))
+    assert len(refused) > len(whole) // 2
+    assert all(str(path) in each for each in refused)

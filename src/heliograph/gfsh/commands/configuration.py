@@ -104,24 +104,15 @@ def _path(xml_file: str | None, zip_file_name: str | None) -> Path | None:
 def _read(path: Path) -> ClusterConfiguration:
     """Read a file. Raises UsageError naming it, and what to change."""
     from os import environ
-    from zipfile import BadZipFile, ZipFile
 
-    from heliograph.config.cache_xml import CacheXml, parse_cache_xml, read_cache_xml
-    from heliograph.config.xml_reader import FILE_BYTES_MAX
+    from heliograph.config.cache_xml import parse_cache_xml, read_cache_xml
 
-    read: CacheXml
     if path.suffix == ".xml":
         read = read_cache_xml(path, environ)
     else:
+        document = _unzipped(path)
         try:
-            with ZipFile(path) as archive, archive.open(ENTRY) as entry:
-                read = parse_cache_xml(entry.read(FILE_BYTES_MAX + 1), environ)
-        except OSError as exc:
-            raise UsageError(f"{path} can't be read: {exc.strerror or exc}") from exc
-        except (BadZipFile, NotImplementedError, RuntimeError, EOFError) as exc:
-            raise UsageError(f"{path} is no zip file that can be read: {exc}") from exc
-        except KeyError as exc:
-            raise UsageError(f"{path} holds no {ENTRY}") from exc
+            read = parse_cache_xml(document, environ)
         except UsageError as exc:
             raise UsageError(f"{path}, {ENTRY}: {exc}") from exc
     if read.server:
@@ -134,6 +125,36 @@ def _read(path: Path) -> ClusterConfiguration:
 def configuration_service(session: Session) -> Result:
     """Show which locators serve the cluster configuration; it fails when none does."""
     return session.client.call("GET", f"{PATH}/service")
+
+
+def _unzipped(path: Path) -> bytes:
+    """Return the document in a zip file, one byte more than may be read at most. Raises UsageError."""
+    from lzma import LZMAError
+    from struct import error as StructError  # noqa: N812  (a class by any name)
+    from zipfile import BadZipFile, ZipFile
+    from zlib import error as ZlibError  # noqa: N812
+
+    from heliograph.config.xml_reader import FILE_BYTES_MAX
+
+    try:
+        with ZipFile(path) as archive, archive.open(ENTRY) as entry:
+            return entry.read(FILE_BYTES_MAX + 1)
+    except OSError as exc:
+        raise UsageError(f"{path} can't be read: {exc.strerror or exc}") from exc
+    except KeyError as exc:
+        raise UsageError(f"{path} holds no {ENTRY}") from exc
+    # What damaged bytes make zipfile and its decompressors raise, which is not always theirs.
+    except (
+        BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        StructError,
+        ZlibError,
+        LZMAError,
+    ) as exc:
+        raise UsageError(f"{path} is no zip file that can be read: {exc}") from exc
 
 
 COMMANDS = (export_configuration, import_configuration, configuration_service)
