@@ -14,13 +14,18 @@ from heliograph.link import messages
 from heliograph.link.hello import Hello
 from heliograph.link.messages import Outcome
 from heliograph.model.ids import Address
-from heliograph.net.link import BaseHandler, KeepAlive, Link, LinkServer, serve_links
+from heliograph.net import connection
+from heliograph.net.link import BaseHandler, KeepAlive, Link, LinkServer, connect_link, serve_links
 from heliograph.net.links import CONNECT_S, Links
-from heliograph.net.sim import SimNetwork
+from heliograph.net.real import RealNetwork
+from heliograph.net.seam import P
+from heliograph.net.sim import SimHost, SimNetwork
 
 ACTION = messages.ReceiverCommand("start")
 ADDRESS = Address("server", 4000)
 LOCATOR = Hello("locator", "locator")
+WIRE_BYTES = 8 * 1024 * 1024
+"""More than the system takes for a peer that does not read."""
 
 
 class Server(BaseHandler):
@@ -177,5 +182,65 @@ def test_closed_links_answer_nothing_any_more() -> None:
         with pytest.raises(UsageError, match="the locator stops"):
             await links.call(ADDRESS, ACTION, Outcome, timeout_s=5)
         await server.close()
+
+    run(scenario)
+
+
+def test_a_link_that_is_open_is_not_opened_again() -> None:
+    async def scenario(network: SimNetwork) -> None:
+        links = Links(network.host("locator"), LOCATOR)
+        server = await serve(network)
+        assert await links.open(ADDRESS) is await links.open(ADDRESS)
+        assert len(server.links) == 1
+        await links.close("done")
+        await server.close()
+
+    run(scenario)
+
+
+def test_links_that_closed_before_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CLOSE_TIMEOUT_S", 0.2)
+
+    async def scenario() -> None:
+        server = await serve_links(RealNetwork(), "127.0.0.1", 0, LOCATOR, lambda _: BaseHandler())
+        address = Address("127.0.0.1", server.port)
+        links = Links(RealNetwork(), LOCATOR)
+        before = await links.open(address)
+        (deaf,) = server.links
+        deaf.pause_reading()
+        before.request(messages.PutAll("r", 0, ["k"], [bytes(WIRE_BYTES)]))
+        await asyncio.sleep(0)
+        before.close("enough")
+        await links.open(address)
+        assert not before.gone
+        await links.close("done")
+        assert before.gone
+        await server.close()
+
+    asyncio.run(scenario())
+
+
+class Noting(SimHost):
+    """Remembers what it connects."""
+
+    made: asyncio.Protocol
+
+    async def open(self, host: str, port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+        def make() -> P:
+            self.made = protocol = factory()
+            return protocol
+
+        return await super().open(host, port, make)
+
+
+def test_nothing_is_left_of_a_link_that_was_given_up() -> None:
+    async def scenario(network: SimNetwork) -> None:
+        server = await network.host("server").listen("", ADDRESS.port, asyncio.Protocol)
+        host = Noting(network, "locator")
+        with pytest.raises(UnavailableError, match="did not answer"):
+            await connect_link(host, ADDRESS, LOCATOR, BaseHandler(), timeout_s=1)
+        assert isinstance(host.made, Link)
+        assert host.made.gone
+        server.close()
 
     run(scenario)

@@ -14,9 +14,11 @@ from heliograph.link.hello import Hello
 from heliograph.model.ids import Address
 from heliograph.net.link import BaseHandler, connect_link, serve_links
 from heliograph.net.real import RealNetwork, SystemClock
+from heliograph.net.seam import P
 from tests.net.worlds import Raw, until
 
 NETWORK = RealNetwork()
+CONNECT_S = 0.05
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -180,6 +182,28 @@ def test_a_links_socket_has_the_buffers_asked_for(run: Run, size: int) -> None:
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 assert (connected.getsockopt(socket.SOL_SOCKET, option) in (size, 2 * size)) is bool(size)
         link.close()
+        await server.close()
+
+    run(main())
+
+
+class Stalling(RealNetwork):
+    """Its event loop stands still while a connection is being made, as on a machine that is paused."""
+
+    async def open(self, host: str, port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+        def make() -> P:
+            asyncio.get_running_loop().call_soon(time.sleep, 2 * CONNECT_S)
+            return factory()
+
+        return await super().open(host, port, make)
+
+
+def test_a_link_is_given_up_whose_connection_was_made_while_the_time_for_it_ran_out(run: Run) -> None:
+    async def main() -> None:
+        server = await serve_links(NETWORK, "127.0.0.1", 0, Hello("member", "m", 1), lambda _: BaseHandler())
+        address = Address("127.0.0.1", server.port)
+        with pytest.raises(UnavailableError, match="did not answer within"):
+            await connect_link(Stalling(), address, Hello("client", "c"), BaseHandler(), timeout_s=CONNECT_S)
         await server.close()
 
     run(main())

@@ -265,6 +265,11 @@ class Link(asyncio.Protocol):
         """Wait for the other end's hello. Raises what ended the link before it came."""
         await asyncio.shield(self._opened)
 
+    @property
+    def gone(self) -> bool:
+        """Say whether the transport and every task of the link are gone."""
+        return self._gone.done()
+
     async def wait_closed(self) -> None:
         """Wait until the transport (after a close at most `CLOSE_TIMEOUT_S`) and every task of the link are gone."""
         await asyncio.shield(self._gone)

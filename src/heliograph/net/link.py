@@ -95,6 +95,7 @@ async def connect_link(
     finally:
         if link is not None and not link.opened:
             link.close("the link was given up before it was open")
+            await link.wait_closed()
     return link
 
 

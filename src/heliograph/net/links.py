@@ -42,6 +42,8 @@ class Links:
         self._keep_alive = keep_alive
         self._introduction = introduction
         self._links: dict[Address, Link] = {}
+        self._made: list[Link] = []
+        """Those that are not gone: also links that closed and have still something to send."""
         self._opening = SharedTasks[Link]()
 
     def get(self, address: Address) -> Link | None:
@@ -59,7 +61,7 @@ class Links:
         Raises UnreachableError when nobody answers there, PeerError when it is no heliograph or refuses us, UsageError
         once closed.
         """
-        return await self._opening.run(address, lambda: self._open(address))
+        return self.get(address) or await self._opening.run(address, lambda: self._open(address))
 
     async def call(self, address: Address, message: Request, kind: type[T], *, timeout_s: float) -> T:
         """Ask the process at `address` and return its answer of that kind.
@@ -75,13 +77,12 @@ class Links:
         return reply
 
     async def close(self, reason: str) -> None:
-        """Close every link; what waits for an answer fails with UnavailableError."""
+        """Close every link and wait until they are gone; what waits for an answer fails with UnavailableError."""
         await self._opening.close(reason)
-        links = list(self._links.values())
         self._links.clear()
-        for link in links:
+        for link in self._made:
             link.close(reason)
-        await asyncio.gather(*(link.wait_closed() for link in links))
+        await asyncio.gather(*(link.wait_closed() for link in self._made))
 
     async def _open(self, address: Address) -> Link:
         try:
@@ -97,4 +98,5 @@ class Links:
         except UnavailableError as exc:
             raise UnreachableError(f"{address} can't be reached: {exc}") from exc
         self._links = {known: old for known, old in self._links.items() if not old.closed} | {address: link}
+        self._made = [old for old in self._made if not old.gone] + [link]
         return link

@@ -75,13 +75,9 @@ class RealNetwork:
     async def open(self, host: str, port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         """Connect to the first of the host's addresses that answers."""
         context = self._context(listening=False)
-        loop = asyncio.get_running_loop()
-        try:
-            if context is None:
-                return await loop.create_connection(factory, host, port)
-            _, layer = await loop.create_connection(lambda: TlsLayer(context, factory, host=host), host, port)
-        except OSError as exc:
-            raise UnavailableError(f"can't connect to {host}[{port}]: {_reason(exc)}") from exc
+        if context is None:
+            return await _connect(factory, host, port)
+        _, layer = await _connect(lambda: TlsLayer(context, factory, host=host), host, port)
         try:
             transport, above = await layer.ready
         except PeerError as exc:
@@ -113,6 +109,28 @@ class RealNetwork:
         """Return what a peer of the link protocol understands."""
         component = self._contexts.properties.component_of(self._port) if self._port is not None else None
         return farewell(PeerError(f"this port speaks TLS, and you don't: enable {component} in ssl-enabled-components"))
+
+
+async def _connect(factory: Callable[[], P], host: str, port: int) -> tuple[asyncio.Transport, P]:
+    """Make a TCP connection. Raises UnavailableError. When it is cancelled, the protocol learns that it is over.
+
+    uvloop closes the transport then without a word to a protocol whose `connection_made` it may have called already;
+    asyncio calls `connection_lost` later, so that a protocol may hear of it twice.
+    """
+    made: list[P] = []
+
+    def make() -> P:
+        made.append(factory())
+        return made[0]
+
+    try:
+        return await asyncio.get_running_loop().create_connection(make, host, port)
+    except OSError as exc:
+        raise UnavailableError(f"can't connect to {host}[{port}]: {_reason(exc)}") from exc
+    except asyncio.CancelledError:
+        for protocol in made:
+            protocol.connection_lost(None)
+        raise
 
 
 class SystemClock:

@@ -203,7 +203,8 @@ class TlsLayer(asyncio.Protocol):
         """Tell the peer that nothing follows."""
         with suppress(ssl.SSLError, ValueError):  # the peer's own farewell is not waited for
             self._tls.unwrap()
-        self.flush()
+        if not self._below.is_closing():
+            self.flush()
 
     def make_room(self) -> None:
         """End a handshake that others have to do without: too many are under way."""
