@@ -17,7 +17,10 @@ TARGETS ?=
 demo: .venv/ready
 	$(BIN)/helio demo
 
+# Hundreds of processes start in the tests, and each in half the time when the modules are compiled, which Python does not
+# keep by itself where PYTHONDONTWRITEBYTECODE is set.
 test: .venv/ready
+	$(BIN)/python -m compileall -q src
 	$(BIN)/pytest -n 2 --dist loadfile -m "not planted" --seeds=$(TEST_SEEDS) --runs=1 --graphs=4
 
 soak: .venv/ready

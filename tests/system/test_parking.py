@@ -12,6 +12,8 @@ from tests.system.waiting import until
 KILLS = 3
 ROUNDS_MAX = 9
 PER_ROUND = 600
+BATCH = 5
+"""Events of a batch: so few that parking takes a while, in which the server is found at work."""
 
 
 def parked(site: Site) -> list[str]:
@@ -52,7 +54,7 @@ def test_a_server_that_is_killed_while_it_parks_loses_no_event_and_parks_none_tw
     there.do("create region --name=r --type=PARTITION_PERSISTENT --partition-resolver=string-prefix")
     here.do(
         "create gateway-sender --id=ny --remote-distributed-system-id=2 --parallel=true --enable-persistence=true"
-        " --batch-size=50",
+        f" --batch-size={BATCH}",
         "create region --name=r --type=PARTITION_PERSISTENT --gateway-sender-id=ny",
     )
     good: dict[Key, int] = {}
