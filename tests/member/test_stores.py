@@ -187,7 +187,7 @@ def test_entries_that_alone_fill_a_store_make_room_when_they_are_removed(monkeyp
         assert 15 < count < 22
         for key in range(count):
             await member.change(ORDERS, "remove", key, b"", b"")
-        await until(lambda: not member.stores[WAN].space.full)
+        await until(lambda: not any(slot.member.stores[WAN].space.full for slot in site.members))
         await member.put_all(ORDERS, [count], [VALUE])
 
     with_store(scenario)

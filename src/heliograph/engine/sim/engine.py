@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from heliograph.engine.seam import APPEND_BYTES_MAX, Change, Item, LogEntry
 from heliograph.engine.sim.server import SimConnection, SimEngine
-from heliograph.engine.sim.store import LogStore, RegistryStore
+from heliograph.engine.sim.store import LogStore, RegistryStore, within
 from heliograph.errors import UnavailableError, UsageError
 from heliograph.model.ids import Seq
 
@@ -75,7 +75,7 @@ class SimLog:
 
         def write() -> Seq:
             seq = self._store.append(subject, payload, expected, batch_id)
-            engine.tell()
+            engine.tell(self._store, subject)
             return seq
 
         if len(payload) > APPEND_BYTES_MAX:
@@ -107,10 +107,11 @@ class SimLog:
 
     async def follow(self, subjects: Sequence[str], *, after: Seq) -> AsyncGenerator[list[LogEntry], None]:
         """As `seam.Log.follow`."""
+        followed = frozenset(subjects)
         while True:
             entries = self._store.after(subjects, after, DELIVERY_MAX) if self._connection.connected else []
             if not entries:
-                await self._connection.engine.news()
+                await self._connection.engine.news(self._store, followed.__contains__)
             elif await self._connection.travel():
                 after = entries[-1].seq
                 yield entries
@@ -163,7 +164,7 @@ class SimRegistry:
 
         def write() -> None:
             self._store.delete(key, revision)
-            self._connection.engine.tell()
+            self._connection.engine.tell(self._store, key)
 
         await self._connection.send(write)
 
@@ -180,7 +181,7 @@ class SimRegistry:
                 lost_count, seen_revision = self._connection.lost_count, 0
             changes = self._store.changes(prefix, seen_revision)
             if not self._connection.connected or not (changes or first):
-                await self._connection.engine.news()
+                await self._connection.engine.news(self._store, lambda key: within(key, prefix))
             elif await self._connection.travel():
                 seen_revision = max((change.revision for change in changes), default=seen_revision)
                 yield [change for change in changes if change.value is not None] if first else changes
@@ -191,7 +192,7 @@ class SimRegistry:
 
         def write_and_tell() -> int:
             revision = write()
-            self._connection.engine.tell()
+            self._connection.engine.tell(self._store, key)
             if ttl_s is not None:
                 loop.call_later(max(TTL_MIN_S, math.ceil(ttl_s)), self._expire, key, revision)
             return revision
@@ -200,7 +201,7 @@ class SimRegistry:
 
     def _expire(self, key: str, revision: int) -> None:
         if self._store.expire(key, revision):
-            self._connection.engine.tell()
+            self._connection.engine.tell(self._store, key)
 
 
 class SimBlobs:

@@ -32,7 +32,7 @@ class SimEngine:
         self.registries: dict[str, RegistryStore] = {}
         self.blobs: dict[str, dict[str, bytes]] = {}
         self._connections: list[SimConnection] = []
-        self._news = asyncio.Event()
+        self._waiting: dict[asyncio.Future[None], tuple[object, Callable[[str], bool]]] = {}
 
     def connect(self) -> SimConnection:
         """Return a new connection."""
@@ -55,14 +55,20 @@ class SimEngine:
         self.running = True
         self.tell()
 
-    def tell(self) -> None:
-        """Wake everyone who waits for news: an append, a change, a connection."""
-        self._news.set()
-        self._news = asyncio.Event()
+    def tell(self, store: object = None, name: str = "") -> None:
+        """Wake who waits for news of `name` in a store; without a store everyone, for connections have changed."""
+        for waiting, (of, concerns) in self._waiting.items():
+            if (store is None or (store is of and concerns(name))) and not waiting.done():
+                waiting.set_result(None)
 
-    async def news(self) -> None:
-        """Wait for the next `tell`."""
-        await self._news.wait()
+    async def news(self, store: object, concerns: Callable[[str], bool]) -> None:
+        """Wait until a subject or key of a store has changed that `concerns` the caller, or a connection has."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[waiting] = (store, concerns)
+        try:
+            await waiting
+        finally:
+            del self._waiting[waiting]
 
 
 class SimConnection:
@@ -116,13 +122,9 @@ class SimConnection:
             future.set_exception(UnavailableError(f"no connection to the engine: {self._broken or 'it is down'}"))
             return future
         self._pending[future] = None
-        overdue = self._loop.call_later(ANSWER_TIMEOUT_S, self._give_up, future)
-
-        def forget(_: object) -> None:
-            overdue.cancel()
-            self._pending.pop(future, None)
-
-        future.add_done_callback(forget)
+        future.add_done_callback(lambda _: self._pending.pop(future, None))
+        if fault is not Fault.NONE:  # without one the answer comes, or the connection is lost
+            self._loop.call_later(ANSWER_TIMEOUT_S, self._give_up, future)
         if fault is Fault.DELAYED:
             self._loop.call_later(engine.faults.delay_s, self._arrive, future, action, fault)
         elif fault is not Fault.REQUEST_LOST:

@@ -100,12 +100,12 @@ class RegistryStore:
 
     def items(self, prefix: str) -> dict[str, Item]:
         """Return the entries of a prefix, sorted."""
-        found = (self.get(key) for key in sorted(self._changes) if _within(key, prefix))
+        found = (self.get(key) for key in sorted(self._changes) if within(key, prefix))
         return {item.key: item for item in found if item is not None}
 
     def changes(self, prefix: str, after: int) -> list[Change]:
         """Return the newest changes of the prefix's keys with a revision > `after`, in order."""
-        found = (change for key, change in self._changes.items() if change.revision > after and _within(key, prefix))
+        found = (change for key, change in self._changes.items() if change.revision > after and within(key, prefix))
         return sorted(found, key=lambda change: change.revision)
 
     def create(self, key: str, value: bytes) -> int:
@@ -147,5 +147,6 @@ class RegistryStore:
             raise ConflictError(f"{key} is not at revision {revision}")
 
 
-def _within(key: str, prefix: str) -> bool:
+def within(key: str, prefix: str) -> bool:
+    """Say whether a key is of a prefix."""
     return key == prefix or key.startswith(prefix + ".")
