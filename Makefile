@@ -24,6 +24,7 @@ test: .venv/ready
 	$(BIN)/pytest -n 2 --dist loadfile -m "not planted" --seeds=$(TEST_SEEDS) --runs=1 --graphs=4
 
 soak: .venv/ready
+	$(BIN)/pytest -m hypothesis -n 2 -q --hypothesis-profile=thorough --timeout=1800
 	$(BIN)/pytest tests/sim/test_campaign.py -n 2 -q --seeds=$(SEEDS) --first-seed=$(FIRST_SEED)
 	$(BIN)/pytest tests/sim/test_graphs.py -k any_graph -n 2 -q --graphs=$(GRAPHS) --first-seed=$(FIRST_SEED)
 	$(BIN)/pytest tests/sim/test_topologies.py -n 2 -q --most-sites=9

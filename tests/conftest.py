@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 # A machine that does much else is slow, which is no fault of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("patient"), max_examples=2000)  # of `make soak`
 settings.load_profile("patient")
 
 SEEDS = {

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heliograph.link.messages import Moves
@@ -54,6 +54,14 @@ def test_without_zones_copies_and_primaries_are_even_after_a_rebalance(region, b
 
 
 @given(regions, zones, names, names, sizes_of_many)
+@example(
+    # An exchange of copies, to even out bytes, opens a way for one more copy.
+    region=RegionAttributes(name="r", redundant_copies=1, total_num_buckets=18),
+    zones={"s0": "", "s1": "z1", "s2": "", "s3": "", "s4": "z1", "s5": "z1"},
+    before=["s0", "s1", "s2", "s3", "s4", "s5"],
+    now=["s0", "s1", "s2", "s3", "s4", "s5"],
+    sizes=[0] * 11 + [262145, 0, 0, 786432, 0, 0, 0, 0, 0],
+)
 def test_with_zones_nothing_is_worse_than_it_was_and_no_single_move_would_make_it_better(
     region, zones, before, now, sizes
 ):

@@ -39,6 +39,8 @@ def rebalance(region: RegionAttributes, servers: Sequence[Server], before: Bucke
     if not region.replicated:
         balance.even_counts()
         balance.even_bytes()
+        while balance.even_counts():  # an exchange of copies may have opened a way that a zone was closed to
+            balance.even_bytes()
     balance.even_primaries()
     return balance.buckets
 
@@ -88,10 +90,16 @@ class _Balance:
 
     # --- copies
 
-    def even_counts(self) -> None:
-        """Move copies from who has most to who has least until nobody has two more than another."""
+    def even_counts(self) -> bool:
+        """Move copies from who has most to who has least until nobody has two more than another, or no zone lets them.
+
+        Returns whether any was moved.
+        """
+        moved = False
         while (found := self._copy_to_move()) is not None:
             self._move(*found)
+            moved = True
+        return moved
 
     def _copy_to_move(self) -> tuple[int, str, str] | None:
         pairs = [
