@@ -188,22 +188,39 @@ def test_a_links_socket_has_the_buffers_asked_for(run: Run, size: int) -> None:
 
 
 class Stalling(RealNetwork):
-    """Its event loop stands still while a connection is being made, as on a machine that is paused."""
+    """Its event loop stands still for a while, as on a machine that is paused."""
+
+    def __init__(self, *, in_hello: bool) -> None:
+        super().__init__()
+        self._in_hello = in_hello
 
     async def open(self, host: str, port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         def make() -> P:
-            asyncio.get_running_loop().call_soon(time.sleep, 2 * CONNECT_S)
-            return factory()
+            protocol = factory()
+            take = protocol.data_received
+
+            def take_slowly(data: bytes) -> None:
+                take(data)
+                time.sleep(2 * CONNECT_S)
+
+            if self._in_hello:
+                protocol.data_received = take_slowly  # type: ignore[method-assign]
+            else:
+                asyncio.get_running_loop().call_soon(time.sleep, 2 * CONNECT_S)
+            return protocol
 
         return await super().open(host, port, make)
 
 
-def test_a_link_is_given_up_whose_connection_was_made_while_the_time_for_it_ran_out(run: Run) -> None:
+@pytest.mark.parametrize("in_hello", [False, True])
+def test_nothing_is_left_of_a_link_that_is_made_just_when_the_time_for_it_is_over(run: Run, in_hello: bool) -> None:
     async def main() -> None:
         server = await serve_links(NETWORK, "127.0.0.1", 0, Hello("member", "m", 1), lambda _: BaseHandler())
-        address = Address("127.0.0.1", server.port)
+        address, network = Address("127.0.0.1", server.port), Stalling(in_hello=in_hello)
         with pytest.raises(UnavailableError, match="did not answer within"):
-            await connect_link(Stalling(), address, Hello("client", "c"), BaseHandler(), timeout_s=CONNECT_S)
+            await connect_link(network, address, Hello("client", "c"), BaseHandler(), timeout_s=CONNECT_S)
+        async with asyncio.timeout(5):
+            await until(lambda: not server.links)
         await server.close()
 
     run(main())

@@ -82,6 +82,7 @@ async def connect_link(
     buffer_bytes: see `Link`. introduction: gives the credentials. name, dsid: of whom is connected to, where known.
     Raises UnavailableError when nobody answers there within `timeout_s` or the other end has no room or is stopping,
     and PeerError when it is no heliograph or refuses us (AuthenticationError: for who we are); the message says why.
+    Nothing is left of the link then; to get its last bytes out may take `CLOSE_TIMEOUT_S` more.
     """
     link: Link | None = None
     try:
@@ -90,12 +91,13 @@ async def connect_link(
             link = opening = Link(Side.OPENER, said, _Opening(handler, introduction), keep_alive, buffer_bytes)
             await network.open(address.host, address.port, lambda: opening)
             await link.wait_opened()
-    except TimeoutError as exc:
-        raise UnavailableError(f"{address} did not answer within {timeout_s:g} s") from exc
-    finally:
-        if link is not None and not link.opened:
+    except BaseException as exc:
+        if link is not None:
             link.close("the link was given up before it was open")
             await link.wait_closed()
+        if isinstance(exc, TimeoutError):
+            raise UnavailableError(f"{address} did not answer within {timeout_s:g} s") from exc
+        raise
     return link
 
 

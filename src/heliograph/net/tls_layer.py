@@ -142,6 +142,9 @@ class TlsLayer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._below = cast("asyncio.Transport", transport)
+        if self._failed:
+            self._below.abort()  # given up while it was being made
+            return
         peername = transport.get_extra_info("peername")
         if peername:
             self._peer_host = str(peername[0])

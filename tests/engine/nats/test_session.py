@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
+import uvloop
 
 from heliograph.engine.nats.protocol import Identity
-from heliograph.engine.nats.session import Server, open_session, parse_servers
+from heliograph.engine.nats.session import Server, Session, open_session, parse_servers
 from heliograph.errors import HeliographError, UnavailableError, UsageError
 from tests.engine.nats.test_append import FakeServer
+
+TIMEOUT_S = 0.2
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,31 @@ def test_nobody_listens() -> None:
             await open_session(Server("127.0.0.1", 1, Identity("me")), {}, timeout_s=1)
 
     asyncio.run(main())
+
+
+def test_nothing_is_left_of_a_session_that_is_ready_just_when_the_time_for_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a machine that is paused while the last answer comes."""
+    lost: list[asyncio.Future[str]] = []
+    take = Session.data_received
+
+    def take_slowly(session: Session, data: bytes) -> None:
+        take(session, data)
+        if b"PONG" in data:
+            lost.append(session.lost)
+            time.sleep(2 * TIMEOUT_S)
+
+    monkeypatch.setattr(Session, "data_received", take_slowly)
+
+    async def main() -> None:
+        fake = FakeServer()
+        [server] = parse_servers(await fake.start(), "me")
+        try:
+            with pytest.raises(UnavailableError, match="no answer"):
+                await open_session(server, {}, timeout_s=TIMEOUT_S)
+            assert await asyncio.wait_for(lost[0], 5) == "given up"
+        finally:
+            await fake.stop()
+
+    uvloop.run(main())

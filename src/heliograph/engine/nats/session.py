@@ -103,13 +103,14 @@ async def open_session(
                 await session.secure(transport, tls())
             session.introduce()
             await session.ready
-    except ssl.SSLCertVerificationError as exc:
-        raise why_not_trusted(server, exc) from exc
-    except (OSError, TimeoutError, PeerError) as exc:
-        raise UnavailableError(f"the engine at {server} can't be reached: {exc or 'no answer'}") from exc
-    finally:
-        if session is not None and not session.established:
+    except BaseException as exc:
+        if session is not None:
             session.give_up()
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            raise why_not_trusted(server, exc) from exc
+        if isinstance(exc, OSError | TimeoutError | PeerError):
+            raise UnavailableError(f"the engine at {server} can't be reached: {str(exc) or 'no answer'}") from exc
+        raise
     return session
 
 
@@ -134,13 +135,6 @@ class Session(asyncio.Protocol):
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.info = ServerInfo(version="", max_payload=0)
         self.answered_ping = True
-
-    @property
-    def established(self) -> bool:
-        """Say whether the handshake succeeded and the connection is not lost."""
-        return (
-            self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None and not self.lost.done()
-        )
 
     def neighbours(self) -> tuple[Server, ...]:
         """Return the servers of the cluster, as this one told last."""
@@ -179,11 +173,11 @@ class Session(asyncio.Protocol):
         self.send(protocol.PING)
 
     def give_up(self) -> None:
-        """Drop a connection that was not established; nobody waits for its handshake any more."""
+        """Drop the connection: nobody waits for it any more."""
         for step in (self.greeted, self.ready):
             if not step.cancel() and not step.cancelled():
                 step.exception()  # seen
-        self.abort("not established")
+        self.abort("given up")
 
     def abort(self, reason: str) -> None:
         """Drop the connection now."""
