@@ -101,6 +101,7 @@ def test_a_site_may_have_receivers_of_groups_and_members() -> None:
     ("text", "error"),
     [
         ("a = \nb", "no TOML: .*line 1"),
+        ("a = " + "[" * 5000, "it is nested too deeply"),
         ("", "it has no site"),
         ("sites = 1", r"sites is no table: write \[sites\]"),
         ("[sites]\na = 1", r"sites.a is no table"),

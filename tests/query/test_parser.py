@@ -114,6 +114,8 @@ def test_what_is_read(text: str, query: Query) -> None:
         ("DEFINE q AS SELECT * FROM /r", "column 1: expected SELECT, not DEFINE"),
         ("SELECT FROM /r", r"column 8: expected \*, COUNT\(\*\) or a path, not FROM"),
         ("SELECT *", "column 9: expected FROM, not the end"),
+        ("SELECT * FRM /r", "column 10: expected FROM, not FRM"),
+        ("SELECT a, b FRM /r", "column 13: expected ',', AS or FROM, not FRM"),
         ("SELECT * FROM r", "column 15: expected a region like /customer, not r"),
         ("SELECT * FROM /-r", r"column 15: '/' is no word of a query"),
         ("SELECT * FROM /a/b", "column 17: regions have no sub-regions"),

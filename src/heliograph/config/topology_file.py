@@ -81,8 +81,10 @@ def parse_topology(text: str) -> Topology:
     """Read the text of a topology file. Raises UsageError."""
     try:
         document = tomllib.loads(text)
-    except (ValueError, RecursionError) as exc:  # an integer of thousands of digits is a plain ValueError
-        raise UsageError(f"no TOML: {exc or 'nested too deeply'}") from exc
+    except RecursionError as exc:
+        raise UsageError("it is nested too deeply") from exc
+    except ValueError as exc:  # an integer of thousands of digits is a plain one
+        raise UsageError(f"no TOML: {exc}") from exc
     _check_keys("", document, ("sites", RECEIVER, RESOLVER, *KINDS))
     sites = _table("sites", document.get("sites", {}))
     if not sites:

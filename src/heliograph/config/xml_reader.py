@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from xml.etree.ElementTree import ParseError
+from xml.parsers.expat import ErrorString
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
@@ -72,7 +73,7 @@ def parse_xml(data: bytes, variables: Mapping[str, str]) -> Element:
         raise UsageError(f"line {builder.line}: a document type and entities are refused: remove <!DOCTYPE>") from exc
     except ParseError as exc:
         line, column = exc.position
-        raise UsageError(f"line {line}, column {column + 1}: no well-formed XML: {exc}") from exc
+        raise UsageError(f"line {line}, column {column + 1}: no well-formed XML: {ErrorString(exc.code)}") from exc
     except (LookupError, ValueError) as exc:
         raise UsageError(f"its encoding is unknown or not kept to: save it as UTF-8 ({exc})") from exc
     _substitute(root, variables)

@@ -128,7 +128,9 @@ class _Parser:
         distinct = self._skip("DISTINCT")
         after_select = self._at
         self._pass_columns()
-        self._need("FROM")
+        if not self._skip("FROM"):
+            self._at = after_select
+            self._columns()  # raises where the columns end without it
         region = self._source()
         after_source, self._at = self._at, after_select
         counting, columns = self._columns()
