@@ -140,6 +140,7 @@ def test_what_gemfire_has_no_word_for_is_kept_too(configuration: ClusterConfigur
     [
         ("", "no well-formed XML"),
         ("<cache>", r"line 1, column 8: no well-formed XML: no element found$"),
+        ("<cache>&x;</cache>", r"line 1, column 8: no well-formed XML: undefined entity$"),
         ("<client-cache/>", "line 1, <client-cache>: this is for a client"),
         ("<caches/>", "the document has to be one <cache>"),
         ('<cache version="2.0"/>', "version '2.0' is not known"),

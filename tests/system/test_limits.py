@@ -93,10 +93,10 @@ class Pusher(threading.Thread):
             with heliograph.connect(str(self._locator)) as client:
                 count = 0
                 while not self.stopping.is_set():
-                    region = client.region("large", timeout_s=self.timeout_s)
                     key = f"{self.number}.{count}"
                     count += 1
                     try:
+                        region = client.region("large", timeout_s=self.timeout_s)
                         region.put(key, key.encode() + bytes(VALUE_BYTES - 100))
                         region.put(key, key.encode())  # so that what is kept stays small
                     except UnavailableError as exc:

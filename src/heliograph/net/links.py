@@ -70,7 +70,7 @@ class Links:
         link; UnavailableError when the answer does not come, so the outcome is unknown; PeerError when it is of another
         kind; else the error that was answered.
         """
-        link = self.get(address) or await self.open(address)
+        link = await self.open(address)
         reply = await link.call(message, timeout_s=timeout_s)
         if not isinstance(reply, kind):
             raise PeerError(f"{address} answered {type(reply).__name__} to {type(message).__name__}")

@@ -117,19 +117,13 @@ async def _connect(factory: Callable[[], P], host: str, port: int) -> tuple[asyn
     uvloop closes the transport then without a word to a protocol whose `connection_made` it may have called already;
     asyncio calls `connection_lost` later, so that a protocol may hear of it twice.
     """
-    made: list[P] = []
-
-    def make() -> P:
-        made.append(factory())
-        return made[0]
-
+    protocol = factory()
     try:
-        return await asyncio.get_running_loop().create_connection(make, host, port)
+        return await asyncio.get_running_loop().create_connection(lambda: protocol, host, port)
     except OSError as exc:
         raise UnavailableError(f"can't connect to {host}[{port}]: {_reason(exc)}") from exc
     except asyncio.CancelledError:
-        for protocol in made:
-            protocol.connection_lost(None)
+        protocol.connection_lost(None)
         raise
 
 

@@ -39,7 +39,9 @@ def rebalance(region: RegionAttributes, servers: Sequence[Server], before: Bucke
     if not region.replicated:
         balance.even_counts()
         balance.even_bytes()
-        while balance.even_counts():  # an exchange of copies may have opened a way that a zone was closed to
+        # An exchange of copies may have opened a way that a zone was closed to. This ends, for a copy that is moved
+        # makes the counts more alike, and an exchange leaves them as they are.
+        while balance.even_counts():
             balance.even_bytes()
     balance.even_primaries()
     return balance.buckets

@@ -13,7 +13,7 @@ from heliograph.engine.nats.session import Server, Session, open_session, parse_
 from heliograph.errors import HeliographError, UnavailableError, UsageError
 from tests.engine.nats.test_append import FakeServer
 
-TIMEOUT_S = 0.2
+TIMEOUT_S = 0.5
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_nothing_is_left_of_a_session_that_is_ready_just_when_the_time_for_it_is
     take = Session.data_received
 
     def take_slowly(session: Session, data: bytes) -> None:
+        lost.append(session.lost)
         take(session, data)
         if b"PONG" in data:
-            lost.append(session.lost)
             time.sleep(2 * TIMEOUT_S)
 
     monkeypatch.setattr(Session, "data_received", take_slowly)

@@ -146,7 +146,6 @@ def _unzipped(path: Path) -> bytes:
     # What damaged bytes make zipfile and its decompressors raise, which is not always theirs.
     except (
         BadZipFile,
-        NotImplementedError,
         RuntimeError,
         EOFError,
         ValueError,
